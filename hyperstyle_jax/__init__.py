@@ -1,0 +1,1 @@
+"""HyperStyle in JAX."""
