@@ -73,7 +73,7 @@ class BatchNorm(nn.Module):
         return x * scale.astype(x.dtype) + shift.astype(x.dtype)
 
     def _statistics(self, x):
-        """Mean, biased variance and sample count; two passes, as exact as float32 is."""
+        """Mean, biased variance, sample count; in two passes for exactness."""
         x = x.astype(jnp.float32)
         axes = tuple(range(x.ndim - 1))
         n = x.size // x.shape[-1]
@@ -139,7 +139,9 @@ class BasicBlock(nn.Module):
         y = Conv(self.width, name="conv2")(y)
         y = BatchNorm(axis_name=self.axis_name, name="norm2")(y, train)
         if self.stride > 1 or x.shape[-1] != self.width:
-            shortcut = ConvNorm(self.width, self.stride, self.axis_name, name="shortcut")
+            shortcut = ConvNorm(
+                self.width, self.stride, self.axis_name, name="shortcut"
+            )
             x = shortcut(x, train)
         return nn.relu(x + y)
 
@@ -192,7 +194,9 @@ class ResNet(nn.Module):
         x = Stem(*stem, self.axis_name, name="stem")(x, train)
         x = _max_pool(x) if self.pool else x
         features, index = [], 0
-        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
+        for stage, (width, depth) in enumerate(
+            zip(self.widths, self.depths, strict=True)
+        ):
             for i in range(depth):
                 stride = 2 if stage > 0 and i == 0 else 1
                 name = f"block{index}"
