@@ -1,0 +1,253 @@
+"""The description of a run: every field with its default, checks, differences, text.
+
+A config file's `get_config()` takes `base(task)`, sets some fields and returns it. The
+fields are locked and typed: a name or a type that is not here is refused.
+"""
+
+import difflib
+import json
+import math
+from typing import Any
+
+from ml_collections import ConfigDict
+
+TASKS = ("gan", "features", "encoder", "hyperstyle")
+# What a run may change when it goes on: none of these alters a single step.
+MAY_DIFFER = frozenset(
+    "num_steps log_every save_every eval_every image_every keep num_devices".split()
+)
+
+
+def base(task: str) -> ConfigDict:
+    """Every field of a run with its default, for one of `TASKS`."""
+    config = ConfigDict(
+        {
+            "task": task,
+            "seed": 0,
+            "num_steps": 1000,
+            "log_every": 50,
+            "save_every": 500,
+            "eval_every": 500,  # 0: never
+            "image_every": 500,  # 0: never
+            "keep": 2,  # newest checkpoints
+            "batch_size": 8,  # over all devices
+            "num_devices": 0,  # 0: all there are
+            "on_nonfinite": "skip",  # or "stop"
+            "data": _data(),
+            "model": {
+                "generator": {
+                    "resolution": 64,
+                    "z_dim": 512,
+                    "w_dim": 512,
+                    "channel_base": 32768,
+                    "channel_max": 512,
+                    "num_mapping_layers": 8,
+                },
+                "discriminator": {"channel_base": 32768, "channel_max": 512},
+                "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
+                "hypernet": _hypernet(),
+                "features": {
+                    "widths": (32, 64, 128, 256),
+                    "depths": (1, 1, 1, 1),
+                    "dim": 128,
+                },
+            },
+            # Each: "" = random, "demo" = the shipped bundle, a bundle or run folder.
+            "init": {"generator": "", "encoder": "", "features": "", "hypernet": ""},
+            "optim": _optim(),
+            "loss": _loss(),
+            "num_iters": 5,  # refinement passes, T
+        }
+    )
+    return config.lock()
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses values that cannot work.
+
+    Raises:
+        ValueError: one line that names the field, its value and what is expected.
+    """
+    c = config
+    _need(c.task in TASKS, "task", c.task, f"one of {', '.join(TASKS)}")
+    for name in ("num_steps", "log_every", "save_every", "keep", "batch_size"):
+        _need(c[name] >= 1, name, c[name], "1 or more")
+    for name in ("seed", "eval_every", "image_every", "num_devices", "num_iters"):
+        _need(c[name] >= 0, name, c[name], "0 or more")
+    _need(
+        c.batch_size % max(c.num_devices, 1) == 0,
+        "batch_size",
+        c.batch_size,
+        f"a multiple of num_devices = {c.num_devices}",
+    )
+    choices = {
+        "on_nonfinite": ("skip", "stop"),
+        "data.kind": ("faces", "folder", "tfds"),
+        "optim.name": ("adam", "ranger"),
+        "optim.schedule": ("constant", "cosine"),
+        "model.hypernet.preset": ("medium_fine", "all_convs"),
+    }
+    flat = flatten(c)
+    for name, options in choices.items():
+        _need(flat[name] in options, name, flat[name], f"one of {', '.join(options)}")
+    _check_data(c.data)
+    _check_models(flat)
+    _check_numbers(flat)
+
+
+def flatten(config: ConfigDict) -> dict[str, Any]:
+    """`{"optim.lr": 1e-3, …}`."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat |= {f"{key}.{k}": v for k, v in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def text(config: ConfigDict) -> str:
+    """One `name = value` a line."""
+    return "\n".join(f"{k} = {v!r}" for k, v in flatten(config).items())
+
+
+def to_json(config: ConfigDict) -> str:
+    return json.dumps(config.to_dict(), indent=2) + "\n"
+
+
+def differences(saved: str, config: ConfigDict) -> list[str]:
+    """The fields of a saved `config.json` that make this another run.
+
+    Returns:
+        Lines like `optim.lr: 0.001 there, 0.002 here`; empty if the run may go on.
+    """
+    there, here = (flatten(ConfigDict(json.loads(x))) for x in (saved, to_json(config)))
+    lines = []
+    for name in sorted((there.keys() | here.keys()) - MAY_DIFFER):
+        old, new = there.get(name, "absent"), here.get(name, "absent")
+        if old != new:
+            lines.append(f"{name}: {old!r} there, {new!r} here")
+    return lines
+
+
+def suggestion(config: ConfigDict, name: str) -> str:
+    """`; did you mean optim.lr?` for the field nearest to `name`, or nothing."""
+    names = list(flatten(config)) + [k for k in config if k not in TASKS]
+    found = difflib.get_close_matches(name, names, 1, 0.6)
+    if not found:  # the last part alone, wherever it belongs
+        ends = {n.rsplit(".", 1)[-1]: n for n in names}
+        close = difflib.get_close_matches(name.rsplit(".", 1)[-1], list(ends), 1, 0.6)
+        found = [ends[k] for k in close]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _data() -> dict[str, Any]:
+    return {
+        "kind": "faces",  # procedural | "folder" of images | "tfds" folder
+        "path": "",
+        "cache_dir": "data_cache",
+        "size": 64,
+        "train": (0, 100_000),  # indices lo … hi - 1
+        "eval": (1_000_000, 1_000_256),
+        "images_per_identity": 1,
+        "accessories": False,
+        "flip": False,
+        "augment": 0.0,
+    }
+
+
+def _hypernet() -> dict[str, Any]:
+    return {
+        "widths": (64, 128, 256, 512),
+        "depths": (3, 4, 6, 3),
+        "code": 512,
+        "hidden": 512,
+        "preset": "all_convs",
+        "shared_kernel": True,  # full kernels from the shared head
+        "to_rgb": False,
+    }
+
+
+def _optim() -> dict[str, Any]:
+    return {
+        "name": "adam",
+        "lr": 1e-4,
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "b1": 0.9,
+        "b2": 0.999,
+        "eps": 1e-8,
+        "clip": 0.0,  # global norm; 0: off
+        "ema": 0.0,  # decay per step; 0: off
+    }
+
+
+def _loss() -> dict[str, Any]:
+    return {
+        "l2": 1.0,
+        "lpips": 0.8,
+        "id": 0.1,
+        "attributes": 1.0,
+        "r1": 1.0,
+        "r1_every": 16,
+        "path_length": 2.0,
+        "path_length_every": 4,
+        "style_mixing": 0.9,
+    }
+
+
+def _check_data(data: ConfigDict) -> None:
+    if data.kind != "faces":
+        _need(data.path != "", "data.path", data.path, f"a folder for kind {data.kind}")
+    for name in ("train", "eval"):
+        pair = data[name]
+        good = len(pair) == 2 and all(isinstance(i, int) for i in pair)
+        good = good and 0 <= pair[0] < pair[1]
+        _need(good, f"data.{name}", pair, "two integers (lo, hi) with 0 <= lo < hi")
+    (lo, hi), (eval_lo, eval_hi) = data.train, data.eval
+    apart = hi <= eval_lo or eval_hi <= lo
+    _need(apart, "data.eval", data.eval, f"no index of data.train = {data.train}")
+    _need(data.size >= 4, "data.size", data.size, "4 pixels or more")
+    count = data.images_per_identity
+    _need(count >= 1, "data.images_per_identity", count, "1 or more")
+
+
+def _check_models(flat: dict[str, Any]) -> None:
+    name = "model.generator.resolution"
+    size = flat[name]
+    _need(size >= 8 and size & (size - 1) == 0, name, size, "a power of two from 8 on")
+    for name, value in flat.items():
+        if not name.startswith("model."):
+            continue
+        if isinstance(value, tuple):
+            good = value and all(isinstance(v, int) and v >= 1 for v in value)
+            _need(good, name, value, "positive integers, as 16,32,64")
+        elif type(value) is int:
+            _need(value >= 1, name, value, "1 or more")
+        if name.endswith(".depths"):
+            widths = flat[name.replace(".depths", ".widths")]
+            _need(len(value) == len(widths), name, value, f"as many as widths {widths}")
+
+
+def _check_numbers(flat: dict[str, Any]) -> None:
+    for name, value in flat.items():
+        if isinstance(value, float):
+            _need(math.isfinite(value), name, value, "a finite number")
+        if name.startswith("loss.") and not isinstance(value, (str, tuple)):
+            _need(value >= 0, name, value, "0 or more")
+        if name.startswith("loss.") and name.endswith("_every"):
+            _need(value >= 1, name, value, "1 or more")
+    for name in ("b1", "b2", "ema"):
+        value = flat[f"optim.{name}"]
+        _need(0 <= value < 1, f"optim.{name}", value, "from 0 up to, not including, 1")
+    for name in ("lr", "eps"):
+        value = flat[f"optim.{name}"]
+        _need(value > 0, f"optim.{name}", value, "more than 0")
+    for name in ("clip", "warmup_steps"):
+        value = flat[f"optim.{name}"]
+        _need(value >= 0, f"optim.{name}", value, "0 or more")
+
+
+def _need(good: Any, name: str, value: Any, expected: str) -> None:
+    if not good:
+        raise ValueError(f"config.{name} is {value!r}, expected {expected}")
