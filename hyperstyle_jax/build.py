@@ -1,0 +1,126 @@
+"""Networks from descriptions: a module as JSON, its shapes, fresh weights.
+
+A description is `{"class": "Generator", "resolution": 64, …}`: class and all fields.
+"""
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hyperstyle_jax.net import Net
+
+COLLECTIONS = ("params", "buffers", "batch_stats")
+Inputs = Sequence[Sequence[int]]
+
+
+def spec(module: nn.Module) -> dict[str, Any]:
+    """The class and all fields of a module as plain JSON values."""
+    name = type(module).__name__
+    _check_known(name)
+    fields = {f.name: getattr(module, f.name) for f in _fields(type(module))}
+    return {"class": name, **{k: _to_json(f"{name}.{k}", v) for k, v in fields.items()}}
+
+
+def module_from_spec(spec: dict[str, Any]) -> nn.Module:
+    """The module that `spec` describes.
+
+    Raises:
+        ValueError: unknown class, unknown or missing field.
+    """
+    if not isinstance(spec, dict) or not isinstance(spec.get("class"), str):
+        raise ValueError(f"a network's description needs a 'class', got {spec!r:.80}")
+    name = spec["class"]
+    _check_known(name)
+    cls = getattr(importlib.import_module(_NETWORKS[name][0]), name)
+    known = {f.name for f in _fields(cls)}
+    given = {k: _from_json(v) for k, v in spec.items() if k != "class"}
+    if unknown := sorted(given.keys() - known):
+        raise ValueError(f"{name} has no field {unknown}; its fields: {sorted(known)}")
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise ValueError(f"cannot build {name}: {error}") from None
+
+
+def default_inputs(module: nn.Module) -> list[tuple[int, ...]]:
+    """Shapes of one input each, without the batch axis, that `module` is made for.
+
+    Where the fields do not say it (an encoder takes many image sizes), the published
+    network's.
+    """
+    name = type(module).__name__
+    _check_known(name)
+    return _NETWORKS[name][1](module)
+
+
+def shapes(module: nn.Module, inputs: Inputs | None = None) -> dict[str, Any]:
+    """The variables of `module` as `ShapeDtypeStruct`s; computes nothing."""
+    inputs = default_inputs(module) if inputs is None else inputs
+    args = [jax.ShapeDtypeStruct((1, *s), jnp.float32) for s in inputs]
+    return _collections(jax.eval_shape(module.init, jax.random.key(0), *args))
+
+
+def init_net(module: nn.Module, key: jax.Array, inputs: Inputs | None = None) -> Net:
+    """`module` with freshly drawn weights."""
+    inputs = default_inputs(module) if inputs is None else inputs
+
+    @jax.jit
+    def init(key):
+        args = [jnp.zeros((1, *s), jnp.float32) for s in inputs]
+        return _collections(module.init(key, *args))
+
+    return Net(module, init(key))
+
+
+def _collections(variables):
+    return {k: variables[k] for k in COLLECTIONS if k in variables}
+
+
+def _image(size: int, channels: int = 3) -> tuple[int, int, int]:
+    return (size, size, channels)
+
+
+_MODELS = "hyperstyle_jax.models"
+# class: where it lives, and its default inputs
+_NETWORKS: dict[str, tuple[str, Callable[[Any], list[tuple[int, ...]]]]] = {
+    "Generator": (f"{_MODELS}.generator", lambda m: [(m.z_dim,)]),
+    "WEncoder": (f"{_MODELS}.encoders", lambda m: [_image(256)]),
+    "StyleEncoder": (
+        f"{_MODELS}.encoders",
+        lambda m: [_image(256, 3 if m.pyramid else 6)],
+    ),
+    "FaceNet": (f"{_MODELS}.resnet", lambda m: [_image(112)]),
+}
+
+
+def _check_known(name: str):
+    if name not in _NETWORKS:
+        raise ValueError(f"unknown network class {name!r}; known: {sorted(_NETWORKS)}")
+
+
+def _fields(cls: type) -> list[dataclasses.Field]:
+    return [f for f in dataclasses.fields(cls) if f.name not in ("parent", "name")]
+
+
+def _to_json(where: str, value: Any):
+    if isinstance(value, nn.Module):
+        return spec(value)
+    if isinstance(value, (tuple, list)):
+        return [_to_json(where, v) for v in value]
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ValueError(f"{where} = {value!r:.80} cannot be written as JSON")
+
+
+def _from_json(value: Any):
+    if isinstance(value, dict):
+        return module_from_spec(value)
+    return tuple(map(_from_json, value)) if isinstance(value, list) else value
