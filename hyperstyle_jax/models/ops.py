@@ -19,11 +19,50 @@ _POLYPHASE_FROM = 512
 
 def conv2d(x, weight, stride: int = 1, padding: int | None = None):
     """Correlation of `x` [B, H, W, I] with `weight` [K, K, I, O], zeros around."""
-    p = weight.shape[0] // 2 if padding is None else padding
+    k = weight.shape[0]
+    p = k // 2 if padding is None else padding
+    if k == 1 and stride == 1 and p == 0:
+        return x @ weight[0, 0]
+    single = x.shape[0] == 1 and stride == 1 and p == k // 2
+    if single and jax.default_backend() == "cpu":
+        return _single_conv2d(x, weight)
+    return _conv2d(x, weight, stride, p)
+
+
+def _conv2d(x, weight, stride, p):
     return jax.lax.conv_general_dilated(
         x, weight, (stride, stride), ((p, p), (p, p)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )  # fmt: skip
+
+
+# Images with kernels of their own are rendered one by one in a loop, and inside a loop
+# XLA's CPU backend has no fast kernel for the weight gradient of a convolution (64²,
+# 24 → 24 channels, 16 images: 368 ms). As nine matrix products it takes 40 ms.
+@jax.custom_vjp
+def _single_conv2d(x, weight):
+    return _conv2d(x, weight, 1, weight.shape[0] // 2)
+
+
+def _single_conv2d_fwd(x, weight):
+    return _single_conv2d(x, weight), (x, weight)
+
+
+def _single_conv2d_bwd(residuals, g):
+    x, weight = residuals
+    k = weight.shape[0]
+    dx = _conv2d(g, weight[::-1, ::-1].swapaxes(2, 3), 1, k // 2)
+    padded = jnp.pad(x, ((0, 0), (k // 2, k // 2), (k // 2, k // 2), (0, 0)))
+    _, h, w, _ = x.shape
+    taps = [
+        jnp.einsum("bhwi,bhwo->io", padded[:, i : i + h, j : j + w], g)
+        for i in range(k)
+        for j in range(k)
+    ]
+    return dx, jnp.stack(taps).reshape(weight.shape)
+
+
+_single_conv2d.defvjp(_single_conv2d_fwd, _single_conv2d_bwd)
 
 
 def blur(x, pad: tuple[int, int], gain: float = 1.0):
@@ -64,11 +103,28 @@ def upsampling_conv2d(x, weight):
     """
     if 2 * x.shape[1] >= _POLYPHASE_FROM:
         return _polyphase(x, weight)
-    y = jax.lax.conv_general_dilated(
-        x, weight[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
+    b, h, w, i = x.shape
+    o = weight.shape[-1]
+    # One product for the nine taps, then tap k of pixel i is added to output 2i + k.
+    taps = x.reshape(-1, i) @ weight.transpose(2, 0, 1, 3).reshape(i, 9 * o)
+    taps = taps.reshape(b, h, w, 3, 3, o)
+    y = _spread(1, *(taps[:, :, :, t] for t in range(3)))
+    y = _spread(2, *(y[:, :, :, t] for t in range(3)))
     return blur(y, (1, 1), gain=4.0)
+
+
+def _spread(axis, first, middle, last):
+    """Three arrays of length n along `axis` → one of 2n + 1: tap t of i at 2i + t."""
+    pads = [(0, 0)] * first.ndim
+
+    def pad(x, where):
+        return jnp.pad(x, [*pads[:axis], where, *pads[axis + 1 :]])
+
+    even = pad(first, (0, 1)) + pad(last, (1, 0))
+    y = jnp.stack([even, pad(middle, (0, 1))], axis=axis + 1)
+    shape = list(even.shape)
+    shape[axis] *= 2
+    return jax.lax.slice_in_dim(y.reshape(shape), 0, shape[axis] - 1, axis=axis)
 
 
 def _polyphase(x, weight):
