@@ -1,0 +1,204 @@
+"""Training state on disk: saved in the background, restored exactly.
+
+A run keeps `WORKDIR/checkpoints/STEP/`, each with two parts: `state`, the pytree that
+training changes, and `progress`, a JSON value (position in the data, running means).
+"""
+
+import contextlib
+import errno
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+_TEMPORARY = "*.orbax-checkpoint-tmp*"
+
+
+def steps(workdir: str | Path) -> list[int]:
+    """The steps with a checkpoint, ascending."""
+    folder = _folder(workdir)
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+
+
+def restore(workdir: str | Path, like: Any) -> tuple[int, Any, Any] | None:
+    """The newest checkpoint that can be read.
+
+    One that cannot be read is put aside into `WORKDIR/broken_checkpoints`, with a word
+    on stderr, as soon as an older one has been read with the same structure.
+
+    Args:
+        workdir: folder of the run.
+        like: the state as `jax.ShapeDtypeStruct`s with shardings.
+
+    Returns:
+        (step, state, progress), or None if there is no checkpoint.
+
+    Raises:
+        ValueError: there are checkpoints and none can be read.
+    """
+    broken = {}
+    for step in reversed(steps(workdir)):
+        path = _folder(workdir) / str(step)
+        try:
+            loaded = ocp.load_checkpointables(path, {"state": like, "progress": None})
+            progress = json.loads(np.asarray(loaded["progress"]).tobytes())
+        except Exception as error:  # orbax raises many kinds for a damaged folder
+            broken[step] = _first_line(error)
+            continue
+        for bad, why in broken.items():
+            print(
+                f"warning: the checkpoint of step {bad} cannot be read ({why}); "
+                f"falling back to step {step}",
+                file=sys.stderr,
+            )
+            _put_aside(workdir, bad)
+        return step, loaded["state"], progress
+    if broken:
+        newest = max(broken)
+        raise ValueError(
+            f"no checkpoint in {_folder(workdir)} can be read; the newest, step "
+            f"{newest}: {broken[newest]}; delete the folder or use another --workdir "
+            "to start anew"
+        )
+    return None
+
+
+def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> dict:
+    """Some parts of a run's state as NumPy arrays, whatever devices it ran on.
+
+    Args:
+        workdir: folder of the run.
+        names: keys of the state, for example "ema".
+        step: which checkpoint; the newest by default.
+
+    Returns:
+        `{name: pytree}` for the names given.
+
+    Raises:
+        ValueError: no checkpoint, or a name that its state does not have.
+    """
+    have = steps(workdir)
+    if not have or (step is not None and step not in have):
+        wanted = "" if step is None else f" of step {step}"
+        raise ValueError(f"no checkpoint{wanted} in {_folder(workdir)}; steps: {have}")
+    path = _folder(workdir) / str(have[-1] if step is None else step)
+    state = ocp.checkpointables_metadata(path).metadata["state"]
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise ValueError(f"the state in {path} has no {missing}, only {sorted(state)}")
+    like = {name: jax.tree.map(_empty, state[name]) for name in names}
+    context = ocp.Context()
+    context.pytree.loading.partial_load = True
+    with context:
+        return ocp.load_checkpointables(path, {"state": like})["state"]
+
+
+class Saver(contextlib.AbstractContextManager):
+    """Writes checkpoints in the background and keeps the newest `keep`."""
+
+    def __init__(self, workdir: str | Path, keep: int):
+        training = ocp.training
+        self._workdir = workdir
+        self._step = None  # of the save under way
+        self._checkpointer = training.Checkpointer(
+            _folder(workdir),
+            # Ours decide when to save; orbax's own default skips a save while another
+            # one is still being written.
+            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=training.preservation_policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+
+    def save(self, step: int, state: Any, progress: Any) -> None:
+        """Starts to write `state`; waits for the previous save if there is one.
+
+        Raises:
+            OSError: this save or the previous one failed (a full disk, for example).
+        """
+        self.wait()
+        self._step = step
+        text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+        parts = {"state": state, "progress": text}
+        with self._readable_errors():
+            self._response = self._checkpointer.save_checkpointables_async(
+                step, parts, force=True
+            )
+
+    def wait(self) -> None:
+        """Returns when the last save is complete on disk, or raises its error."""
+        if self._step is None:
+            return
+        with self._readable_errors():
+            self._response.result()
+        self._step = None
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            self.wait()
+        except OSError:
+            if error is None:
+                raise
+        finally:
+            # After a failed save, closing repeats its error.
+            with contextlib.suppress(Exception):
+                self._checkpointer.close()
+
+    @contextlib.contextmanager
+    def _readable_errors(self):
+        try:
+            yield
+        except Exception as error:
+            step, self._step = self._step, None
+            for path in _folder(self._workdir).glob(_TEMPORARY):
+                shutil.rmtree(path, ignore_errors=True)
+            raise _save_error(error, step, self._workdir) from error
+
+
+def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError:
+    left = [s for s in steps(workdir) if s != step]
+    after = f"earlier checkpoints stay: {left}" if left else "there is none earlier"
+    if is_disk_full(error):
+        what = "the disk is full; free some space and run the same command again"
+        return OSError(errno.ENOSPC, f"saving step {step} failed: {what} ({after})")
+    what = f"{_first_line(error)}; fix it and run the same command again"
+    return OSError(errno.EIO, f"saving step {step} failed: {what} ({after})")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether the error, or one that it came from, says that no space is left."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left" in str(error) or "quota exceeded" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _put_aside(workdir: str | Path, step: int) -> None:
+    aside = Path(workdir) / "broken_checkpoints" / str(step)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(exist_ok=True)
+    (_folder(workdir) / str(step)).rename(aside)
+
+
+def _empty(metadata: Any) -> Any:
+    if hasattr(metadata, "shape"):
+        return np.empty(metadata.shape, metadata.dtype)
+    return metadata
+
+
+def _folder(workdir: str | Path) -> Path:
+    return Path(workdir).absolute() / "checkpoints"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"

@@ -1,0 +1,221 @@
+"""What a person sees of a run: progress, metrics.jsonl, TensorBoard, pictures."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+METRICS = "metrics.jsonl"
+
+
+class Log(contextlib.AbstractContextManager):
+    """Reports the steps of one run.
+
+    `metrics.jsonl` gets one JSON object per logged step: `step`, the mean of every
+    metric since the previous logged step, and, where the run was evaluated, `eval/…`.
+    """
+
+    def __init__(self, workdir: str | Path, name: str, start: int, num_steps: int):
+        self._workdir = Path(workdir)
+        _forget_after(self._workdir / METRICS, start)
+        self._row: dict[str, Any] = {}
+        self._board = _tensorboard(self._workdir, start)
+        self._bar = _Bar(name, start, num_steps)
+        self._clock = Clock()
+
+    def step(self, step: int) -> None:
+        """Moves the progress bar."""
+        self._bar.move(step)
+
+    def train(self, step: int, values: dict[str, float]) -> None:
+        """Metrics of a logged step."""
+        self._bar.show(step, values)
+        self._add(step, values | self._clock.rates(step))
+
+    def evaluation(self, step: int, values: dict[str, float]) -> None:
+        self._add(step, {f"eval/{k}": v for k, v in values.items()})
+        shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
+        self.say(f"evaluation at step {step}: {shown}")
+
+    def images(self, step: int, columns: dict[str, np.ndarray]) -> None:
+        """A grid of pictures, one column per name, as `images/STEP.png`."""
+        from hyperstyle_jax import images
+
+        picture = _grid(columns)
+        path = self._workdir / "images" / f"{step:08d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.save(path, picture)
+        if self._board:
+            self._board.add_image(" | ".join(columns), picture, step, dataformats="HWC")
+
+    def say(self, text: str) -> None:
+        """One line on the console that does not disturb the progress bar."""
+        self._bar.say(text)
+
+    def waiting(self) -> contextlib.AbstractContextManager:
+        """To be put around the wait for data: its share of the time is logged."""
+        return self._clock.waiting()
+
+    def flush(self) -> None:
+        """Writes the row that is still open."""
+        if not self._row:
+            return
+        row, self._row = self._row, {}
+        with open(self._workdir / METRICS, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        if self._board:
+            for name, value in row.items():
+                self._board.add_scalar(name, value, row["step"])
+            self._board.flush()
+
+    def __exit__(self, *_) -> None:
+        self.flush()
+        self._bar.close()
+        if self._board:
+            self._board.close()
+
+    def _add(self, step: int, values: dict[str, float]) -> None:
+        if self._row.get("step") != step:
+            self.flush()
+            self._row = {"step": step}
+        self._row |= {k: v for k, v in values.items() if math.isfinite(v)}
+
+
+class Means:
+    """Running means of metrics; `state` goes into the checkpoint."""
+
+    def __init__(self, state: dict[str, Any] | None = None):
+        self.state = state or {"count": 0, "skipped": 0, "sums": {}}
+
+    def add(self, values: dict[str, float]) -> None:
+        sums = self.state["sums"]
+        self.state["count"] += 1
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value
+
+    def skip(self) -> None:
+        self.state["skipped"] += 1
+
+    def values(self) -> dict[str, float]:
+        count = max(self.state["count"], 1)
+        means = {k: v / count for k, v in self.state["sums"].items()}
+        skipped = self.state["skipped"]
+        return means | ({"skipped_steps": skipped} if skipped else {})
+
+
+class Clock:
+    """Steps per second and the share of time spent waiting for data."""
+
+    def __init__(self):
+        self._since = None  # (step, time) of the last report
+        self._waited = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self):
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    def rates(self, step: int) -> dict[str, float]:
+        """Since the last call; nothing the first time, which includes compilation."""
+        now, waited, since = time.perf_counter(), self._waited, self._since
+        self._since, self._waited = (step, now), 0.0
+        if since is None or step <= since[0]:
+            return {}
+        seconds = max(now - since[1], 1e-9)
+        return {
+            "steps_per_second": (step - since[0]) / seconds,
+            "data_wait": waited / seconds,
+        }
+
+
+def read(workdir: str | Path) -> list[dict[str, float]]:
+    """The rows of `metrics.jsonl`; a last line cut short by a crash is left out."""
+    path = Path(workdir) / METRICS
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
+
+
+class _Bar:
+    """tqdm on a terminal; elsewhere the same line once per logged step."""
+
+    def __init__(self, name: str, start: int, num_steps: int):
+        self._start, self._began, self._total = start, time.time(), num_steps
+        self._name, self._live = name, sys.stderr.isatty()
+        self._tqdm = tqdm(
+            desc=name,
+            total=num_steps,
+            initial=start,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._live,
+        )
+
+    def move(self, step: int) -> None:
+        if self._live:
+            self._tqdm.update(step - self._tqdm.n)
+
+    def show(self, step: int, values: dict[str, float]) -> None:
+        text = ", ".join(f"{k}={v:.4g}" for k, v in values.items())
+        if self._live:
+            self._tqdm.set_postfix_str(text)
+            return
+        line = tqdm.format_meter(
+            step,
+            self._total,
+            time.time() - self._began,
+            initial=self._start,
+            prefix=self._name,
+            unit="step",
+            ncols=0 if len(text) > 400 else None,
+            postfix=text,
+        )
+        self.say(line)
+
+    def say(self, text: str) -> None:
+        if self._live:
+            self._tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        self._tqdm.close()
+
+
+def _grid(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """`{name: [N, H, W, 3]}` → one uint8 picture; a single column becomes a square."""
+    from hyperstyle_jax import images
+
+    stacks = list(columns.values())
+    if len(stacks) == 1:
+        width = max(1, math.isqrt(len(stacks[0])))
+        return images.grid(stacks[0][: len(stacks[0]) // width * width], width)
+    # Row by row: the pictures of one example stand side by side.
+    pictures = np.stack(stacks, 1).reshape(-1, *stacks[0].shape[1:])
+    return images.grid(pictures, len(stacks))
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drops rows of steps that a resumed run is going to do again."""
+    rows = [row for row in read(path.parent) if row["step"] <= step]
+    if path.exists():
+        new = path.with_suffix(".new")
+        new.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        new.replace(path)
+
+
+def _tensorboard(workdir: Path, start: int):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:  # the extra "tensorboard" is not installed
+        return None
+    return SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)

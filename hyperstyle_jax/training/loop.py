@@ -1,0 +1,293 @@
+"""The training loop: resume, steps, evaluation, checkpoints. It knows no model.
+
+A task is a few pure functions; `fit` drives them over one or many devices. The same
+call again goes on where the last one stopped, and gives the same numbers as one run.
+"""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax import checkpoint
+from hyperstyle_jax.training import logs, parallel
+
+MAX_SKIPPED_IN_A_ROW = 20
+
+
+def means(per_image: dict[str, np.ndarray]) -> dict[str, float]:
+    """The default summary of an evaluation."""
+    return {name: float(np.mean(values)) for name, values in per_image.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is trained, as pure functions.
+
+    Attributes:
+        init: key → state, a pytree of everything that training changes.
+        train_step: (state, frozen, batch, key) → (state, metrics {name: scalar}). Sees
+            one device's part of the batch; averages gradients over `parallel.AXIS`
+            itself. A step whose metrics are not all finite does not change the state:
+            report the gradient's norm to cover gradients too.
+        eval_step: (state, frozen, batch, key) → {"per_image": {name: [B, …]}, "images":
+            {name: [B, H, W, 3] in [−1, 1]}}.
+        frozen: pytree of what the steps use and never change.
+        summarize: {name: [N, …]} over all evaluation images → {name: number}.
+        columns: names of "images" in the order of the grid's columns.
+    """
+
+    init: Callable[[jax.Array], Any]
+    train_step: Callable
+    eval_step: Callable
+    frozen: Any = ()
+    summarize: Callable[[dict[str, np.ndarray]], dict[str, float]] = means
+    columns: tuple[str, ...] = ()
+
+
+def fit(
+    task: Task,
+    config,
+    workdir: str | Path,
+    train_data: Iterator[dict[str, np.ndarray]],
+    eval_data: Callable[[], Iterator[dict[str, np.ndarray]]],
+) -> int:
+    """Trains until `config.num_steps`, from the newest checkpoint in `workdir`.
+
+    Args:
+        task: what to train.
+        config: the run, see `hyperstyle_jax.config`.
+        workdir: folder for checkpoints, metrics and pictures.
+        train_data: endless batches, with `get_state()` and `set_state(state)`.
+        eval_data: gives the evaluation batches anew; the last may be short.
+
+    Returns:
+        The last step done: less than `config.num_steps` after SIGTERM.
+
+    Raises:
+        ValueError: devices do not suffice, or a checkpoint cannot be read.
+        FloatingPointError: a metric is not finite and `config.on_nonfinite` is "stop".
+        OSError: a checkpoint cannot be written; earlier ones stay.
+        KeyboardInterrupt: on Ctrl-C, after saving.
+    """
+    devices = parallel.devices(config.num_devices, config.batch_size)
+    start, state, progress = _start(task, config, workdir, devices)
+    if start >= config.num_steps:
+        print(f"finished: step {start} of {config.num_steps} is done in {workdir}")
+        return start
+    if start:
+        print(f"resuming from step {start} of {config.num_steps} in {workdir}")
+        train_data.set_state(progress["data"])
+    frozen = jax.device_put(task.frozen, parallel.replicated(devices))
+    train_step = parallel.train_step(_guarded(task.train_step), devices, config.seed)
+    evaluate = _Evaluation(task, config, devices, frozen, eval_data)
+
+    with (
+        _Signals() as signals,
+        logs.Log(workdir, config.task, start, config.num_steps) as log,
+        checkpoint.Saver(workdir, config.keep) as saver,
+    ):
+        watch = _Watch(config, log, progress and progress["means"])
+        for step in range(start + 1, config.num_steps + 1):
+            with log.waiting():
+                batch = next(train_data)
+            pieces = parallel.split(batch, len(devices))
+            state, metrics = train_step(state, frozen, pieces, np.int32(step))
+            watch.push(step, metrics, batch)
+            stop = signals.received or step == config.num_steps
+
+            scores = _due(step, config.eval_every, config.num_steps)
+            pictures = _due(step, config.image_every, config.num_steps)
+            if scores or pictures:
+                watch.settle()
+                evaluate(state, step, log, scores, pictures)
+            if stop or step % config.save_every == 0:
+                watch.settle()
+                log.flush()
+                data = train_data.get_state()
+                means = watch.means.state
+                saver.save(step, state, {"data": data, "means": means})
+            if stop:
+                break
+        saver.wait()
+        log.say(f"saved step {step} of {config.num_steps} in {workdir}")
+    if step < config.num_steps:
+        print(f"stopped by {signals.received} at step {step}; the same command resumes")
+    if signals.received == "SIGINT":
+        raise KeyboardInterrupt
+    return step
+
+
+def abstract_state(task: Task, seed: int, devices: list[jax.Device]) -> Any:
+    """The state's shapes, dtypes and shardings; nothing is computed."""
+    return parallel.abstract(jax.eval_shape(task.init, jax.random.key(seed)), devices)
+
+
+def _start(task, config, workdir, devices) -> tuple[int, Any, Any]:
+    found = None
+    if checkpoint.steps(workdir):
+        like = abstract_state(task, config.seed, devices)
+        found = checkpoint.restore(workdir, like)
+    if found:
+        return found
+    # Copies, because the state is donated and may hold one array twice (as its EMA).
+    state = jax.tree.map(jnp.copy, task.init(jax.random.key(config.seed)))
+    return 0, jax.device_put(state, parallel.replicated(devices)), None
+
+
+def _guarded(train_step: Callable) -> Callable:
+    """The step, except that it keeps the old state if a metric is not finite."""
+
+    def step(state, frozen, batch, key):
+        new, metrics = train_step(state, frozen, batch, key)
+        metrics = jax.lax.pmean(metrics, parallel.AXIS)
+        good = jnp.all(jnp.stack([jnp.isfinite(m) for m in metrics.values()]))
+        return jax.tree.map(lambda n, s: jnp.where(good, n, s), new, state), metrics
+
+    return step
+
+
+class _Watch:
+    """Reads the metrics of each step one step later, so that the device never waits."""
+
+    def __init__(self, config, log: logs.Log, means: dict[str, Any] | None):
+        self._config, self._log = config, log
+        self._pending, self._bad = None, 0
+        self.means = logs.Means(means)
+
+    def push(self, step: int, metrics: dict[str, jax.Array], batch: dict) -> None:
+        self.settle()
+        self._pending = step, metrics, batch.get("index")
+
+    def settle(self) -> None:
+        """Takes note of the step that is still under way, waiting for it."""
+        if self._pending is None:
+            return
+        step, metrics, indices = self._pending
+        self._pending = None
+        values = {k: float(v) for k, v in jax.device_get(metrics).items()}
+        bad = {k: v for k, v in values.items() if not math.isfinite(v)}
+        if bad:
+            self._nonfinite(step, bad, indices)
+        else:
+            self._bad = 0
+            self.means.add(values)
+        self._log.step(step)
+        self._report(step)
+
+    def _report(self, step: int) -> None:
+        c = self._config
+        every = _due(step, c.log_every, c.num_steps)
+        if every or _due(step, c.eval_every, c.num_steps):
+            self._log.train(step, self.means.values())
+        if step % c.log_every == 0:
+            self.means = logs.Means()
+
+    def _nonfinite(self, step: int, bad: dict[str, float], indices) -> None:
+        what = ", ".join(f"{k} is {v}" for k, v in bad.items())
+        where = f"step {step}: {what} (batch {_shown(indices)})"
+        self._bad += 1
+        self.means.skip()
+        if self._config.on_nonfinite == "stop":
+            raise FloatingPointError(
+                f"{where}; the step was not applied; lower optim.lr, set optim.clip "
+                "or go on with --config.on_nonfinite=skip"
+            )
+        if self._bad >= MAX_SKIPPED_IN_A_ROW:
+            raise FloatingPointError(
+                f"{where}, the {self._bad}th such step in a row; lower optim.lr or set "
+                "optim.clip"
+            )
+        self._log.say(f"warning: {where}; step skipped")
+
+
+class _Evaluation:
+    """Every evaluation image exactly once, on all devices."""
+
+    def __init__(self, task: Task, config, devices, frozen, data):
+        self._task, self._data, self._frozen = task, data, frozen
+        self._count, self._batch_size = len(devices), config.batch_size
+        self._step = parallel.eval_step(task.eval_step, devices, config.seed)
+
+    def __call__(self, state, step: int, log: logs.Log, scores: bool, pictures: bool):
+        """Scores over all the data; pictures of the first images alone."""
+        per_image, images, shown = [], [], 0
+        for number, batch in enumerate(self._data()):
+            full, size = _padded(batch, self._batch_size)
+            pieces = parallel.split(full, self._count)
+            found = self._step(state, self._frozen, pieces, np.int32(number))
+            if scores:
+                per_image.append(_joined(found["per_image"], size))
+            if pictures and shown < self._rows(found):
+                images.append(_joined(found["images"], size))
+                shown += size
+            elif not scores:
+                break
+        if scores:
+            log.evaluation(step, self._task.summarize(_concatenated(per_image)))
+        if pictures and images:
+            columns = _concatenated(images)
+            rows = self._rows({"images": columns})
+            names = self._task.columns or sorted(columns)
+            log.images(step, {name: columns[name][:rows] for name in names})
+
+    def _rows(self, found) -> int:
+        return 8 if len(found["images"]) > 1 else 64
+
+
+class _Signals(contextlib.AbstractContextManager):
+    """Turns SIGTERM and the first Ctrl-C into a wish to stop after the current step."""
+
+    def __init__(self):
+        self.received, self._old = None, {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_):
+        for number, old in self._old.items():
+            signal.signal(number, old)
+
+    def _handle(self, number, _):
+        if number == signal.SIGINT and self.received:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return every > 0 and (step % every == 0 or step == last)
+
+
+def _padded(batch: dict[str, np.ndarray], size: int) -> tuple[dict, int]:
+    """The batch repeated up to `size` entries, and how many of them are its own."""
+    have = len(next(iter(batch.values())))
+    places = np.arange(size) % have
+    return {k: np.asarray(v)[places] for k, v in batch.items()}, have
+
+
+def _joined(pieces: dict[str, jax.Array], size: int) -> dict[str, np.ndarray]:
+    """`[count, b, …]` → the first `size` of `[count · b, …]`."""
+    arrays = jax.device_get(pieces)
+    return {k: v.reshape(-1, *v.shape[2:])[:size] for k, v in arrays.items()}
+
+
+def _concatenated(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+
+
+def _shown(indices) -> str:
+    if indices is None:
+        return "without indices"
+    shown = ", ".join(str(int(i)) for i in indices[:16])
+    return f"indices {shown}{', …' if len(indices) > 16 else ''}"
