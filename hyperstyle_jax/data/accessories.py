@@ -1,4 +1,4 @@
-"""Things that no training picture shows: the out-of-domain test of the procedural faces."""
+"""Things that no training picture shows: the out-of-domain test of the faces."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ def _worn(u: np.ndarray) -> Worn:
 
 
 class Painter:
-    """Paints what each picture of a batch wears, at the right moments of the drawing."""
+    """Paints what each picture wears, at the right moments of the drawing."""
 
     def __init__(self, worn: list[Worn], canvas, face):
         self.worn, self.canvas, self.face = worn, canvas, face
@@ -76,8 +76,12 @@ class Painter:
             r = np.hypot(face.x - cx, face.y - cy)
             ring = np.where(variant < 0.5, np.abs(r - 0.085) - 0.028, r - 0.09)
             self.canvas.fill(edge(ring, self.canvas.px) * on, colour)
-            shine = bump(((face.x - cx + 0.03) ** 2 + (face.y - cy + 0.04) ** 2) / 0.002)
-            self.canvas.fill(0.7 * shine * on, np.float32([1, 1, 1])[None, :, None, None])
+            shine = bump(
+                ((face.x - cx + 0.03) ** 2 + (face.y - cy + 0.04) ** 2) / 0.002
+            )
+            self.canvas.fill(
+                0.7 * shine * on, np.float32([1, 1, 1])[None, :, None, None]
+            )
 
     def paint(self) -> None:
         """Stripes on the cheeks, or a mask of colour around the eyes."""
@@ -95,7 +99,9 @@ class Painter:
         star = np.hypot((face.u - 0.40) / 1.0, v - 0.24) - 0.15
         chin = np.hypot(u / 0.9, v - 0.80) - 0.10
         forehead = np.maximum(u - 0.05, np.abs(v + 0.38) - 0.16)
-        shape = np.where(variant < 0.5, stripes, np.minimum(np.minimum(star, chin), forehead))
+        shape = np.where(
+            variant < 0.5, stripes, np.minimum(np.minimum(star, chin), forehead)
+        )
         self.canvas.fill(0.9 * edge(shape, face.px) * mask * on, colour)
 
     def hats(self) -> None:
@@ -111,7 +117,9 @@ class Painter:
         x, y = face.x / a, face.y / b
         brim_y = -0.52 - 0.25 * face.turn[3]
         bend = 0.10 * x * x
-        crown = np.maximum(np.sqrt(x * x + ((y - brim_y) / 0.75) ** 2) - 1, y - brim_y + bend)
+        crown = np.maximum(
+            np.sqrt(x * x + ((y - brim_y) / 0.75) ** 2) - 1, y - brim_y + bend
+        )
         brim = np.sqrt((x / 1.28) ** 2 + ((y - brim_y + bend) / 0.13) ** 2) - 1
         px = self.canvas.px
         crown_mask = edge(crown * a, px) * on

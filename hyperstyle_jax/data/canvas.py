@@ -16,7 +16,9 @@ class Canvas:
 
     def __init__(self, batch: int, size: int):
         self.px = np.float32(2 * EXTENT / size)
-        axis = (np.arange(size, dtype=np.float32) + np.float32(0.5 - size / 2)) * self.px
+        axis = (
+            np.arange(size, dtype=np.float32) + np.float32(0.5 - size / 2)
+        ) * self.px
         self.x, self.y = axis[None, None, :], axis[None, :, None]
         self.rgb = np.empty((batch, 3, size, size), np.float32)
         self.size = size
@@ -33,7 +35,7 @@ class Canvas:
         return slice(max(first, 0), max(min(last, self.size), 0))
 
     def fill(self, mask, colour, window: Window | None = None) -> None:
-        """Blends `colour` [B, 3, 1, 1] (or [B, 3, h, w]) in, as far as `mask` [B, h, w]."""
+        """Blends `colour` [B, 3, 1, 1] or [B, 3, h, w] in, by `mask` [B, h, w]."""
         view = self._view(window)
         view += (colour - view) * mask[:, None]
 

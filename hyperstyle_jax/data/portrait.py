@@ -1,4 +1,4 @@
-"""The drawing of a face: an ellipsoid head turned in space, with features on its surface.
+"""The drawing of a face: an ellipsoid head turned in space, features on its surface.
 
 Camera coordinates are the picture's; *face coordinates* (u, v) are the point of the
 head's surface seen at a pixel, turned back to the frontal pose, in units of half the
@@ -128,7 +128,9 @@ class Face:
         mask, rim = edge(distance, canvas.px), edge(distance - 2 * canvas.px, canvas.px)
         depth = ny * turn[3] + forward * turn[2]
         u = u * ASPECT
-        return cls(canvas, a, b, (cx, cy), tilt, turn, x, y, nx, ny, nz, u, v, depth, mask, rim)
+        return cls(
+            canvas, a, b, (cx, cy), tilt, turn, x, y, nx, ny, nz, u, v, depth, mask, rim
+        )
 
     @property
     def px(self) -> np.ndarray:
@@ -136,7 +138,7 @@ class Face:
         return self.canvas.px / self.half_height
 
     def project(self, u, v, out=1.0):
-        """Normalised camera position (nx, ny) of a face point, `out` radii from the axis."""
+        """Normalised camera position (nx, ny) of a face point, `out` radii out."""
         u = u / ASPECT
         z = np.sqrt(np.clip(1 - u * u - v * v, 0, None))
         cos_yaw, sin_yaw, cos_pitch, sin_pitch = self.turn
@@ -166,11 +168,15 @@ class Face:
         """Face coordinates and head coverage inside a window."""
         rows, columns = window
         cut = (slice(None), rows, columns)
-        return self.u[cut], self.v[cut], self.mask[cut] * step(0.0, 0.12, self.depth[cut])
+        return (
+            self.u[cut],
+            self.v[cut],
+            self.mask[cut] * step(-0.4, -0.15, self.depth[cut]),
+        )
 
 
 def _profile(p, ny):
-    """Half width along the face's height: full at the eyes, narrower towards the chin."""
+    """Half width along the face's height: narrower towards the chin."""
     jaw = 0.20 - 0.09 * p["jaw_width"]
     chin = 0.10 - 0.07 * p["chin_width"]
     cheeks = 0.035 * p["cheekbones"]
@@ -241,7 +247,7 @@ def _hair_amount(p):
 
 
 def _hair_behind(canvas, face, p, colours) -> None:
-    """The hair around the head: a cap over the skull that falls as far as it is long."""
+    """The hair around the head: a cap that falls as far as it is long."""
     volume, length = p["hair_volume"], p["hair_length"]
     amount = _hair_amount(p)
     a = face.half_width * (0.96 + (0.08 + 0.16 * volume) * amount)
@@ -321,12 +327,16 @@ def _spot(canvas, face, cu, cv, ru, rv, amount) -> None:
     """A soft shadow (amount < 0) or light on the surface."""
     window = face.window(cu, cv, np.max(ru), np.max(rv))
     u, v, mask = face.at(window)
-    canvas.shade(mask * amount * bump(((u - cu) / ru) ** 2 + ((v - cv) / rv) ** 2), window)
+    canvas.shade(
+        mask * amount * bump(((u - cu) / ru) ** 2 + ((v - cv) / rv) ** 2), window
+    )
 
 
 def _cheeks(canvas, face, p, colours) -> None:
     lift = 0.05 * np.clip(p["smile"], 0, 1)
-    blush = colours["skin"] * np.array([1.0, 0.72, 0.68], np.float32)[None, :, None, None]
+    blush = (
+        colours["skin"] * np.array([1.0, 0.72, 0.68], np.float32)[None, :, None, None]
+    )
     for side in (-1, 1):
         cu, cv = side * np.float32(0.40), 0.26 - lift
         window = face.window(cu, cv, 0.27, 0.22)
@@ -358,7 +368,9 @@ def _wrinkles(canvas, face, p) -> None:
             u, v, mask = face.at(window)
             du, dv = side * u - cu, v - cv
             du = du - lean * dv
-            canvas.shade(-depth * k * mask * bump((du / ru) ** 2 + (dv / rv) ** 2), window)
+            canvas.shade(
+                -depth * k * mask * bump((du / ru) ** 2 + (dv / rv) ** 2), window
+            )
 
 
 def _mouth_shape(p) -> dict[str, np.ndarray]:
@@ -436,7 +448,9 @@ def _eye(canvas, face, p, colours, side: int) -> None:
     iris = white * edge(r - radius, face.px)
     ring = 0.62 + 0.55 * bump(r2 / radius**2 * 0.7)
     canvas.fill(iris, colours["iris"] * ring[:, None], window)
-    canvas.fill(white * edge(r - 0.46 * radius, face.px), _rgb(0.04, 0.03, 0.03), window)
+    canvas.fill(
+        white * edge(r - 0.46 * radius, face.px), _rgb(0.04, 0.03, 0.03), window
+    )
     lid_shadow = bump(((down + upper) / 0.06) ** 2)
     canvas.shade(-0.35 * white * lid_shadow, window)
     lx, _, _ = _light(p)
@@ -446,7 +460,9 @@ def _eye(canvas, face, p, colours, side: int) -> None:
     lash = np.abs(down + upper + 0.008) - (0.012 + 0.012 * np.clip(taper, 0, 1))
     lashes = edge(lash, face.px) * (t2 < 1.12) * on_head
     canvas.fill(0.85 * lashes, colours["brows"] * np.float32(0.35), window)
-    crease = bump(((down + 1.25 * upper + 0.055) / 0.024) ** 2) * np.clip(1.1 - t2, 0, 1)
+    crease = bump(((down + 1.25 * upper + 0.055) / 0.024) ** 2) * np.clip(
+        1.1 - t2, 0, 1
+    )
     canvas.shade(-0.26 * crease * on_head, window)
 
 
@@ -458,13 +474,17 @@ def _brow(canvas, face, p, colours, side: int) -> None:
     t = (side * u - cu) / 0.23
     arch = cv - (0.035 + 0.03 * p["brow_arch"]) * (1 - (t - 0.2) ** 2)
     arch = arch + 0.025 * p["brow_raise"] * t
-    thick = 0.034 * (1 + 0.38 * p["brow_thickness"]) * np.clip(1.05 - 0.3 * t - 0.75 * t**4, 0, 1)
+    thick = (
+        0.034
+        * (1 + 0.38 * p["brow_thickness"])
+        * np.clip(1.05 - 0.3 * t - 0.75 * t**4, 0, 1)
+    )
     mask = edge(np.abs(v - arch) - thick, face.px * 1.2) * (np.abs(t) < 1) * on_head
     canvas.fill(0.88 * mask * np.clip(thick / 0.01, 0, 1), colours["brows"], window)
 
 
 def _nose(canvas, face, p) -> None:
-    """Drawn in the picture's plane: the tip stands out of the head and swings further."""
+    """Drawn in the picture's plane: the tip stands out and swings further."""
     tip_v = 0.235 + 0.05 * p["nose_length"]
     width = 0.105 * (1 + 0.22 * p["nose_width"])
     top = face.project(np.zeros_like(tip_v), np.float32(-0.06) + 0 * tip_v)
@@ -480,30 +500,43 @@ def _nose(canvas, face, p) -> None:
     lx, ly, _ = _light(p)
     strength = 0.6 + 0.5 * p["light_contrast"]
     ridge = bump((q / 1.9) ** 2)
-    canvas.shade(mask * along * strength * (0.62 * lx * q * ridge - 0.05 * np.abs(q) * ridge), window)
+    canvas.shade(
+        mask * along * strength * (0.62 * lx * q * ridge - 0.05 * np.abs(q) * ridge),
+        window,
+    )
     canvas.shade(mask * along * 0.13 * bump(q * q / 0.4) * h, window)
     dx, dy = x - x1, y - y1
-    wings = bump(((np.abs(dx) - 0.92 * width) / 0.045) ** 2 + ((dy - 0.02) / 0.075) ** 2)
+    wings = bump(
+        ((np.abs(dx) - 0.92 * width) / 0.045) ** 2 + ((dy - 0.02) / 0.075) ** 2
+    )
     under = bump((dx / (1.15 * width)) ** 2 + ((dy - 0.085) / 0.06) ** 2)
-    holes = bump(((np.abs(dx) - 0.48 * width) / 0.05) ** 2 + ((dy - 0.062) / 0.036) ** 2)
-    canvas.shade(mask * -np.clip(0.22 * wings + 0.26 * under + 0.50 * holes, 0, 0.8), window)
+    holes = bump(
+        ((np.abs(dx) - 0.48 * width) / 0.05) ** 2 + ((dy - 0.062) / 0.036) ** 2
+    )
+    canvas.shade(
+        mask * -np.clip(0.22 * wings + 0.26 * under + 0.50 * holes, 0, 0.8), window
+    )
     shine = bump(((dx - 0.03 * lx) / 0.06) ** 2 + ((dy + 0.03) / 0.055) ** 2)
     canvas.shade(mask * 0.20 * shine, window)
 
 
 def _beard(canvas, face, p, colours) -> None:
     m = _mouth_shape(p)
-    window = face.window(0.0, np.float32(0.55), 0.8, 0.7)
+    window = face.window(0.0, np.float32(0.5), 1.2, 0.9)
     u, v, on_head = face.at(window)
     r = np.sqrt((u / 0.56) ** 2 + ((v - 0.10) / 0.50) ** 2)
     jaw = step(0.86, 1.12, r) * step(-0.12, 0.22, v)
-    around = 1 - bump(0.5 * (u / m["half"]) ** 2 + 0.5 * ((v - m["v"] - 0.05) / 0.2) ** 2)
+    around = 1 - bump(
+        0.5 * (u / m["half"]) ** 2 + 0.5 * ((v - m["v"] - 0.05) / 0.2) ** 2
+    )
     lip = m["v"] - 0.085 + 0.25 * u * u
     moustache = bump(((v - lip) / 0.062) ** 2) * bump((u / 0.30) ** 2 * 0.8) * 1.5
     hairy = np.clip(np.maximum(jaw * around, moustache), 0, 1)
     colour = mix(colours["hair"] * 0.72, colours["skin"] * 0.5, 0.15)
     canvas.fill(0.88 * p["beard"] * hairy * on_head, colour, window)
-    canvas.shade(p["beard"] * hairy * on_head * 0.7 * face.lit[:, window[0], window[1]], window)
+    canvas.shade(
+        p["beard"] * hairy * on_head * 0.7 * face.lit[:, window[0], window[1]], window
+    )
 
 
 def _hair_front(canvas, face, p, colours) -> None:
@@ -552,10 +585,12 @@ def _glasses(canvas, face, p) -> None:
         canvas.fill(0.22 * glass * glare, _rgb(1, 1, 1), window)
         rim = edge(np.abs(d) - line, face.px) * on_head * worn
         canvas.fill(0.92 * rim, frame, window)
-    window = face.window(0.0, cv, 0.8, 0.14)
+    window = face.window(0.0, cv, 1.2, 0.45)  # the arms reach both sides
     u, v, on_head = face.at(window)
     side = np.abs(u)
-    bridge = np.maximum(np.abs(v - cv + 0.03 - 0.3 * u * u) - 0.02, side - (cu - half_u))
+    bridge = np.maximum(
+        np.abs(v - cv + 0.03 - 0.3 * u * u) - 0.02, side - (cu - half_u)
+    )
     arm = np.maximum(np.abs(v - cv + 0.02) - 0.02, cu + half_u - side)
     mask = edge(np.minimum(bridge, arm), face.px) * on_head * worn
     canvas.fill(0.92 * mask, frame, window)
