@@ -33,7 +33,7 @@ def test_full_size_counts(module, channels, count):
 def test_w_encoder_adds_the_mean_latent():
     module = WEncoder(**SMALL)
     x = jax.random.normal(KEY, (2, 64, 48, 3))
-    variables = module.init(KEY, x)
+    variables = jax.jit(module.init)(KEY, x)
     w = module.apply(variables, x)
     assert w.shape == (2, 12)
     shifted = {**variables, "buffers": {"latent_avg": jnp.arange(12.0)}}
@@ -42,14 +42,13 @@ def test_w_encoder_adds_the_mean_latent():
     )
 
 
-@pytest.mark.parametrize("trunk", ["ir_se", "resnet"])
-@pytest.mark.parametrize("pyramid", [True, False])
+@pytest.mark.parametrize("trunk, pyramid", [("ir_se", True), ("resnet", False)])
 def test_progressive_rows_are_offsets_from_the_first(trunk, pyramid):
     x = jax.random.normal(KEY, (2, 64, 64, 6))
     settings = dict(num_ws=9, trunk=trunk, pyramid=pyramid, **SMALL)
     independent = StyleEncoder(**settings)
     progressive = StyleEncoder(**settings, progressive=True)
-    variables = independent.init(KEY, x)
+    variables = jax.jit(independent.init)(KEY, x)
     rows = independent.apply(variables, x)
     full = progressive.apply(variables, x)
     np.testing.assert_allclose(full[:, 0], rows[:, 0], atol=1e-6)
@@ -64,7 +63,7 @@ def test_progressive_rows_are_offsets_from_the_first(trunk, pyramid):
 def test_latent_replaces_the_mean():
     module = StyleEncoder(num_ws=4, pyramid=False, **SMALL)
     x = jax.random.normal(KEY, (2, 64, 64, 6))
-    variables = module.init(KEY, x)
+    variables = jax.jit(module.init)(KEY, x)
     latent = jax.random.normal(KEY, (2, 4, 12))
     moved = module.apply(variables, x, latent)
     np.testing.assert_allclose(moved - latent, module.apply(variables, x), atol=1e-5)
