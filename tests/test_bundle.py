@@ -6,16 +6,16 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from networks import tiny_generator
 
 from hyperstyle_jax import build, bundle, trees
-from hyperstyle_jax.models.generator import Generator
 
-TINY = Generator(8, z_dim=4, w_dim=6, channel_base=64, channel_max=8)
+TINY = tiny_generator().module
 
 
 @pytest.fixture(scope="module")
 def net():
-    return build.init_net(TINY, jax.random.key(0))
+    return tiny_generator()
 
 
 @pytest.fixture

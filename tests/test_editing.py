@@ -1,0 +1,164 @@
+"""Edits: strength 0 changes nothing; toy worlds give back their directions."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import tiny_generator
+
+from hyperstyle_jax.editing import ganspace, interfacegan, sefa
+from hyperstyle_jax.editing.directions import at_rows, edit
+from hyperstyle_jax.offsets import Inversion
+
+D, L = 12, 4
+
+
+@pytest.fixture
+def inversion(rng):
+    w = jnp.asarray(rng.normal(size=(3, L, D)), jnp.float32)
+    codes = {"a": jnp.ones((3, 2))}
+    return Inversion(w, {"a": jnp.ones((3, 2, 2))}, codes, jnp.zeros((3, 8, 8, 3)))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_strength_zero_changes_nothing_and_offsets_always_stay(inversion, rng):
+    direction = rng.normal(size=D).astype(np.float32)
+    still, moved = edit(inversion, direction, 0.0), edit(inversion, direction, 2.0)
+    assert jnp.array_equal(still.w_plus, inversion.w_plus)
+    assert not jnp.array_equal(moved.w_plus, inversion.w_plus)
+    assert moved.offsets is inversion.offsets and moved.codes is inversion.codes
+
+
+def test_there_and_back(inversion, rng):
+    direction = rng.normal(size=(L, D)).astype(np.float32)
+    back = edit(edit(inversion, direction, 3.0), direction, -3.0)
+    np.testing.assert_allclose(back.w_plus, inversion.w_plus, atol=1e-5)
+
+
+def test_one_strength_per_image_is_one_edit_per_image(inversion, rng):
+    direction = rng.normal(size=D).astype(np.float32)
+    strengths = np.array([-1.0, 0.0, 2.0], np.float32)
+    together = edit(inversion, direction, strengths).w_plus
+    for i, strength in enumerate(strengths):
+        expected = edit(inversion, direction, float(strength)).w_plus[i]
+        np.testing.assert_allclose(together[i], expected, atol=1e-6)
+
+
+def test_w_grows_rows_only_where_the_direction_has_them(rng):
+    w = jnp.asarray(rng.normal(size=(2, D)), jnp.float32)
+    inversion = Inversion(w, {}, {}, jnp.zeros(()))
+    direction = jnp.asarray(rng.normal(size=D), jnp.float32)
+    assert edit(inversion, direction).w_plus.shape == (2, D)
+    edited = edit(inversion, at_rows(direction, [1, 2], L)).w_plus
+    assert jnp.array_equal(edited[:, 0], w) and jnp.array_equal(edited[:, 3], w)
+    np.testing.assert_allclose(edited[:, 1], w + direction, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(D + 1,), (L + 1, D), (), (1, L, D)])
+def test_directions_of_another_space_are_refused(inversion, shape):
+    with pytest.raises(ValueError, match="another generator"):
+        edit(inversion, np.zeros(shape))
+
+
+def test_rows_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="from 0 to 3"):
+        at_rows(np.zeros(D), [4], L)
+
+
+def test_a_linear_world_gives_back_its_normals(rng):
+    w = rng.normal(size=(4000, D))
+    normals = np.linalg.qr(rng.normal(size=(D, 3)))[0].T
+    scores = {f"s{i}": w @ n + 0.1 for i, n in enumerate(normals)}
+    found = interfacegan.fit_directions(w, scores)
+    for i, n in enumerate(normals):
+        unit = found[f"s{i}"] / np.linalg.norm(found[f"s{i}"])
+        assert unit @ n > 0.98
+
+
+def test_one_unit_of_strength_is_one_standard_deviation(rng):
+    w = rng.normal(size=(4000, D)) * 5.0
+    n = np.eye(D)[0]
+    found = interfacegan.fit_directions(w, {"a": w @ n})["a"]
+    np.testing.assert_allclose(np.linalg.norm(found), 5.0, rtol=0.05)
+
+
+def test_independent_directions_leave_the_other_boundaries_alone(rng):
+    w = rng.normal(size=(3000, D))
+    a, b = np.eye(D)[0], (np.eye(D)[0] + np.eye(D)[1]) / np.sqrt(2)
+    scores = {"a": w @ a, "b": w @ b}
+    free = interfacegan.fit_directions(w, scores, only=["b"], independent=False)["b"]
+    kept = interfacegan.fit_directions(w, scores, only=["b"])["b"]
+    boundary = interfacegan.fit_boundary(w, scores["a"])
+    assert abs(kept @ boundary) < 1e-6 < abs(free @ boundary)
+    assert kept @ np.eye(D)[1] > 0.9 * np.linalg.norm(kept)
+
+
+def test_rare_attributes_need_only_a_share(rng):
+    w = rng.normal(size=(5000, D))
+    worn = np.maximum(w[:, 0] - 1.0, 0.0)
+    direction = interfacegan.fit_directions(w, {"glasses": worn}, share=0.05)
+    assert direction["glasses"][0] > 0.9 * np.linalg.norm(direction["glasses"])
+
+
+def test_attributes_that_do_not_vary_or_follow_from_others_are_refused(rng):
+    w = rng.normal(size=(200, D))
+    with pytest.raises(ValueError, match="glasses: the 20 highest"):
+        interfacegan.fit_directions(w, {"glasses": np.zeros(200)})
+    with pytest.raises(ValueError, match="nothing is left"):
+        interfacegan.fit_directions(w, {"a": w[:, 0], "b": 3 * w[:, 0]})
+    with pytest.raises(ValueError, match="scores for 200"):
+        interfacegan.fit_directions(w, {"a": w[:9, 0]})
+
+
+def test_newton_finds_the_minimum_of_the_logistic_loss(rng):
+    x = rng.normal(size=(60, 3))
+    y = np.where(x[:, 0] + rng.normal(size=60) > 0, 1.0, -1.0)
+    x = (x - x.mean(0)) / x.std()
+
+    def loss(n, b):
+        return np.logaddexp(0, -y * (x @ n + b)).mean() + 0.005 * n @ n
+
+    n = interfacegan._separate(x, y)
+    best = min(loss(n, b) for b in np.linspace(-4, 4, 801))
+    for _ in range(30):
+        other = n + 0.02 * rng.normal(size=3)
+        assert best <= min(loss(other, b) for b in np.linspace(-4, 4, 801)) + 1e-5
+
+
+def test_sefa_is_the_svd_of_the_affine_weights():
+    net = tiny_generator()
+    synthesis = net.params["synthesis"]
+    layers = [("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1")]
+    a = np.concatenate([synthesis[b][c]["affine"]["weight"] for b, c in layers], 1)
+    u, s, _ = np.linalg.svd(a)
+    found = sefa.factorize(net)
+    np.testing.assert_allclose(found.values, s, rtol=1e-4)
+    np.testing.assert_allclose(abs((found.directions * u.T).sum(1)), 1.0, atol=1e-4)
+    assert (np.abs(found.directions).max(1) == found.directions.max(1)).all()
+    coarse = sefa.factorize(net, "synthesis/b4/.*affine/weight")
+    assert coarse.values[0] <= found.values[0] * 2 and len(coarse.values) == 6
+    with pytest.raises(ValueError, match="matches"):
+        sefa.factorize(net, "synthesis/b99/.*")
+
+
+def test_components_of_a_stretched_cloud(rng):
+    axes = np.linalg.qr(rng.normal(size=(D, D)))[0].T
+    spread = np.linspace(5, 0.5, D)
+    w = (rng.normal(size=(8000, D)) * spread) @ axes + 2.0
+    found = ganspace.fit_components(w, 3)
+    np.testing.assert_allclose(found.mean, w.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(found.std, spread[:3], rtol=0.05)
+    s = np.linalg.svd(w - w.mean(0), full_matrices=False)
+    np.testing.assert_allclose(found.std, s[1][:3] / np.sqrt(7999), rtol=1e-5)
+    np.testing.assert_allclose(abs((found.directions * s[2][:3]).sum(1)), 1, atol=1e-5)
+
+
+def test_move_to_reaches_the_position_whatever_the_start(inversion, rng):
+    found = ganspace.fit_components(rng.normal(size=(500, D)) * 3.0)
+    moved = ganspace.move_to(inversion, found, 1, 2.5, rows=[0, 1]).w_plus
+    now = (moved[:, 0] - found.mean) @ found.directions[1] / found.std[1]
+    np.testing.assert_allclose(now, 2.5, atol=1e-5)
+    assert jnp.array_equal(moved[:, 2:], inversion.w_plus[:, 2:])
