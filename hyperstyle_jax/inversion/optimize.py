@@ -1,0 +1,139 @@
+"""Inversion by optimizing the latent itself: slow, per image, nothing learned.
+
+StyleGAN2's projection (https://arxiv.org/abs/1912.04958, appendix D) in W or, more
+expressive and harder to edit, in W+ (Image2StyleGAN, https://arxiv.org/abs/1904.03189).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hyperstyle_jax import losses
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion
+
+# How the step size grows and shrinks, as shares of all steps.
+_RAMP_UP, _RAMP_DOWN = 0.05, 0.25
+# Noise on the latent while searching, relative to the spread of w; gone at this share.
+_NOISE, _NOISE_SHARE = 0.05, 0.75
+
+Loss = Callable[[Any, jax.Array, jax.Array], jax.Array]
+
+
+class OptimizeResult(NamedTuple):
+    """The inversion, and the loss before every step [steps, B]."""
+
+    inversion: Inversion
+    losses: jax.Array
+
+
+def l2_loss(frozen, y_hat: jax.Array, x: jax.Array) -> jax.Array:
+    """Mean squared error, [B]."""
+    return losses.l2(y_hat, x)
+
+
+def l2_lpips_loss(net: Net, y_hat: jax.Array, x: jax.Array) -> jax.Array:
+    """L2 + 0.8·LPIPS, [B]; `net` is a `models.lpips.LPIPS`."""
+    return losses.l2(y_hat, x) + 0.8 * losses.lpips(net, y_hat, x)
+
+
+def optimize(
+    generator: Net,
+    x: jax.Array,
+    *,
+    space: str = "w_plus",
+    steps: int = 500,
+    lr: float = 0.1,
+    loss: Loss = l2_loss,
+    frozen: Any = None,
+    start: jax.Array | None = None,
+    seed: int = 0,
+) -> OptimizeResult:
+    """Searches the latents that reproduce images, with Adam.
+
+    Args:
+        generator: Net of a Generator.
+        x: [B, H, W, 3] in [-1, 1]; larger pictures are averaged down to H×W.
+        space: "w" for one latent per image, "w_plus" for one per layer.
+        steps: how many gradient steps; 0 returns the start.
+        lr: the largest step size; it is ramped up at the start and down at the end.
+        loss: (frozen, y_hat, x) → [B], for example `l2_lpips_loss`.
+        frozen: the networks that `loss` uses.
+        start: [B, D] or [B, L, D]; the mean latent if not given.
+        seed: of the noise on the latents while searching.
+
+    Returns:
+        OptimizeResult; an image's result does not depend on the others in the batch.
+
+    Raises:
+        ValueError: unknown space, or a start that does not fit it.
+    """
+    if space not in ("w", "w_plus"):
+        raise ValueError(f'space {space!r}: expected "w" or "w_plus"')
+    start = _start(generator, x.shape[0], space, start)
+    keys = jax.random.split(jax.random.key(seed))
+    return _search(generator, frozen, x, start, keys, loss=loss, steps=steps, lr=lr)
+
+
+@partial(jax.jit, static_argnames=("loss", "steps", "lr"))
+def _search(generator, frozen, x, start, keys, *, loss, steps, lr):
+    spread = _spread(generator, keys[0])
+    optimizer = optax.adam(_schedule(lr, steps))
+
+    def compare(w, noise):
+        y = _render(generator, w + noise, x.shape)
+        values = loss(frozen, y, x)
+        return values.sum(), values
+
+    def body(carry, step):
+        w, state = carry
+        left = jnp.maximum(1.0 - step / (_NOISE_SHARE * steps), 0.0)
+        draw = jax.random.normal(jax.random.fold_in(keys[1], step), w.shape[1:])
+        noise = _NOISE * spread * left**2 * draw
+        (_, values), grad = jax.value_and_grad(compare, has_aux=True)(w, noise)
+        updates, state = optimizer.update(grad, state)
+        return (optax.apply_updates(w, updates), state), values
+
+    carry = (start, optimizer.init(start))
+    (w, _), history = jax.lax.scan(body, carry, jnp.arange(steps))
+    inversion = Inversion(w, {}, {}, _render(generator, w, x.shape))
+    return OptimizeResult(inversion, history)
+
+
+def _start(generator, batch, space, start):
+    module = generator.module
+    rows = (module.num_ws,) if space == "w_plus" else ()
+    shape = (batch, *rows, module.w_dim)
+    if start is None:
+        start = generator.variables["buffers"]["mapping"]["w_avg"]
+    elif start.ndim == 2 and space == "w_plus":
+        start = start[:, None]
+    try:
+        return jnp.broadcast_to(start, shape)
+    except ValueError:
+        raise ValueError(f"start of shape {start.shape}: expected {shape}") from None
+
+
+def _spread(generator, key, samples=2000):
+    """Root mean square distance of w from its mean, per dimension."""
+    z = jax.random.normal(key, (samples, generator.module.z_dim))
+    return generator(z, method="mapping").std(0).mean()
+
+
+def _schedule(lr, steps):
+    def rate(step):
+        t = step / max(steps, 1)
+        up = jnp.minimum(1.0, (t + 1 / max(steps, 1)) / _RAMP_UP)
+        down = jnp.minimum(1.0, (1.0 - t) / _RAMP_DOWN)
+        return lr * up * (0.5 - 0.5 * jnp.cos(jnp.pi * down))
+
+    return rate
+
+
+def _render(generator, w, shape):
+    y = generator(w, method="synthesis")
+    return y if y.shape == shape else losses.adaptive_pool(y, shape[1:3])

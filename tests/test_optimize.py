@@ -1,0 +1,75 @@
+"""Latent optimization on a tiny generator."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import tiny_generator
+
+from hyperstyle_jax.inversion import optimize as o
+
+
+@pytest.fixture(scope="module")
+def net():
+    return tiny_generator()
+
+
+@pytest.fixture(scope="module")
+def target(net):
+    w = net(jax.random.normal(jax.random.key(5), (2, 4)), method="mapping")
+    return net(w, method="synthesis")
+
+
+@pytest.mark.parametrize("space", ["w", "w_plus"])
+def test_it_comes_much_closer_and_returns_what_it_saw(net, target, space):
+    result = o.optimize(net, target, space=space, steps=150, lr=0.2)
+    inversion = result.inversion
+    first = np.asarray(result.losses[0])
+    last = np.square(inversion.image - target).mean((1, 2, 3))
+    assert result.losses.shape == (150, 2) and (last < 0.2 * first).all()
+    assert inversion.w_plus.shape == ((2, 6) if space == "w" else (2, 4, 6))
+    again = net(inversion.w_plus, method="synthesis")
+    np.testing.assert_allclose(again, inversion.image, atol=1e-4)
+    assert inversion.offsets == {} and inversion.codes == {}
+
+
+def test_a_batch_of_two_is_two_batches_of_one(net, target):
+    both = o.optimize(net, target, steps=20).inversion.w_plus
+    second = o.optimize(net, target[1:], steps=20).inversion.w_plus
+    np.testing.assert_allclose(both[1:], second, atol=1e-4)
+
+
+def test_no_steps_is_the_start(net, target):
+    w_avg = net.variables["buffers"]["mapping"]["w_avg"]
+    result = o.optimize(net, target, space="w", steps=0)
+    np.testing.assert_array_equal(result.inversion.w_plus, jnp.stack([w_avg, w_avg]))
+    start = jnp.ones((2, 6))
+    result = o.optimize(net, target, steps=0, start=start)
+    np.testing.assert_array_equal(result.inversion.w_plus, jnp.ones((2, 4, 6)))
+
+
+def test_small_targets_are_compared_at_their_size(net, target):
+    small = target.reshape(2, 4, 2, 4, 2, 3).mean((2, 4))
+    result = o.optimize(net, small, steps=2)
+    assert result.inversion.image.shape == (2, 4, 4, 3)
+
+
+def test_the_loss_gets_its_networks_as_arguments(net, target):
+    def loss(scale, y_hat, x):
+        return scale * o.l2_loss(None, y_hat, x)
+
+    once = o.optimize(net, target, steps=1, loss=loss, frozen=jnp.float32(1)).losses
+    twice = o.optimize(net, target, steps=1, loss=loss, frozen=jnp.float32(2)).losses
+    np.testing.assert_allclose(2 * once, twice, rtol=1e-6)
+
+
+def test_the_step_size_rises_and_falls():
+    rates = np.array([o._schedule(0.1, 100)(t) for t in range(101)])
+    assert rates.max() == pytest.approx(0.1) and rates[0] < 0.03 and rates[100] == 0
+
+
+def test_senseless_arguments_are_refused(net, target):
+    with pytest.raises(ValueError, match='expected "w" or "w_plus"'):
+        o.optimize(net, target, space="z")
+    with pytest.raises(ValueError, match=r"expected \(2, 4, 6\)"):
+        o.optimize(net, target, start=jnp.zeros((3, 6)))
