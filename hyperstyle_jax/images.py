@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, WebPImagePlugin
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Decoders that run other programs or parse scripts stay shut.
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format)
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format)
 MIN_SIDE = 16
 MAX_PIXELS = 80_000_000
 # Dark to bright, readable without colour too.
