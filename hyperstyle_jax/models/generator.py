@@ -30,13 +30,14 @@ class MappingNetwork(nn.Module):
 
     w_dim: int
     num_layers: int
+    lr_mul: float
 
     @nn.compact
     def __call__(self, z):
         x = z * jax.lax.rsqrt(jnp.mean(jnp.square(z), axis=1, keepdims=True) + 1e-8)
         self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
         for i in range(self.num_layers):
-            x = ops.EqualLinear(self.w_dim, lr_mul=0.01, name=f"fc{i}")(x)
+            x = ops.EqualLinear(self.w_dim, lr_mul=self.lr_mul, name=f"fc{i}")(x)
             x = ops.leaky_relu(x)
         return x
 
@@ -147,10 +148,13 @@ class Generator(nn.Module):
     channel_max: int = 512
     num_mapping_layers: int = 8
     image_channels: int = 3
+    mapping_lr_mul: float = 0.01
 
     def setup(self):
         resolutions(self.resolution)
-        self.mapping_ = MappingNetwork(self.w_dim, self.num_mapping_layers, name="mapping")
+        self.mapping_ = MappingNetwork(
+            self.w_dim, self.num_mapping_layers, self.mapping_lr_mul, name="mapping"
+        )
         self.synthesis_ = Synthesis(
             self.resolution, self.channel_base, self.channel_max, self.image_channels,
             name="synthesis",
