@@ -7,6 +7,9 @@ fields are locked and typed: a name or a type that is not here is refused.
 import difflib
 import json
 import math
+import re
+import traceback
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -69,6 +72,7 @@ def check(config: ConfigDict) -> None:
         ValueError: one line that names the field, its value and what is expected.
     """
     c = config
+    _check_fields(c)
     _need(c.task in TASKS, "task", c.task, f"one of {', '.join(TASKS)}")
     for name in ("num_steps", "log_every", "save_every", "keep", "batch_size"):
         _need(c[name] >= 1, name, c[name], "1 or more")
@@ -141,6 +145,77 @@ def suggestion(config: ConfigDict, name: str) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
+def explain(error: BaseException, argv: list[str]) -> str:
+    """One line on what is wrong with a config file or with `--config…` options.
+
+    Args:
+        error: raised while `argv` was read by absl and ml_collections.
+        argv: the command line.
+    """
+    file, given = _options(argv)
+    if not file:
+        return "which run? Give one as --config configs/NAME.py"
+    if not Path(file).is_file():
+        return f"--config {file}: there is no such file"
+    known = base(TASKS[0])
+    fields = flatten(known)
+    for name in given:
+        inside = [field for field in fields if field.startswith(f"{name}.")]
+        if inside:
+            return (
+                f"--config.{name}: a group of fields; set one, as --config.{inside[0]}"
+            )
+        if name not in fields:
+            return f"--config.{name}: unknown field{suggestion(known, name)}"
+    illegal = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error))
+    if illegal and illegal[1] in fields:
+        value = fields[illegal[1]]
+        kind = type(value).__name__
+        return f"--config.{illegal[1]}={illegal[2]}: expected {kind}, like {value!r}"
+    return _explain_file(error, file, known)
+
+
+def _explain_file(error: BaseException, file: str, known: ConfigDict) -> str:
+    """The error with the line of the config file that it comes from, if any."""
+    lines = _lines(error, file)
+    while error.__cause__ or error.__context__:  # ml_collections wraps some errors
+        inner = error.__cause__ or error.__context__
+        if lines and not _lines(inner, file):
+            break
+        error, lines = inner, _lines(inner, file)
+    message = " ".join(str(error).split()).replace(" (reference)", "")
+    if isinstance(error, SyntaxError):
+        lines, message = [error.lineno], f"syntax error, {error.msg}"
+    unknown = re.search(r'Key "(\w+)" does not exist', message)
+    if unknown:
+        message = f"unknown field {unknown[1]}{suggestion(known, unknown[1])}"
+    if lines:
+        return f"{file}, line {lines[-1]}: {message}"
+    if isinstance(error, AttributeError) and "get_config" in message:
+        return f"{file} has no function get_config()"
+    return message
+
+
+def _lines(error: BaseException, file: str) -> list[int]:
+    """The lines of `file` in the traceback of the error, outermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f.lineno for f in frames if Path(f.filename) == Path(file).absolute()]
+
+
+def _options(argv: list[str]) -> tuple[str, list[str]]:
+    """The config file and the names of the overridden fields on a command line."""
+    file, fields = "", []
+    for i, argument in enumerate(argv):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-"):
+            continue
+        if name == "config":
+            file = value if equals else "".join(argv[i + 1 : i + 2])
+        elif name.startswith("config."):
+            fields.append(name.removeprefix("config."))
+    return file, fields
+
+
 def _data() -> dict[str, Any]:
     return {
         "kind": "faces",  # procedural | "folder" of images | "tfds" folder
@@ -194,6 +269,16 @@ def _loss() -> dict[str, Any]:
         "path_length_every": 4,
         "style_mixing": 0.9,
     }
+
+
+def _check_fields(config: Any) -> None:
+    want = flatten(base(TASKS[0])).keys()
+    have = flatten(config).keys() if isinstance(config, ConfigDict) else set()
+    if want != have:
+        raise ValueError(
+            "get_config() must return hyperstyle_jax.config.base(task), some values "
+            f"changed; missing {sorted(want - have)}, unknown {sorted(have - want)}"
+        )
 
 
 def _check_data(data: ConfigDict) -> None:

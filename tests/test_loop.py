@@ -47,7 +47,7 @@ def straight(tmp_path_factory):
     """One run of twelve steps on one device, with its pictures."""
     c = cfg.base("gan")
     c.num_steps, c.save_every, c.log_every = 12, 5, 3
-    c.eval_every, c.image_every, c.num_devices, c.batch_size = 6, 0, 1, 8
+    c.eval_every, c.image_every, c.num_devices, c.batch_size = 6, 12, 1, 8
     workdir = tmp_path_factory.mktemp("straight")
     assert fit(c, workdir) == 12
     return workdir

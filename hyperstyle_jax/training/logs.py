@@ -48,9 +48,7 @@ class Log(contextlib.AbstractContextManager):
         from hyperstyle_jax import images
 
         picture = _grid(columns)
-        path = self._workdir / "images" / f"{step:08d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        images.save(path, picture)
+        images.save_png(self._workdir / "images" / f"{step:08d}.png", picture)
         if self._board:
             self._board.add_image(" | ".join(columns), picture, step, dataformats="HWC")
 
@@ -195,13 +193,13 @@ def _grid(columns: dict[str, np.ndarray]) -> np.ndarray:
     """`{name: [N, H, W, 3]}` → one uint8 picture; a single column becomes a square."""
     from hyperstyle_jax import images
 
-    stacks = list(columns.values())
+    stacks = [images.to_uint8(np.nan_to_num(x)) for x in columns.values()]
+    scale = max(1, 96 // stacks[0].shape[1])
     if len(stacks) == 1:
-        width = max(1, math.isqrt(len(stacks[0])))
-        return images.grid(stacks[0][: len(stacks[0]) // width * width], width)
-    # Row by row: the pictures of one example stand side by side.
-    pictures = np.stack(stacks, 1).reshape(-1, *stacks[0].shape[1:])
-    return images.grid(pictures, len(stacks))
+        width = math.isqrt(len(stacks[0]))
+        rows = stacks[0][: width**2].reshape(width, width, *stacks[0].shape[1:])
+        return images.grid(rows, scale=scale)
+    return images.grid(np.stack(stacks, 1), tuple(columns), scale=scale)
 
 
 def _forget_after(path: Path, step: int) -> None:

@@ -1,0 +1,51 @@
+"""Trains what a config file describes; the same command again goes on.
+
+python train.py --config configs/NAME.py [--workdir DIR] [--config.optim.lr=3e-4]
+"""
+
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from hyperstyle_jax import config as cfg
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Default: runs/NAME of the config.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print config, sizes, memory; stop.")
+_FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir of another config.")
+_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from.")
+
+
+def main(argv: list[str]) -> None:
+    from hyperstyle_jax.training import run
+
+    name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    try:
+        if _DRY_RUN.value:
+            print(run.describe(_CONFIG.value))
+        else:
+            run.run(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _FORCE.value)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if _TRACEBACK.value or not isinstance(error, run.EXPECTED):
+            raise
+        sys.exit(f"error: {run.one_line(error)}")
+
+
+def parse(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise flags.Error(f"what is {rest[1]!r}? Options start with --")
+        cfg.check(_CONFIG.value)
+        return rest
+    except Exception as error:
+        print(f"error: {cfg.explain(error, argv)}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)
