@@ -45,6 +45,7 @@ def base(task: str) -> ConfigDict:
                     "channel_base": 32768,
                     "channel_max": 512,
                     "num_mapping_layers": 8,
+                    "mapping_lr_mul": 0.01,
                 },
                 "discriminator": {"channel_base": 32768, "channel_max": 512},
                 "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
@@ -63,6 +64,20 @@ def base(task: str) -> ConfigDict:
         }
     )
     return config.lock()
+
+
+def demo(task: str) -> ConfigDict:
+    """`base` with the networks of the embedded domain: procedural faces at 64×64."""
+    config = base(task)
+    model = config.model
+    model.generator.update(z_dim=48, w_dim=128, channel_base=2048, channel_max=64)
+    model.generator.update(num_mapping_layers=3, mapping_lr_mul=1.0)
+    model.discriminator.update(channel_base=2048, channel_max=64)
+    model.encoder.update(widths=(32, 64, 128, 192), depths=(1, 1, 1, 1))
+    model.features.update(widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), dim=64)
+    model.hypernet.update(widths=(32, 64, 96, 128), depths=(1, 1, 1, 1), code=128)
+    model.hypernet.update(inner_shared=64, inner=64, hidden=64)
+    return config
 
 
 def check(config: ConfigDict) -> None:
@@ -236,8 +251,11 @@ def _hypernet() -> dict[str, Any]:
         "widths": (64, 128, 256, 512),
         "depths": (3, 4, 6, 3),
         "code": 512,
+        "inner_shared": 128,
+        "inner": 256,
         "hidden": 512,
         "preset": "all_convs",
+        "stem_stride": 2,
         "shared_kernel": True,  # full kernels from the shared head
         "to_rgb": False,
     }
@@ -263,6 +281,9 @@ def _loss() -> dict[str, Any]:
         "lpips": 0.8,
         "id": 0.1,
         "attributes": 1.0,
+        "adversarial": 1.0,  # task gan; 0: no discriminator
+        "render": 0.0,  # task gan: regression on pictures of known latents
+        "latent": 0.0,  # task encoder: w of generated pictures
         "r1": 1.0,
         "r1_every": 16,
         "path_length": 2.0,

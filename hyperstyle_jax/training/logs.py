@@ -89,20 +89,20 @@ class Means:
     """Running means of metrics; `state` goes into the checkpoint."""
 
     def __init__(self, state: dict[str, Any] | None = None):
-        self.state = state or {"count": 0, "skipped": 0, "sums": {}}
+        self.state = state or {"skipped": 0, "sums": {}}
 
     def add(self, values: dict[str, float]) -> None:
+        """Metrics of one step; not every step needs to have all of them."""
         sums = self.state["sums"]
-        self.state["count"] += 1
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value
+            total, count = sums.get(name, (0.0, 0))
+            sums[name] = (total + value, count + 1)
 
     def skip(self) -> None:
         self.state["skipped"] += 1
 
     def values(self) -> dict[str, float]:
-        count = max(self.state["count"], 1)
-        means = {k: v / count for k, v in self.state["sums"].items()}
+        means = {k: total / count for k, (total, count) in self.state["sums"].items()}
         skipped = self.state["skipped"]
         return means | ({"skipped_steps": skipped} if skipped else {})
 

@@ -6,6 +6,7 @@ call again goes on where the last one stopped, and gives the same numbers as one
 
 import contextlib
 import dataclasses
+import functools
 import math
 import signal
 import threading
@@ -43,6 +44,8 @@ class Task:
         frozen: pytree of what the steps use and never change.
         summarize: {name: [N, …]} over all evaluation images → {name: number}.
         columns: names of "images" in the order of the grid's columns.
+        phase: step → static keyword arguments of `train_step`, which is compiled once
+            for each that occurs (lazy regularization without a branch on the device).
     """
 
     init: Callable[[jax.Array], Any]
@@ -51,6 +54,7 @@ class Task:
     frozen: Any = ()
     summarize: Callable[[dict[str, np.ndarray]], dict[str, float]] = means
     columns: tuple[str, ...] = ()
+    phase: Callable[[int], dict[str, Any]] = lambda step: {}
 
 
 def fit(
@@ -87,7 +91,7 @@ def fit(
         print(f"resuming from step {start} of {config.num_steps} in {workdir}")
         train_data.set_state(progress["data"])
     frozen = jax.device_put(task.frozen, parallel.replicated(devices))
-    train_step = parallel.train_step(_guarded(task.train_step), devices, config.seed)
+    train_steps = Phases(task, devices, config.seed)
     evaluate = _Evaluation(task, config, devices, frozen, eval_data)
 
     with (
@@ -100,7 +104,7 @@ def fit(
             with log.waiting():
                 batch = next(train_data)
             pieces = parallel.split(batch, len(devices))
-            state, metrics = train_step(state, frozen, pieces, np.int32(step))
+            state, metrics = train_steps[step](state, frozen, pieces, np.int32(step))
             watch.push(step, metrics, batch)
             stop = signals.received or step == config.num_steps
 
@@ -135,7 +139,7 @@ def _start(task, config, workdir, devices) -> tuple[int, Any, Any]:
     found = None
     if checkpoint.steps(workdir):
         like = abstract_state(task, config.seed, devices)
-        found = checkpoint.restore(workdir, like)
+        found = checkpoint.restore(workdir, like, repair=True)
     if found:
         return found
     # Copies, because the state is donated and may hold one array twice (as its EMA).
@@ -153,6 +157,22 @@ def _guarded(train_step: Callable) -> Callable:
         return jax.tree.map(lambda n, s: jnp.where(good, n, s), new, state), metrics
 
     return step
+
+
+class Phases:
+    """The compiled step of each phase, by step number."""
+
+    def __init__(self, task: Task, devices, seed: int):
+        self._task, self._devices, self._seed, self._steps = task, devices, seed, {}
+
+    def __getitem__(self, step: int) -> Callable:
+        flags = self._task.phase(step)
+        key = tuple(sorted(flags.items()))
+        if key not in self._steps:
+            run = functools.partial(self._task.train_step, **flags)
+            run = parallel.train_step(_guarded(run), self._devices, self._seed)
+            self._steps[key] = run
+        return self._steps[key]
 
 
 class _Watch:

@@ -1,0 +1,51 @@
+"""Pictures that no generator has seen: shapes and patches pasted at random.
+
+A hypernetwork trained on a generator's own domain alone never meets an error that w
+could not mend. Flat shapes and pieces of other pictures give it such errors.
+"""
+
+import jax
+import jax.numpy as jnp
+
+_SHAPES = 3
+
+
+def paste(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
+    """Changes a share of the pictures; the others stay as they are.
+
+    Args:
+        x: [B, H, W, 3] in [-1, 1]. keys: [B], one per picture.
+        probability: share of pictures that are changed; 0 returns x.
+
+    Returns:
+        [B, H, W, 3] in [-1, 1].
+    """
+    if not probability:
+        return x
+    others = jnp.roll(x, 1, axis=0)
+    return jax.vmap(lambda *a: _one(*a, probability))(x, others, keys)
+
+
+def _one(x, other, key, probability):
+    pick, where, kind, colour = jax.random.split(key, 4)
+    size = x.shape[0]
+    grid = jnp.linspace(-1, 1, size)
+    yy, xx = jnp.meshgrid(grid, grid, indexing="ij")
+    out = x
+    u = jax.random.uniform(where, (_SHAPES, 5))
+    kinds = jax.random.uniform(kind, (_SHAPES, 2))
+    colours = jax.random.uniform(colour, (_SHAPES, 3), minval=-1, maxval=1)
+    for i in range(_SHAPES):
+        # An ellipse, a rectangle or a half-plane, turned by an angle, soft by a pixel.
+        angle = u[i, 4] * jnp.pi
+        dx, dy = xx - (2.4 * u[i, 0] - 1.2), yy - (2.4 * u[i, 1] - 1.2)
+        a = (jnp.cos(angle) * dx + jnp.sin(angle) * dy) / (0.05 + 0.6 * u[i, 2] ** 2)
+        b = (jnp.cos(angle) * dy - jnp.sin(angle) * dx) / (0.05 + 0.6 * u[i, 3] ** 2)
+        ellipse, box = jnp.sqrt(a * a + b * b + 1e-6), jnp.maximum(abs(a), abs(b))
+        distance = jnp.where(kinds[i, 0] < 0.4, ellipse, box)
+        distance = jnp.where(kinds[i, 0] > 0.8, 1 + a, distance)
+        scale = 0.05 + 0.6 * jnp.minimum(u[i, 2], u[i, 3]) ** 2
+        mask = jnp.clip((1 - distance) * scale * size / 2 + 0.5, 0, 1)[..., None]
+        fill = jnp.where(kinds[i, 1] < 0.35, other, colours[i])
+        out = out + mask * (fill - out)
+    return jnp.where(jax.random.uniform(pick) < probability, out, x)

@@ -1,0 +1,84 @@
+"""What several tasks share: modules from a config, pictures, criteria."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import losses
+from hyperstyle_jax.data import faces
+from hyperstyle_jax.models.encoders import WEncoder
+from hyperstyle_jax.models.features import Features
+from hyperstyle_jax.models.generator import Generator
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.training import parallel, sources
+
+
+def images(batch: dict) -> jax.Array:
+    """uint8 [B, H, W, 3] → float32 in [-1, 1], on the device."""
+    return batch["image"].astype(jnp.float32) / 127.5 - 1.0
+
+
+def generator(config: ConfigDict) -> Generator:
+    return Generator(**config.model.generator)
+
+
+def load_generator(config: ConfigDict) -> Net:
+    return sources.net(
+        "generator", config.init.generator, generator(config), config.seed
+    )
+
+
+def load_encoder(config: ConfigDict) -> Net:
+    return sources.net(
+        "encoder", config.init.encoder, encoder(config), config.seed, [_shape(config)]
+    )
+
+
+def encoder(config: ConfigDict) -> WEncoder:
+    c = config.model.encoder
+    return WEncoder(config.model.generator.w_dim, c.widths, c.depths)
+
+
+def features(config: ConfigDict) -> Features:
+    c = config.model.features
+    return Features(len(faces.ATTRIBUTES), c.widths, c.depths, c.dim)
+
+
+def load_features(config: ConfigDict) -> Net:
+    return sources.net(
+        "features", config.init.features, features(config), config.seed,
+        [_shape(config)],
+    )  # fmt: skip
+
+
+def _shape(config):
+    return (config.data.size, config.data.size, 3)
+
+
+def compare(features: Net, y_hat, x) -> dict[str, jax.Array]:
+    """Distances of reconstructions, one number per image: l2, lpips, id (all ≥ 0)."""
+    distance, similarity = features(y_hat, x, method="compare")
+    return {"l2": losses.l2(y_hat, x), "lpips": distance, "id": 1.0 - similarity}
+
+
+def weighted(config: ConfigDict, distances: dict[str, jax.Array]) -> jax.Array:
+    """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id, averaged over the batch."""
+    weights = config.loss
+    return sum(weights[name] * value.mean() for name, value in distances.items())
+
+
+def step_parameters(tx, grads, opt, params):
+    """One optimizer step with gradients averaged over the devices.
+
+    Returns:
+        new params, new optimizer state, the gradient's global norm.
+    """
+    grads = jax.lax.pmean(grads, parallel.AXIS)
+    updates, opt = tx.update(grads, opt, params)
+    return optax.apply_updates(params, updates), opt, optax.global_norm(grads)
+
+
+def ema(decay: float, average, params):
+    """average ← decay·average + (1 − decay)·params."""
+    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

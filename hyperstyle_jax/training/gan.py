@@ -1,0 +1,247 @@
+"""Trains a StyleGAN2 generator (https://arxiv.org/abs/1912.04958).
+
+Non-saturating loss, lazy R1 and path-length regularization, style mixing, an average
+of the weights. In a domain whose pictures have known Gaussian parameters, the generator
+may also be regressed on them (`loss.render`): minutes instead of hours.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import metrics
+from hyperstyle_jax.models.discriminator import Discriminator
+from hyperstyle_jax.models.generator import mix
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.training import common, optimizers, parallel
+from hyperstyle_jax.training.loop import Task
+
+_W_AVG_DECAY, _PATH_DECAY = 0.998, 0.99
+
+
+def make_task(config: ConfigDict) -> Task:
+    """Alternating steps of discriminator and generator; `loss.adversarial` 0: none."""
+    loss = config.loss
+    adversarial = loss.adversarial > 0
+    generator = common.load_generator(config)
+    tx = optimizers.make(config.optim, config.num_steps)
+    discriminator = Discriminator(
+        config.model.generator.resolution, **config.model.discriminator
+    )
+    frozen = {"noise": _noise(generator)}
+    if loss.lpips or config.init.features:
+        frozen["features"] = common.load_features(config)
+
+    def init(key):
+        params = generator.params
+        state = {
+            "generator": params,
+            "ema": params,
+            "w_avg": generator.variables["buffers"]["mapping"]["w_avg"],
+            "opt_generator": tx.init(params),
+        }
+        if adversarial:
+            image = jnp.zeros((1, *2 * (config.model.generator.resolution,), 3))
+            params = discriminator.init(key, image)["params"]
+            state |= {
+                "discriminator": params,
+                "opt_discriminator": tx.init(params),
+                "path_mean": jnp.zeros(()),
+            }
+        return state
+
+    def train_step(state, frozen, batch, key, r1=False, path=False):
+        x = common.images(batch)
+        key = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
+        keys = jax.random.split(key, 3)
+        found = {}
+        if adversarial:
+            state, d = discriminator_step(state, frozen, x, keys[0], r1)
+            found |= d
+        state, g = generator_step(state, frozen, batch, x, keys[1], path)
+        return state, found | g
+
+    def discriminator_step(state, frozen, x, key, r1):
+        fake, _ = _generate(generator, state["generator"], frozen, config, x, key)
+
+        def objective(params):
+            def logits(image):
+                return discriminator.apply({"params": params}, image)
+
+            value = jax.nn.softplus(logits(fake)).mean()
+            value += jax.nn.softplus(-logits(x)).mean()
+            found = {"d_loss": value}
+            if r1:
+                slope = jax.grad(lambda image: logits(image).sum())(x)
+                penalty = jnp.square(slope).sum((1, 2, 3)).mean()
+                value += 0.5 * loss.r1 * loss.r1_every * penalty
+                found["r1"] = penalty
+            return value, found
+
+        (_, found), grads = jax.value_and_grad(objective, has_aux=True)(
+            state["discriminator"]
+        )
+        params, opt, norm = common.step_parameters(
+            tx, grads, state["opt_discriminator"], state["discriminator"]
+        )
+        state = state | {"discriminator": params, "opt_discriminator": opt}
+        return state, found | {"d_grad_norm": norm}
+
+    def generator_step(state, frozen, batch, x, key, path):
+        keys = jax.random.split(key, 2)
+
+        def objective(params):
+            value, found, mean = 0.0, {}, None
+            if adversarial:
+                fake, _ = _generate(generator, params, frozen, config, x, keys[0])
+                logits = discriminator.apply({"params": state["discriminator"]}, fake)
+                found["g_loss"] = jax.nn.softplus(-logits).mean()
+                value += loss.adversarial * found["g_loss"]
+            if path:
+                penalty, mean = _path_length(
+                    generator, params, frozen, config, x, keys[1], state["path_mean"]
+                )
+                found["path_length"] = penalty
+                value += loss.path_length * loss.path_length_every * penalty
+            if loss.render:
+                term, more = _render(params, batch["latent"], x, frozen)
+                found |= more
+                value += loss.render * term
+            return value, (found, mean)
+
+        (_, (found, mean)), grads = jax.value_and_grad(objective, has_aux=True)(
+            state["generator"]
+        )
+        params, opt, norm = common.step_parameters(
+            tx, grads, state["opt_generator"], state["generator"]
+        )
+        w = _net(generator, params, frozen)(batch_z(batch, keys[0]), method="mapping")
+        w_mean = jax.lax.pmean(w.mean(0), parallel.AXIS)
+        state = state | {
+            "generator": params,
+            "opt_generator": opt,
+            "ema": common.ema(config.optim.ema, state["ema"], params),
+            "w_avg": common.ema(_W_AVG_DECAY, state["w_avg"], w_mean),
+        }
+        if mean is not None:
+            state |= {"path_mean": jax.lax.pmean(mean, parallel.AXIS)}
+        return state, found | {"g_grad_norm": norm}
+
+    def batch_z(batch, key):
+        count = batch["image"].shape[0]
+        return jax.random.normal(key, (count, config.model.generator.z_dim))
+
+    def _render(params, latent, x, frozen):
+        y = _net(generator, params, frozen)(latent, noise="random", rngs=_rngs(0))
+        error = jnp.abs(y - x)
+        found = {"render_l1": error.mean()}
+        value = found["render_l1"]
+        small = jax.image.resize(y - x, (*x.shape[:1], 16, 16, 3), "linear")
+        value += jnp.abs(small).mean()
+        if loss.lpips:
+            net = frozen["features"]
+            found["render_lpips"] = net(y, x, method="compare")[0].mean()
+            value += loss.lpips * found["render_lpips"]
+        return value, found
+
+    def eval_step(state, frozen, batch, key):
+        net = _net(generator, state["ema"], frozen, state["w_avg"])
+        x = common.images(batch)
+        keys = jax.random.split(key, 2)
+        image = net(batch_z(batch, keys[0]), noise="random", rngs={"noise": keys[1]})
+        per_image = {}
+        pictures = {"real": x, "generated": jnp.clip(image, -1, 1)}
+        if "features" in frozen:
+            per_image["real"] = _pooled(frozen["features"], x)
+            per_image["fake"] = _pooled(frozen["features"], pictures["generated"])
+        if "latent" in batch and loss.render:
+            y = net(batch["latent"], noise="const")
+            per_image["render_l2"] = jnp.square(y - x).mean((1, 2, 3))
+            pictures["rendered"] = jnp.clip(y, -1, 1)
+        return {"per_image": per_image, "images": pictures}
+
+    def phase(step: int) -> dict:
+        if not adversarial:
+            return {}
+        return {
+            "r1": loss.r1 > 0 and step % loss.r1_every == 0,
+            "path": loss.path_length > 0 and step % loss.path_length_every == 0,
+        }
+
+    columns = ("real", "rendered", "generated") if loss.render else ()
+    return Task(init, train_step, eval_step, frozen, summarize, columns, phase)
+
+
+def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
+    """The averaged generator."""
+    module = common.generator(config)
+    return {"generator": _variables(module, state["ema"], frozen, state["w_avg"])}
+
+
+def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
+    """The Fréchet distance in the features network's space, and means."""
+    scores = {k: float(v.mean()) for k, v in per_image.items() if v.ndim == 1}
+    if "real" in per_image:
+        distance = metrics.frechet_distance(per_image["real"], per_image["fake"])
+        scores["frechet"] = float(distance)
+    return scores
+
+
+def _pooled(features: Net, x):
+    return features(x, method="pooled")
+
+
+def _noise(generator: Net):
+    return generator.variables["buffers"]["synthesis"]
+
+
+def _rngs(seed):
+    return {"noise": jax.random.key(seed)}
+
+
+def _net(generator: Net, params, frozen, w_avg=None) -> Net:
+    return _variables(generator.module, params, frozen, w_avg)
+
+
+def _variables(module, params, frozen, w_avg=None) -> Net:
+    if w_avg is None:
+        w_avg = jnp.zeros((module.w_dim,))
+    buffers = {"mapping": {"w_avg": w_avg}, "synthesis": frozen["noise"]}
+    return Net(module, {"params": params, "buffers": buffers})
+
+
+def _generate(generator, params, frozen, config, x, key):
+    """Pictures and latents of a fresh batch, some with mixed styles."""
+    keys = jax.random.split(key, 5)
+    net = _net(generator, params, frozen)
+    shape = (x.shape[0], generator.module.z_dim)
+    w, other = (
+        net(jax.random.normal(k, shape), method="mapping") for k in keys[:2]
+    )
+    num_ws = generator.module.num_ws
+    cut = jax.random.randint(keys[2], (x.shape[0], 1, 1), 1, num_ws)
+    mixed = jax.random.uniform(keys[3], cut.shape) < config.loss.style_mixing
+    w_plus = mix(w, other, jnp.where(mixed, cut, num_ws), num_ws)
+    noise = {"noise": keys[4]}
+    return net(w_plus, "random", method="synthesis", rngs=noise), w_plus
+
+
+def _path_length(generator, params, frozen, config, x, key, mean):
+    """Penalty on |Jᵀ·y| away from its running mean, on half of the batch."""
+    keys = jax.random.split(key, 3)
+    count = max(1, x.shape[0] // 2)
+    net = _net(generator, params, frozen)
+    _, w_plus = _generate(generator, params, frozen, config, x[:count], keys[0])
+    size = generator.module.resolution
+    direction = jax.random.normal(keys[1], (count, size, size, 3)) / size
+
+    def projected(w_plus):
+        noise = {"noise": keys[2]}
+        image = net(w_plus, "random", method="synthesis", rngs=noise)
+        return jnp.sum(image * direction)
+
+    slope = jax.grad(projected)(w_plus)
+    lengths = jnp.sqrt(jnp.square(slope).sum(-1).mean(-1))
+    mean = mean + (1 - _PATH_DECAY) * (lengths.mean() - mean)
+    return jnp.square(lengths - mean).mean(), jax.lax.stop_gradient(mean)

@@ -1,0 +1,102 @@
+"""Optimizers and schedules: Adam, and Ranger, with which HyperStyle was trained."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def make(optim, num_steps: int) -> optax.GradientTransformation:
+    """From `config.optim`: schedule, clipping, optimizer."""
+    lr = _schedule(optim, num_steps)
+    if optim.name == "ranger":
+        tx = ranger(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
+    else:
+        tx = optax.adam(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
+    if optim.clip:
+        tx = optax.chain(optax.clip_by_global_norm(optim.clip), tx)
+    return tx
+
+
+def _schedule(optim, num_steps: int):
+    if optim.schedule == "cosine":
+        return optax.warmup_cosine_decay_schedule(
+            0.0 if optim.warmup_steps else optim.lr,
+            optim.lr,
+            optim.warmup_steps,
+            max(num_steps, optim.warmup_steps + 1),
+        )
+    if optim.warmup_steps:
+        return optax.linear_schedule(0.0, optim.lr, optim.warmup_steps)
+    return optim.lr
+
+
+class RangerState(NamedTuple):
+    count: jax.Array
+    mu: optax.Params
+    nu: optax.Params
+    slow: optax.Params
+
+
+def ranger(
+    lr: optax.ScalarOrSchedule,
+    b1: float = 0.95,
+    b2: float = 0.999,
+    eps: float = 1e-5,
+    alpha: float = 0.5,
+    every: int = 6,
+    threshold: float = 5.0,
+) -> optax.GradientTransformation:
+    """RAdam (https://arxiv.org/abs/1908.03265), Lookahead (1907.08610) and gradient
+    centralization (2004.01461) in one.
+
+    Gradients are centralized over all axes but the last: the outputs of HWIO kernels
+    and of [in, out] matrices.
+
+    Args:
+        lr: step size. b1, b2, eps: of RAdam.
+        alpha, every: slow weights move by `alpha` every so many steps.
+        threshold: degrees of freedom from which the variance is trusted.
+    """
+
+    def init(params):
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        slow = jax.tree.map(jnp.copy, params)
+        return RangerState(jnp.zeros((), jnp.int32), zeros, zeros, slow)
+
+    def update(grads, state, params=None):
+        if params is None:
+            raise ValueError("ranger needs the parameters: update(grads, state, params)")
+        count = state.count + 1
+        t = count.astype(jnp.float32)
+        rate = lr(state.count) if callable(lr) else lr
+        grads = jax.tree.map(_centralized, grads)
+        mu = optax.tree.update_moment(grads, state.mu, b1, 1)
+        nu = optax.tree.update_moment(grads, state.nu, b2, 2)
+        n_max = 2 / (1 - b2) - 1
+        n = n_max - 2 * t * b2**t / (1 - b2**t)
+        trusted = n > threshold
+        ratio = (n - 4) / (n_max - 4) * (n - 2) / n * n_max / (n_max - 2)
+        rectified = jnp.sqrt(jnp.where(trusted, (1 - b2**t) * ratio, 1.0))
+        scale = rate / (1 - b1**t)
+
+        def step(p, m, v):
+            adaptive = rectified * m / (jnp.sqrt(v) + eps)
+            return p - scale * jnp.where(trusted, adaptive, m)
+
+        fast = jax.tree.map(step, params, mu, nu)
+        sync = count % every == 0
+        slow = jax.tree.map(
+            lambda s, f: jnp.where(sync, s + alpha * (f - s), s), state.slow, fast
+        )
+        updates = jax.tree.map(
+            lambda s, f, p: jnp.where(sync, s, f) - p, slow, fast, params
+        )
+        return updates, RangerState(count, mu, nu, slow)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _centralized(g):
+    return g - g.mean(tuple(range(g.ndim - 1)), keepdims=True) if g.ndim > 1 else g

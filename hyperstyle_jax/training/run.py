@@ -1,0 +1,111 @@
+"""From a config to a trained run in a folder; with `describe`, what it would be."""
+
+import importlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import checkpoint, plots, trees
+from hyperstyle_jax import config as cfg
+from hyperstyle_jax.training import inputs, logs, loop, parallel
+
+def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
+    """Trains, or goes on training, in `workdir`.
+
+    Args:
+        config: from a config file, see `hyperstyle_jax.config`.
+        workdir: folder for `config.json`, checkpoints, metrics, pictures and curves.
+        force: go on although `workdir` belongs to another config.
+
+    Returns:
+        The last step done.
+
+    Raises:
+        ValueError: a config that cannot work, or a workdir of another one.
+    """
+    cfg.check(config)
+    parallel.devices(config.num_devices, config.batch_size)
+    workdir = Path(workdir)
+    _claim(workdir, config, force)
+    task = make_task(config)
+    train_data, eval_data = inputs.make_data(config)
+    step = loop.fit(task, config, workdir, train_data, eval_data)
+    plots.curves(logs.read(workdir), workdir / "curves.png")
+    return step
+
+
+def describe(config: ConfigDict) -> str:
+    """The resolved config, parameter counts, and the memory that a device needs."""
+    cfg.check(config)
+    devices = parallel.devices(config.num_devices, config.batch_size)
+    task = make_task(config)
+    state = loop.abstract_state(task, config.seed, devices)
+    frozen = parallel.abstract(task.frozen, devices)
+    lines = [cfg.text(config), ""]
+    for title, tree in (("state", state), ("frozen", frozen)):
+        for name, part in _parts(tree).items():
+            numbers = trees.count(part)
+            lines.append(f"{title} {name}: {numbers:,} numbers, {_size(part)}")
+    batch = parallel.split(next(inputs.make_data(config)[0]), len(devices))
+    # The step that does the most, such as one with every lazy regularization.
+    busiest = max(range(1, 257), key=lambda i: sum(map(bool, task.phase(i).values())))
+    step = loop.Phases(task, devices, config.seed)[busiest]
+    needed = parallel.memory(step, state, frozen, batch, np.int32(1))
+    what = f"{len(devices)} x {devices[0].device_kind}"
+    lines += ["", f"memory per device ({what}): {_bytes(needed)} for a training step"]
+    return "\n".join(lines)
+
+
+def is_expected(error: Exception) -> bool:
+    """What input or machine can cause; anything else is a mistake in the program."""
+    kinds = (ValueError, OSError, FloatingPointError)
+    return isinstance(error, kinds) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def one_line(error: Exception) -> str:
+    """What to tell a person about an error of a run."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = ": ".join(filter(None, [str(error.filename or ""), error.strerror]))
+    if checkpoint.is_disk_full(error) and "disk is full" not in text:
+        text = f"the disk is full ({text}); free some space and run it again"
+    if "RESOURCE_EXHAUSTED" in text:
+        text = f"memory is full ({text[:200]}); lower config.batch_size"
+    return " ".join(text.split())
+
+
+def make_task(config: ConfigDict) -> loop.Task:
+    """The task that the config names."""
+    module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
+    return module.make_task(config)
+
+
+def _claim(workdir: Path, config: ConfigDict, force: bool) -> None:
+    """Writes `config.json`, unless the folder belongs to another config."""
+    path = workdir / "config.json"
+    if path.exists() and not force:
+        lines = cfg.differences(path.read_text(), config)
+        if lines:
+            raise ValueError(
+                f"{workdir} belongs to another config ({'; '.join(lines)}); use "
+                "another --workdir, or --force to go on with this config"
+            )
+    workdir.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(cfg.to_json(config))
+    new.replace(path)
+
+
+def _parts(tree) -> dict:
+    return tree if isinstance(tree, dict) else {"": tree}
+
+
+def _size(tree) -> str:
+    leaves = jax.tree.leaves(tree)
+    return _bytes(sum(x.size * x.dtype.itemsize for x in leaves))
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"

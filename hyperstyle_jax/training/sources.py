@@ -1,0 +1,66 @@
+"""Where a run's networks come from: fresh, a bundle, or another run's folder."""
+
+import importlib
+import json
+from pathlib import Path
+
+import jax
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import build, bundle, checkpoint
+from hyperstyle_jax import config as cfg
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.training import loop, parallel
+
+
+def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Net:
+    """The network `name` for a run.
+
+    Args:
+        name: "generator", "encoder", "features" or "hypernet".
+        source: "" for fresh weights, "demo", a bundle folder or a run's workdir.
+        module: what the config describes; a loaded network must be the same.
+        seed: for fresh weights.
+        inputs: shapes of one input each, as in `build.init_net`.
+
+    Raises:
+        ValueError: the source does not hold this network, or another architecture.
+    """
+    if not source:
+        return build.init_net(module, jax.random.key(seed), inputs)
+    nets = run_nets(source) if _is_run(source) else bundle.load(source).nets
+    if name not in nets:
+        raise ValueError(f"{source} has no {name}; it has {', '.join(sorted(nets))}")
+    found = nets[name]
+    if found.module != module:
+        there, here = build.spec(found.module), build.spec(module)
+        lines = [
+            f"{k}: {there.get(k)!r} there, {here.get(k)!r} here"
+            for k in sorted(there.keys() | here.keys())
+            if there.get(k) != here.get(k)
+        ]
+        raise ValueError(
+            f"{source}: its {name} differs from the config ({'; '.join(lines)}); "
+            f"change config.model.{name} or config.init.{name}"
+        )
+    return found
+
+
+def run_nets(workdir: str | Path) -> dict[str, Net]:
+    """The networks that a run has trained so far, and those it rests on."""
+    path = Path(workdir) / "config.json"
+    config = cfg.base(json.loads(path.read_text())["task"])
+    with config.unlocked():
+        config.update(ConfigDict(json.loads(path.read_text())))
+    if not checkpoint.steps(workdir):
+        raise ValueError(f"{workdir} has no checkpoint yet; train it further first")
+    module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
+    task = module.make_task(config)
+    like = loop.abstract_state(task, config.seed, jax.local_devices()[:1])
+    _, state, _ = checkpoint.restore(workdir, like)
+    return module.export(config, state, task.frozen)
+
+
+def _is_run(source: str) -> bool:
+    return (Path(source) / "config.json").exists()
