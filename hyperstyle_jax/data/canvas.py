@@ -30,8 +30,8 @@ class Canvas:
         return rows, columns
 
     def _range(self, low, high) -> slice:
-        first = int(np.floor((low + EXTENT) / self.px)) - 1
-        last = int(np.ceil((high + EXTENT) / self.px)) + 1
+        first = int(np.floor((low + EXTENT) / self.px)) - 2
+        last = int(np.ceil((high + EXTENT) / self.px)) + 2
         return slice(max(first, 0), max(min(last, self.size), 0))
 
     def fill(self, mask, colour, window: Window | None = None) -> None:

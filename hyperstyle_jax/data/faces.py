@@ -113,8 +113,12 @@ def identity(latents: np.ndarray) -> np.ndarray:
 
 def mirror(latents: np.ndarray) -> np.ndarray:
     """Latents of the left-right mirrored pictures."""
-    signs = [-1.0 if name in MIRRORED else 1.0 for name in LATENT_NAMES]
-    return _checked(latents) * np.array(signs, np.float32)
+    return _checked(latents) * _signs(LATENT_NAMES)
+
+
+def mirror_attributes(values: np.ndarray) -> np.ndarray:
+    """Attributes [B, A] (in the order of ATTRIBUTES) of the mirrored pictures."""
+    return values * _signs(tuple(ATTRIBUTES))
 
 
 def render(latents: np.ndarray, size: int = 64, accessories=None) -> np.ndarray:
@@ -188,6 +192,10 @@ def to_labels(drawn: dict[str, Any]) -> list[dict[str, Any]]:
             record["accessories"] = drawn["accessories"][i]
         records.append(record)
     return records
+
+
+def _signs(names: tuple[str, ...]) -> np.ndarray:
+    return np.array([-1 if name in MIRRORED else 1 for name in names], np.float32)
 
 
 def _parameters(latents: np.ndarray) -> dict[str, np.ndarray]:

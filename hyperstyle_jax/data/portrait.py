@@ -438,7 +438,9 @@ def _eye(canvas, face, p, colours, side: int) -> None:
     lower = 0.058 * size * (0.5 + 0.5 * opening) * squint * taper
     socket = bump((out / 0.27) ** 2 + ((down + 0.02) / 0.19) ** 2)
     canvas.shade(-0.24 * socket * on_head, window)
-    white = edge(np.maximum(-upper - down, down - lower), face.px) * on_head
+    white = (
+        edge(np.maximum(-upper - down, down - lower), face.px) * (t2 < 1.95) * on_head
+    )
     bright = 1 + 0.6 * face.lit[:, window[0], window[1]]
     canvas.fill(white, _rgb(0.97, 0.965, 0.96) * bright[:, None], window)
     radius = 0.086 * (1 + 0.10 * p["eye_size"])
