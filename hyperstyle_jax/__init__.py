@@ -1,21 +1,33 @@
 """HyperStyle in JAX: photos into a generator's latent space and weights, and edits.
 
-Names are imported when first used, so that `import hyperstyle_jax` costs nothing.
+    bundle = hs.load("demo")
+    inversion = hs.invert(bundle, [hs.read_image("me.png")])
+    smiling = hs.edit(inversion, bundle.direction("smile"), 2.0)
+    hs.save_image("smiling.png", hs.synthesize(bundle.nets["generator"], smiling)[0])
+
+Names are imported when they are first used: `import hyperstyle_jax` itself is instant.
 """
 
 import importlib
 
 _PUBLIC = {
-    "Bundle": "hyperstyle_jax.bundle",
-    "load": "hyperstyle_jax.bundle",
-    "save": "hyperstyle_jax.bundle",
-    "Net": "hyperstyle_jax.net",
-    "Inversion": "hyperstyle_jax.offsets",
-    "apply_offsets": "hyperstyle_jax.offsets",
-    "synthesize": "hyperstyle_jax.offsets",
+    "Bundle": "bundle.Bundle",
+    "load": "bundle.load",
+    "save": "bundle.save",
+    "Net": "net.Net",
+    "Inversion": "offsets.Inversion",
+    "apply_offsets": "offsets.apply_offsets",
+    "synthesize": "offsets.synthesize",
+    "invert": "inversion.photos.invert",
+    "optimize": "inversion.optimize.optimize",
+    "edit": "editing.directions.edit",
+    "sweep": "editing.directions.sweep",
+    "fit_directions": "editing.interfacegan.fit_directions",
+    "read_image": "images.read",
+    "save_image": "images.save_png",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str):
@@ -25,7 +37,8 @@ def __getattr__(name: str):
         return version("hyperstyle_jax")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'hyperstyle_jax' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    home, attribute = _PUBLIC[name].rsplit(".", 1)
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), attribute)
     globals()[name] = value
     return value
 

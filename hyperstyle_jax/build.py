@@ -7,7 +7,8 @@ import dataclasses
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def module_from_spec(spec: dict[str, Any]) -> nn.Module:
         raise ValueError(f"a network's description needs a 'class', got {spec!r:.80}")
     name = spec["class"]
     _check_known(name)
-    cls = getattr(importlib.import_module(_NETWORKS[name][0]), name)
+    cls = getattr(importlib.import_module(_home(name)), name)
     known = {f.name for f in _fields(cls)}
     given = {k: _from_json(v) for k, v in spec.items() if k != "class"}
     if unknown := sorted(given.keys() - known):
@@ -48,32 +49,31 @@ def module_from_spec(spec: dict[str, Any]) -> nn.Module:
         raise ValueError(f"cannot build {name}: {error}") from None
 
 
-def default_inputs(module: nn.Module) -> list[tuple[int, ...]]:
+def default_inputs(module: nn.Module, image_size: int | Sequence[int] = 256) -> Inputs:
     """Shapes of one input each, without the batch axis, that `module` is made for.
 
-    Where the fields do not say it (an encoder takes many image sizes), the published
-    network's.
+    Where its fields do not say it, images have `image_size`: a side, or (H, W).
     """
-    name = type(module).__name__
-    _check_known(name)
-    return _NETWORKS[name][1](module)
+    return _kind(module).inputs(module, image_size)
 
 
 def shapes(module: nn.Module, inputs: Inputs | None = None) -> dict[str, Any]:
     """The variables of `module` as `ShapeDtypeStruct`s; computes nothing."""
+    init = partial(module.init, method=_kind(module).method)
     inputs = default_inputs(module) if inputs is None else inputs
     args = [jax.ShapeDtypeStruct((1, *s), jnp.float32) for s in inputs]
-    return _collections(jax.eval_shape(module.init, jax.random.key(0), *args))
+    return _collections(jax.eval_shape(init, jax.random.key(0), *args))
 
 
 def init_net(module: nn.Module, key: jax.Array, inputs: Inputs | None = None) -> Net:
     """`module` with freshly drawn weights."""
+    method = _kind(module).method
     inputs = default_inputs(module) if inputs is None else inputs
 
     @jax.jit
     def init(key):
         args = [jnp.zeros((1, *s), jnp.float32) for s in inputs]
-        return _collections(module.init(key, *args))
+        return _collections(module.init(key, *args, method=method))
 
     return Net(module, init(key))
 
@@ -82,21 +82,41 @@ def _collections(variables):
     return {k: variables[k] for k in COLLECTIONS if k in variables}
 
 
-def _image(size: int, channels: int = 3) -> tuple[int, int, int]:
-    return (size, size, channels)
+def _image(size: int | Sequence[int], channels: int = 3) -> tuple[int, ...]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return (height, width, channels)
 
 
-_MODELS = "hyperstyle_jax.models"
-# class: where it lives, and its default inputs
-_NETWORKS: dict[str, tuple[str, Callable[[Any], list[tuple[int, ...]]]]] = {
-    "Generator": (f"{_MODELS}.generator", lambda m: [(m.z_dim,)]),
-    "WEncoder": (f"{_MODELS}.encoders", lambda m: [_image(256)]),
-    "StyleEncoder": (
-        f"{_MODELS}.encoders",
-        lambda m: [_image(256, 3 if m.pyramid else 6)],
+class _Kind(NamedTuple):
+    """Where a class lives, its inputs (module, image size), what initializes it."""
+
+    home: str
+    inputs: Callable[[Any, int | Sequence[int]], Inputs]
+    method: str | None = None
+
+
+_NETWORKS = {
+    "Generator": _Kind("generator", lambda m, _: [(m.z_dim,)]),
+    "Discriminator": _Kind("discriminator", lambda m, _: [_image(m.resolution)]),
+    "WEncoder": _Kind("encoders", lambda m, size: [_image(size)]),
+    "StyleEncoder": _Kind(
+        "encoders", lambda m, size: [_image(size, 3 if m.pyramid else 6)]
     ),
-    "FaceNet": (f"{_MODELS}.resnet", lambda m: [_image(112)]),
+    "Hypernet": _Kind("hypernet", lambda m, size: [_image(size)] * 2, "initialize"),
+    "Features": _Kind("features", lambda m, size: [_image(size)]),
+    "FaceNet": _Kind("resnet", lambda m, _: [_image(112)]),
+    "LPIPS": _Kind("lpips", lambda m, size: [_image(size)] * 2),
 }
+
+
+def _kind(module: nn.Module) -> _Kind:
+    name = type(module).__name__
+    _check_known(name)
+    return _NETWORKS[name]
+
+
+def _home(name: str) -> str:
+    return f"hyperstyle_jax.models.{_NETWORKS[name].home}"
 
 
 def _check_known(name: str):

@@ -39,6 +39,12 @@ class Bundle(NamedTuple):
     directions: dict[str, np.ndarray]
     id: str
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the pictures that encoder and hypernetwork take."""
+        size = self.info["image_size"]
+        return (size, size) if isinstance(size, int) else tuple(size)
+
     def require(self, *roles: str) -> list[Net]:
         """The networks of these roles.
 
@@ -80,11 +86,12 @@ def save(
     Args:
         path: folder; an older bundle in its place is replaced.
         nets: networks by role.
-        info: free JSON values: `licence`, `made_by`, … `image_size` and `tuned_layers`
-            are filled in from the networks.
+        info: free JSON values: `licence`, `made_by`, … `image_size`, a side or [H, W]
+            of the pictures that go in, is the generator's resolution up to 256 unless
+            given; `tuned_layers` are those of the hypernetwork.
         directions: edit directions by name, [D] or [L, D].
         inputs: shapes of a network's inputs without batch axis, by role; where not
-            given, `build.default_inputs`.
+            given, what its fields say, or pictures of `image_size`.
         dtype: "float32" or "float16" for the parameters, one for all or by role;
             buffers and batch statistics stay float32.
 
@@ -100,8 +107,11 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        manifest = _write(temporary, nets, directions or {}, inputs or {}, dtype)
-        manifest["info"] = {**_facts(nets), **(info or {})}
+        info = {**_facts(nets), **(info or {})}
+        _check_image_size(info)
+        inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
+        manifest = _write(temporary, nets, directions or {}, inputs, dtype)
+        manifest["info"] = info
         (temporary / _JSON).write_text(
             json.dumps(manifest, indent=1, ensure_ascii=False)
         )
@@ -165,7 +175,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         for entry in manifest["networks"].values():
             build.module_from_spec(entry["module"])
             _check_inputs(entry["inputs"])
-        manifest["info"].items()
+        _check_image_size(manifest["info"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path / _JSON} is not valid: {why}") from None
@@ -179,13 +189,12 @@ def _write(folder, nets, directions, inputs, dtype) -> dict[str, Any]:
         if not re.fullmatch(r"[a-z]\w*", role) or role == "directions":
             raise ValueError(f"a network cannot be called {role!r}: use lower case a-z")
         kind = dtype if isinstance(dtype, str) else dtype.get(role, "float32")
-        shapes = inputs.get(role) or build.default_inputs(net.module)
-        arrays = _arrays(role, net, shapes, kind)
+        arrays = _arrays(role, net, inputs[role], kind)
         manifest["networks"][role] = {
             "file": f"{role}.safetensors",
             "parameters": trees.count(net.params) if "params" in net.variables else 0,
             "dtype": kind,
-            "inputs": [list(map(int, s)) for s in shapes],
+            "inputs": [list(map(int, s)) for s in inputs[role]],
             "module": build.spec(net.module),
         }
         manifest["files"] |= _store(folder / f"{role}.safetensors", arrays)
@@ -194,6 +203,10 @@ def _write(folder, nets, directions, inputs, dtype) -> dict[str, Any]:
         manifest["directions"] = {"file": _DIRECTIONS, "names": sorted(arrays)}
         manifest["files"] |= _store(folder / _DIRECTIONS, arrays)
     return manifest
+
+
+def _inputs(nets, image_size) -> dict[str, build.Inputs]:
+    return {k: build.default_inputs(n.module, image_size) for k, n in nets.items()}
 
 
 def _arrays(role: str, net: Net, inputs, dtype: str) -> dict[str, np.ndarray]:
@@ -255,9 +268,7 @@ def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
         with safetensors.safe_open(file, "np") as f:
             return {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file} is not a safetensors file: {error}"
-        ) from None
+        raise ValueError(f"{file} is not a safetensors file: {error}") from None
 
 
 def _assemble(file: Path, entry: dict[str, Any], arrays) -> Net:
@@ -272,11 +283,11 @@ def _assemble(file: Path, entry: dict[str, Any], arrays) -> Net:
 
 
 def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
-    facts = {}
+    facts = {"image_size": 256}
     if "generator" in nets:
-        facts["image_size"] = nets["generator"].module.resolution
+        facts["image_size"] = min(nets["generator"].module.resolution, 256)
     if "hypernet" in nets:
-        facts["tuned_layers"] = [layer[0] for layer in nets["hypernet"].module.layers]
+        facts["tuned_layers"] = [h[0] for h in nets["hypernet"].module.heads]
     return facts
 
 
@@ -289,6 +300,13 @@ def _check_name(name: str):
 def _check_inputs(inputs):
     if not all(isinstance(n, int) and 0 < n < 2**16 for s in inputs for n in s):
         raise ValueError(f"inputs {inputs!r:.80}: expected lists of sizes")
+
+
+def _check_image_size(info):
+    size = info["image_size"]
+    pair = [size, size] if isinstance(size, int) else list(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and 8 <= n < 2**16 for n in pair):
+        raise ValueError(f"image_size {size!r:.80}: expected a side or [H, W]")
 
 
 def _sha256(file: Path) -> str:

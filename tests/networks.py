@@ -4,16 +4,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import build, trees
+from hyperstyle_jax.models.encoders import WEncoder
+from hyperstyle_jax.models.features import Features
 from hyperstyle_jax.models.generator import Generator
+from hyperstyle_jax.models.hypernet import Hypernet, heads
 from hyperstyle_jax.net import Net
 
 
-def random_net(module, seed=0, inputs=None) -> Net:
-    """Normal weights, biases and buffers; variances are positive."""
+def random_net(module, seed=0, inputs=None, scale=1.0) -> Net:
+    """Normal weights times `scale`, small biases and buffers, positive variances."""
     rng = np.random.default_rng(seed)
     flat = {}
     for path, shape in trees.flatten(build.shapes(module, inputs)).items():
-        value = rng.normal(size=shape.shape).astype(np.float32)
+        value = scale * rng.normal(size=shape.shape).astype(np.float32)
         if path.endswith(("bias", "w_avg", "latent_avg", "mean", "noise_strength")):
             value = 0.1 * value
         if path.endswith("var"):
@@ -29,3 +32,21 @@ def tiny_generator(resolution=8, seed=0) -> Net:
         resolution, z_dim=4, w_dim=6, channel_base=8 * resolution, channel_max=8
     )
     return random_net(module, seed)
+
+
+def tiny_nets(resolution=16, seed=0) -> dict[str, Net]:
+    """Generator, encoder, hypernetwork and features that fit together."""
+    generator = tiny_generator(resolution, seed)
+    inputs = [(resolution, resolution, 3)]
+    small = {"widths": (4, 4), "depths": (1, 1)}
+    encoder = WEncoder(6, **small)
+    hypernet = Hypernet(
+        heads(generator.module), **small, code=5, inner=4, inner_shared=4, hidden=4
+    )
+    features = Features(3, **small, embedding=5)
+    return {
+        "generator": generator,
+        "encoder": random_net(encoder, seed, inputs, 0.5),
+        "hypernet": random_net(hypernet, seed, inputs * 2, 0.1),
+        "features": random_net(features, seed, inputs, 0.5),
+    }

@@ -8,7 +8,13 @@ import pytest
 from flax import linen as nn
 
 from hyperstyle_jax import build, trees
+from hyperstyle_jax.models.discriminator import Discriminator
+from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
+from hyperstyle_jax.models.features import Features
 from hyperstyle_jax.models.generator import Generator
+from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.models.lpips import LPIPS
+from hyperstyle_jax.models.resnet import FaceNet
 
 TINY = Generator(8, z_dim=4, w_dim=6, channel_base=64, channel_max=8)
 
@@ -49,5 +55,28 @@ def test_shapes_are_those_of_fresh_weights():
 
 
 def test_every_known_class_is_where_the_table_says():
-    for name, (module, _) in build._NETWORKS.items():
-        assert issubclass(getattr(importlib.import_module(module), name), nn.Module)
+    for name in build._NETWORKS:
+        cls = getattr(importlib.import_module(build._home(name)), name)
+        assert issubclass(cls, nn.Module)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Discriminator(8, channel_base=64, channel_max=8),
+        WEncoder(6, widths=(4, 4), depths=(1, 1)),
+        StyleEncoder(4, 6, (4, 4, 4, 4), (1, 1, 1, 1), pyramid=False),
+        FaceNet((4, 4, 4, 4), (1, 1, 1, 1), embedding=5),
+        Hypernet(
+            heads(TINY), widths=(4, 4), depths=(1, 1), code=5, inner=4, inner_shared=4
+        ),
+        LPIPS("squeeze"),
+        Features(3, (4, 4), (1, 1), embedding=5),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_every_kind_of_network_survives_json_and_has_shapes(module):
+    again = build.module_from_spec(json.loads(json.dumps(build.spec(module))))
+    inputs = build.default_inputs(module, 32)
+    expected = trees.flatten(build.shapes(module, inputs))
+    assert trees.flatten(build.shapes(again, inputs)) == expected

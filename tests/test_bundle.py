@@ -150,6 +150,8 @@ def test_path_tricks_are_refused(folder, name):
         lambda m: m.update(version=99),
         lambda m: m.update(files={}),
         lambda m: m.update(info=None),
+        lambda m: m["info"].update(image_size="big"),
+        lambda m: m["info"].update(image_size=[64]),
         lambda m: m["networks"]["generator"].pop("module"),
         lambda m: m["networks"]["generator"].update(inputs=[["4"]]),
         lambda m: m["networks"]["generator"]["module"].update({"class": "Popen"}),

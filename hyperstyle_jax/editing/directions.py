@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from hyperstyle_jax.offsets import Inversion
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion, apply_offsets
 
 
 def edit(inversion: Inversion, direction: jax.Array, strength=1.0) -> Inversion:
@@ -36,6 +37,22 @@ def edit(inversion: Inversion, direction: jax.Array, strength=1.0) -> Inversion:
     strength = jnp.asarray(strength, w.dtype)
     strength = strength.reshape(strength.shape + (1,) * (w.ndim - strength.ndim))
     return inversion.replace(w_plus=w + strength * direction)
+
+
+@jax.jit
+def sweep(generator: Net, inversion: Inversion, direction, strengths) -> jax.Array:
+    """Pictures of every image at every strength: [B, S, R, R, 3], not clipped.
+
+    The weights of an image are made once and shared by its S pictures.
+    """
+
+    def render(one):
+        w, offsets = one
+        net = generator.with_params(apply_offsets(generator.params, offsets))
+        same = Inversion(jnp.stack([w] * len(strengths)), {}, {}, None)
+        return net(edit(same, direction, strengths).w_plus, method="synthesis")
+
+    return jax.lax.map(render, (inversion.w_plus, inversion.offsets))
 
 
 def at_rows(direction: jax.Array, rows: Sequence[int], num_ws: int) -> jax.Array:

@@ -1,0 +1,88 @@
+"""`hyperstyle edit`: strips of edits, rendered from saved inversions alone."""
+
+from pathlib import Path
+
+from hyperstyle_jax.cli.names import unique_names
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "edit",
+        help="edit inverted photos along named directions",
+        description="Renders saved inversions along a direction, one labelled strip "
+        "STEM_DIRECTION.png per photo, and of several photos an overview.",
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="DIR_OR_FILE",
+        help=".npz files of `hyperstyle invert`, or folders of them",
+    )
+    parser.add_argument(
+        "--direction", nargs="+", required=True, help="e.g. smile; see hyperstyle info"
+    )
+    parser.add_argument(
+        "--strength",
+        nargs="+",
+        type=float,
+        default=[-3.0, -1.5, 0.0, 1.5, 3.0],
+        help="in standard deviations, e.g. -3 0 3 (default -3 -1.5 0 1.5 3)",
+    )
+    parser.add_argument("--model", default="demo", help="bundle (default: demo)")
+    parser.add_argument(
+        "--out", type=Path, help="folder (default: beside the .npz files)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    import numpy as np
+    from tqdm import tqdm
+
+    from hyperstyle_jax import bundle, compilation_cache, images
+    from hyperstyle_jax.editing.directions import sweep
+    from hyperstyle_jax.inversion import files
+
+    if not np.isfinite(args.strength).all():
+        raise ValueError(f"--strength {args.strength}: expected finite numbers")
+    compilation_cache.enable()
+    found = find(args.inputs)
+    model = bundle.load(args.model)
+    directions = {name: model.direction(name) for name in args.direction}
+    labels = [f"{strength:+g}" if strength else "0" for strength in args.strength]
+    (generator,) = model.require("generator")
+    strengths = np.array(args.strength, np.float32)
+    rows = {name: [] for name in directions}
+    names = unique_names(found)
+    for file, name in tqdm(list(zip(found, names, strict=True)), disable=None):
+        try:
+            inversion = files.restore(model, [files.load(file)])
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        for title, direction in directions.items():
+            strip = sweep(generator, inversion, direction, strengths)[0]
+            rows[title].append(images.to_uint8(strip))
+            picture = images.grid(rows[title][-1:], labels, [title])
+            folder = args.out or file.parent
+            images.save_png(folder / f"{name}_{title}.png", picture)
+    folder = args.out or found[0].parent
+    if len(found) > 1:
+        for title, strips in rows.items():
+            picture = images.grid(strips, labels, names)
+            images.save_png(folder / f"overview_{title}.png", picture)
+    print(f"{len(found)} photos x {len(directions)} directions in {folder}")
+
+
+def find(inputs: list[Path]) -> list[Path]:
+    """The .npz files among files and folders (not below them)."""
+    found = {}
+    for path in inputs:
+        files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not files or not files[0].is_file():
+            what = "has no .npz files" if path.is_dir() else "does not exist"
+            raise ValueError(
+                f"{path} {what}: expected what `hyperstyle invert --out` wrote"
+            )
+        found |= {file.resolve(): file for file in files}
+    return list(found.values())

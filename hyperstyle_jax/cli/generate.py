@@ -1,0 +1,84 @@
+"""`hyperstyle generate`: pictures of a bundle's generator."""
+
+from pathlib import Path
+
+from hyperstyle_jax.cli.seeds import parse_seeds
+
+_BATCH = 8
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "generate",
+        help="draw random pictures with a generator",
+        description="Draws pictures with a bundle's generator. Writes seed_SEED.png, "
+        "seed_SEED.npz (for `hyperstyle edit`) and grid.png.",
+    )
+    parser.add_argument(
+        "--seeds", type=parse_seeds, required=True, help="e.g. 0-15 or 3,7,20-25"
+    )
+    parser.add_argument("--model", default="demo", help="bundle (default: demo)")
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        default=0.7,
+        metavar="PSI",
+        help="1 is the full variety, 0 the mean picture (default 0.7)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("generated"), help="folder (default generated)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    from tqdm import tqdm
+
+    from hyperstyle_jax import bundle, compilation_cache, images
+    from hyperstyle_jax.inversion import files
+
+    compilation_cache.enable()
+    model = bundle.load(args.model)
+    (generator,) = model.require("generator")
+    shown = []
+    with tqdm(total=len(args.seeds), unit="picture", disable=None) as progress:
+        for seeds, inversion in _draw(generator, args.seeds, args.truncation):
+            for i, seed in enumerate(seeds):
+                stem = args.out / f"seed_{seed:04d}"
+                images.save_png(f"{stem}.png", inversion.image[i])
+                files.save(f"{stem}.npz", inversion, i, 0, model)
+                if len(shown) < 64:
+                    shown.append(images.to_uint8(inversion.image[i]))
+            progress.update(len(seeds))
+    columns = min(8, max(1, round(len(shown) ** 0.5)))
+    rows = [shown[i : i + columns] for i in range(0, len(shown), columns)]
+    images.save_png(args.out / "grid.png", images.grid(rows))
+    print(f"{len(args.seeds)} pictures in {args.out}; an overview: grid.png")
+
+
+def _draw(generator, seeds, psi):
+    """Batches of equal size, so that one compiled program serves all."""
+    import jax
+    import numpy as np
+
+    from hyperstyle_jax.offsets import Inversion
+
+    @jax.jit
+    def draw(generator, z):
+        w = generator(generator(z, method="mapping"), psi, method="truncate")
+        return w, generator(w, method="synthesis")
+
+    size = min(_BATCH, len(seeds))
+    for start in range(0, len(seeds), size):
+        batch = seeds[start : start + size]
+        z = np.stack([latent(s, generator.module.z_dim) for s in batch])
+        z = np.pad(z, ((0, size - len(batch)), (0, 0)))
+        w, image = jax.device_get(draw(generator, z))
+        yield batch, Inversion(w, {}, {}, image)
+
+
+def latent(seed: int, z_dim: int):
+    """z of a seed, as in NVIDIA's scripts: the same seed is the same picture there."""
+    import numpy as np
+
+    return np.random.RandomState(seed).randn(z_dim).astype(np.float32)

@@ -1,0 +1,181 @@
+"""`hyperstyle invert`: photos in, inversions, pictures and measures out."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from hyperstyle_jax.cli.names import unique_names
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "invert",
+        help="invert photos",
+        description="Inverts photos. Writes STEM.npz (for `hyperstyle edit`), STEM.png "
+        "(the reconstruction) and STEM_steps.png (target and every pass) for each, and "
+        "metrics.jsonl and summary.json.",
+    )
+    parser.add_argument(
+        "inputs", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="photos"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--model", default="demo", help="bundle (default: demo)")
+    parser.add_argument(
+        "--num-iters", type=int, help="passes; 0 is the first inversion alone"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=8, help="photos at a time (default 8)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    from hyperstyle_jax import bundle, compilation_cache
+    from hyperstyle_jax.inversion import photos
+
+    if args.batch_size < 1:
+        raise ValueError(f"--batch-size {args.batch_size}: expected 1 or more")
+    compilation_cache.enable()
+    model = bundle.load(args.model)
+    num_iters = photos.passes(model, args.num_iters)
+    files, failed = collect(args.inputs, args.out)
+    if not files:
+        raise ValueError("; ".join(failed.values()))
+    names = unique_names(files, ("", "_steps"))
+    _refuse_overwriting(files, names, args.out)
+    start = time.perf_counter()
+    rows = _invert_all(model, files, names, failed, num_iters, args)
+    summary = _summarize(rows, failed, num_iters, model, args.model)
+    summary["seconds"] = round(time.perf_counter() - start, 3)
+    _write_json(args.out / "summary.json", summary)
+    _report(summary, args.out)
+    return 1 if failed else 0
+
+
+def collect(inputs: list[Path], out: Path) -> tuple[list[Path], dict[str, str]]:
+    """Files to invert, each once, and what cannot be looked at: {input: why}.
+
+    What an earlier run wrote into `out` is not taken for photos.
+    """
+    from hyperstyle_jax import images
+
+    found, failed = {}, {}
+    for path in inputs:
+        try:
+            files = images.find(path) if path.is_dir() else [path]
+        except (ValueError, OSError) as error:
+            failed[str(path)] = str(error)
+            continue
+        mine = [f for f in files if path == f or not _is_below(f, out)]
+        if not mine:
+            failed[str(path)] = f"{path}: only pictures of {out}, the folder of results"
+        found |= {f.resolve(): f for f in mine}
+    return list(found.values()), failed
+
+
+def _is_below(file: Path, folder: Path) -> bool:
+    return folder.resolve() in file.resolve().parents
+
+
+def _refuse_overwriting(files, names, out):
+    written = {(out / f"{n}{s}.png").resolve() for n in names for s in ("", "_steps")}
+    if mine := [f for f in files if f.resolve() in written]:
+        raise ValueError(
+            f"--out {out} would overwrite the photo {mine[0]}: choose another folder"
+        )
+
+
+def _invert_all(model, files, names, failed, num_iters, args) -> list[dict]:
+    """Inverts in batches of one size; returns a row of measures per photo."""
+    from tqdm import tqdm
+
+    size, rows = min(args.batch_size, len(files)), []
+    with tqdm(total=len(files), unit="photo", disable=None) as progress:
+        batch = []
+        for i, (file, name) in enumerate(zip(files, names, strict=True)):
+            try:
+                batch.append((file, name, _read(model, file)))
+            except (ValueError, OSError) as error:
+                failed[str(file)] = str(error)
+                progress.update()
+            if batch and (len(batch) == size or i == len(files) - 1):
+                rows += _invert_batch(model, batch, size, num_iters, args.out, rows)
+                progress.update(len(batch))
+                batch = []
+    return rows
+
+
+def _read(model, file):
+    from hyperstyle_jax import images
+    from hyperstyle_jax.inversion import photos
+
+    return photos.prepare(model, [images.read(file)])[0]
+
+
+def _invert_batch(model, batch, size, num_iters, out, earlier) -> list[dict]:
+    """One batch, filled up with its first photo: one compiled program serves all."""
+    import jax
+    import numpy as np
+
+    from hyperstyle_jax.inversion import photos
+
+    start = time.perf_counter()
+    x = np.stack([photo for *_, photo in batch])
+    x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
+    result = photos.invert_steps(model, x, num_iters)
+    measures = photos.measure(model, x, result.steps)
+    pictures = photos.full_size(model, result, num_iters)
+    result, pictures = jax.device_get((result, pictures))
+    seconds = (time.perf_counter() - start) / len(batch)
+    rows = []
+    for i, (file, name, target) in enumerate(batch):
+        _write_photo(out / name, model, result, pictures[i], target, i, num_iters)
+        values = {k: [round(float(v), 6) for v in m[:, i]] for k, m in measures.items()}
+        row = {"file": str(file), "name": name, **values, "seconds": round(seconds, 4)}
+        with open(out / "metrics.jsonl", "a" if earlier or rows else "w") as f:
+            f.write(json.dumps(row) + "\n")
+        rows.append(row)
+    return rows
+
+
+def _write_photo(stem, model, result, picture, target, i, num_iters):
+    from hyperstyle_jax import images
+    from hyperstyle_jax.inversion import files
+
+    steps = [images.to_uint8(step) for step in (target, *result.steps[:, i])]
+    steps.append(images.error_map(target, steps[-1]))
+    labels = ["target", "first", *(f"pass {t + 1}" for t in range(num_iters)), "error"]
+    scale = max(1, 96 // target.shape[0])
+    strip = images.grid([steps], labels, scale=scale)
+    images.save_png(f"{stem}_steps.png", strip)
+    images.save_png(f"{stem}.png", picture)
+    files.save(f"{stem}.npz", result.inversion, i, num_iters, model)
+
+
+def _summarize(rows, failed, num_iters, model, name) -> dict:
+    summary = {"photos": len(rows), "failed": failed, "num_iters": num_iters}
+    summary |= {"model": name, "bundle": model.id}
+    for measure in ("l2", "distance", "identity"):
+        values = [row[measure] for row in rows if measure in row]
+        if values:
+            means = [sum(step) / len(values) for step in zip(*values, strict=True)]
+            summary[measure] = [round(mean, 6) for mean in means]
+    return summary
+
+
+def _write_json(path, value):
+    from hyperstyle_jax import images
+
+    images.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def _report(summary, out):
+    for file, why in summary["failed"].items():
+        print(f"failed: {file}: {why}", file=sys.stderr)
+    for measure, steps in summary.items():
+        if measure in ("l2", "distance", "identity"):
+            print(f"{measure}: " + " → ".join(f"{v:.4f}" for v in steps))
+    count = f"{summary['photos']} photos in {out}"
+    failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""
+    print(f"{count}{failed}; {summary['seconds']:.1f} s")

@@ -1,0 +1,36 @@
+"""Names for output files: short, and never two inputs on one name."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def unique_names(files: Iterable[Path], suffixes: Sequence[str] = ("",)) -> list[str]:
+    """One name per file: its stem, or more of its path where that is taken.
+
+    `x.png, b/x.png, x.jpg` become `x, b_x, x_jpg`.
+
+    Args:
+        files: input files.
+        suffixes: what is appended to a name for further outputs, e.g. "_steps"; those
+            names do not collide either (nor on file systems without upper case).
+    """
+    taken, names = set(), []
+    for file in files:
+        for name in _candidates(file):
+            outputs = {(name + suffix).casefold() for suffix in suffixes}
+            if not outputs & taken:
+                break
+        taken |= outputs
+        names.append(name)
+    return names
+
+
+def _candidates(file: Path):
+    stem, kind, folder = file.stem, file.suffix.lstrip("."), file.absolute().parent.name
+    yield stem
+    yield from [f"{stem}_{kind}"] if kind.lower() not in ("", "npz", "png") else []
+    yield from [f"{folder}_{stem}", f"{folder}_{stem}_{kind}"] if folder else []
+    number = 2
+    while True:
+        yield f"{stem}-{number}"
+        number += 1
