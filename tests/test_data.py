@@ -191,7 +191,8 @@ def test_half_is_flipped_and_labels_follow():
                 plain["image"][index][:, ::-1] if mirrored else plain["image"][index]
             )
             np.testing.assert_array_equal(batch["image"][i], expected)
-        np.testing.assert_array_equal(batch["image"], faces.render(batch["latent"], 16))
+        again = faces.render(batch["latent"], 16)
+        assert np.abs(batch["image"].astype(int) - again).max() <= 1  # rounding
         values = np.stack(list(faces.attributes(batch["latent"]).values()), 1)
         np.testing.assert_allclose(batch["attributes"], values, atol=1e-6)
     assert 70 < flipped < 130

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hyperstyle_jax.data import materials
 from hyperstyle_jax.data.canvas import bump, edge
 from hyperstyle_jax.data.noise import uniforms
 
@@ -79,9 +80,7 @@ class Painter:
             shine = bump(
                 ((face.x - cx + 0.03) ** 2 + (face.y - cy + 0.04) ** 2) / 0.002
             )
-            self.canvas.fill(
-                0.7 * shine * on, np.float32([1, 1, 1])[None, :, None, None]
-            )
+            self.canvas.fill(0.7 * shine * on, materials.rgb(1, 1, 1))
 
     def paint(self) -> None:
         """Stripes on the cheeks, or a mask of colour around the eyes."""
@@ -141,7 +140,7 @@ class Painter:
         mask = edge(shape, face.px) * face.mask * (face.depth > -0.2) * on
         self.canvas.fill(mask, colour)
         dots = np.hypot((u + 1.08) % 0.24 - 0.12, v % 0.24 - 0.12) - 0.05
-        white = np.float32([0.98, 0.98, 0.96])[None, :, None, None]
+        white = materials.rgb(0.98, 0.98, 0.96)
         self.canvas.fill(mask * edge(dots, face.px) * (variant < 0.6), white)
         self.canvas.shade(mask * (1.1 * face.lit - 0.16 * bump((u / 0.10) ** 2)))
 
