@@ -3,22 +3,25 @@
 python train.py --config configs/NAME.py [--workdir DIR] [--config.optim.lr=3e-4]
 """
 
+import os
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
+from hyperstyle_jax import compilation_cache
 from hyperstyle_jax import config as cfg
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Default: runs/NAME of the config.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print config, sizes, memory; stop.")
 _FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir of another config.")
-_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from.")
 
 
 def main(argv: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)  # orbax tells a page per checkpoint
+    compilation_cache.enable()
     from hyperstyle_jax.training import run
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
@@ -30,7 +33,7 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if _TRACEBACK.value or not isinstance(error, run.EXPECTED):
+        if os.environ.get("HYPERSTYLE_DEBUG") or not run.is_expected(error):
             raise
         sys.exit(f"error: {run.one_line(error)}")
 

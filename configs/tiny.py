@@ -14,6 +14,7 @@ def get_config():
     c.eval_every, c.image_every = 4, 4
     c.batch_size, c.num_iters = 4, 2
     c.data.size, c.data.train, c.data.eval = 16, (0, 64), (1_000_000, 1_000_006)
+    c.data.cache_dir = ""  # drawn when they are needed
 
     generator = c.model.generator
     generator.resolution, generator.z_dim, generator.w_dim = 16, 16, 16

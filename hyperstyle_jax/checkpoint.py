@@ -27,15 +27,16 @@ def steps(workdir: str | Path) -> list[int]:
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
 
 
-def restore(workdir: str | Path, like: Any) -> tuple[int, Any, Any] | None:
-    """The newest checkpoint that can be read.
-
-    One that cannot be read is put aside into `WORKDIR/broken_checkpoints`, with a word
-    on stderr, as soon as an older one has been read with the same structure.
+def restore(
+    workdir: str | Path, like: Any, repair: bool = False
+) -> tuple[int, Any, Any] | None:
+    """The newest checkpoint that can be read; says on stderr which it had to pass over.
 
     Args:
         workdir: folder of the run.
         like: the state as `jax.ShapeDtypeStruct`s with shardings.
+        repair: moves the checkpoints passed over to `WORKDIR/broken_checkpoints`. For
+            the run's owner, who is going to do those steps again.
 
     Returns:
         (step, state, progress), or None if there is no checkpoint.
@@ -58,7 +59,8 @@ def restore(workdir: str | Path, like: Any) -> tuple[int, Any, Any] | None:
                 f"falling back to step {step}",
                 file=sys.stderr,
             )
-            _put_aside(workdir, bad)
+            if repair:
+                _put_aside(workdir, bad)
         return step, loaded["state"], progress
     if broken:
         newest = max(broken)

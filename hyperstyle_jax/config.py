@@ -140,7 +140,11 @@ def differences(saved: str, config: ConfigDict) -> list[str]:
     Returns:
         Lines like `optim.lr: 0.001 there, 0.002 here`; empty if the run may go on.
     """
-    there, here = (flatten(ConfigDict(json.loads(x))) for x in (saved, to_json(config)))
+    default, there, here = (
+        flatten(ConfigDict(json.loads(text)))
+        for text in (to_json(base(config.task)), saved, to_json(config))
+    )
+    there = default | there  # the run may be older than a field
     lines = []
     for name in sorted((there.keys() | here.keys()) - MAY_DIFFER):
         old, new = there.get(name, "absent"), here.get(name, "absent")
@@ -258,6 +262,7 @@ def _hypernet() -> dict[str, Any]:
         "stem_stride": 2,
         "shared_kernel": True,  # full kernels from the shared head
         "to_rgb": False,
+        "separable": False,
     }
 
 

@@ -73,7 +73,9 @@ def test_falls_back_from_a_damaged_checkpoint_and_says_so(workdir, capsys, how):
     else:
         shutil.rmtree(newest if how == "emptied" else newest / "state")
         newest.mkdir(exist_ok=True)
-    step, found, _ = checkpoint.restore(workdir, like())
+    assert checkpoint.restore(workdir, like())[0] == 8
+    assert checkpoint.steps(workdir) == [5, 8, 13]  # a reader moves nothing
+    step, found, _ = checkpoint.restore(workdir, like(), repair=True)
     assert step == 8
     assert_same(found, state(8))
     said = capsys.readouterr().err
@@ -88,7 +90,7 @@ def test_falls_back_from_a_damaged_checkpoint_and_says_so(workdir, capsys, how):
 def test_another_structure_moves_nothing_aside(workdir):
     other = parallel.abstract({"other": jnp.zeros(3)}, jax.local_devices()[:1])
     with pytest.raises(ValueError, match="the newest, step 13"):
-        checkpoint.restore(workdir, other)
+        checkpoint.restore(workdir, other, repair=True)
     assert checkpoint.steps(workdir) == [5, 8, 13]
 
 

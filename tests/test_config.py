@@ -1,5 +1,7 @@
 """The description of a run: types, checks, suggestions, differences."""
 
+import json
+
 import pytest
 
 from hyperstyle_jax import config as cfg
@@ -86,6 +88,17 @@ def test_a_saved_run_goes_on_only_with_itself():
     assert cfg.differences(saved, config) == [
         "data.train: [0, 100000] there, [0, 9] here",
         "optim.lr: 0.0001 there, 0.5 here",
+    ]
+
+
+def test_a_run_older_than_a_field_goes_on_if_it_has_the_default():
+    config = cfg.base("gan")
+    fields = json.loads(cfg.to_json(config))
+    del fields["optim"]["clip"]
+    assert cfg.differences(json.dumps(fields), config) == []
+    config.optim.clip = 1.0
+    assert cfg.differences(json.dumps(fields), config) == [
+        "optim.clip: 0.0 there, 1.0 here"
     ]
 
 

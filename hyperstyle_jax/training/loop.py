@@ -100,6 +100,7 @@ def fit(
         checkpoint.Saver(workdir, config.keep) as saver,
     ):
         watch = _Watch(config, log, progress and progress["means"])
+        log.say(f"{_described(devices)}; compiling, so the first step takes a while")
         for step in range(start + 1, config.num_steps + 1):
             with log.waiting():
                 batch = next(train_data)
@@ -283,6 +284,10 @@ class _Signals(contextlib.AbstractContextManager):
         if number == signal.SIGINT and self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+
+
+def _described(devices: list[jax.Device]) -> str:
+    return f"training on {len(devices)} x {devices[0].device_kind}"
 
 
 def _due(step: int, every: int, last: int) -> bool:

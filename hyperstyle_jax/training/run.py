@@ -11,6 +11,7 @@ from hyperstyle_jax import checkpoint, plots, trees
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.training import inputs, logs, loop, parallel
 
+
 def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     """Trains, or goes on training, in `workdir`.
 
