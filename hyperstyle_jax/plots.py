@@ -1,5 +1,6 @@
 """Charts as PNG files (matplotlib)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -24,6 +25,72 @@ def curves(rows: list[dict[str, float]], path: str | Path) -> None:
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     figure.savefig(path, dpi=100)
+
+
+def passes(
+    series: Mapping[str, Sequence[float]],
+    path: str | Path,
+    *,
+    title: str = "L2",
+    reference: str = "first inversion",
+) -> None:
+    """A measure after every pass, one curve per model.
+
+    Args:
+        series: {label: [value of the first inversion, after pass 1, …]}.
+        path: PNG file to write.
+        title: what is measured.
+        reference: what to call the dotted line at the first curve's start.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    panel = figure.subplots()
+    first = next(iter(series.values()))[0]
+    panel.axhline(first, color="0.5", ls=":", label=f"{reference} {first:.3g}")
+    for label, values in series.items():
+        (line,) = panel.plot(range(len(values)), values, "o-", ms=4, label=label)
+        end = (len(values) - 1, values[-1])
+        panel.annotate(
+            f"{values[-1]:.3g}", end, (0, 7), textcoords="offset points",
+            color=line.get_color(), ha="center", fontsize="small",
+        )  # fmt: skip
+    panel.set_title(title)
+    panel.set_xlabel("pass (0: first inversion)")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.margins(y=0.12)
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
+    """A table as bars with their numbers, one panel per measure.
+
+    Args:
+        table: {measure: {method: value}}; a method may be missing from a measure.
+        path: PNG file to write.
+    """
+    from matplotlib.figure import Figure
+
+    methods = list(dict.fromkeys(m for row in table.values() for m in row))
+    size = (1.2 + 2.6 * len(table), 0.9 + 0.36 * len(methods))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(table), squeeze=False, sharey=True)[0]
+    for panel, (measure, row) in zip(panels, table.items(), strict=True):
+        shown = [m for m in methods if m in row]
+        places = [methods.index(m) for m in shown]
+        colours = [f"C{i % 10}" for i in places]
+        drawn = panel.barh(places, [row[m] for m in shown], color=colours)
+        panel.bar_label(drawn, [f"{row[m]:.3g}" for m in shown], padding=3)
+        panel.set_yticks(range(len(methods)), methods)
+        panel.set_title(measure, fontsize="medium")
+        panel.margins(x=0.25)
+        panel.xaxis.set_visible(False)  # every bar has its number
+        panel.spines[["top", "right", "bottom"]].set_visible(False)
+    panels[0].invert_yaxis()
+    figure.savefig(path, dpi=120)
 
 
 def _panel(panel, rows: list[dict[str, float]], name: str) -> None:

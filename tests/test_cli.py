@@ -88,7 +88,7 @@ def test_measures_stand_in_jsonl_and_summary(inverted, model):
     ]
     summary = json.loads((inverted / "summary.json").read_text())
     assert [row["name"] for row in rows] == ["a", "b", "more_a"]
-    for measure in ("l2", "distance", "identity"):
+    for measure in ("l2", "lpips", "id"):
         table = np.array([row[measure] for row in rows])
         assert table.shape == (3, T + 1)
         np.testing.assert_allclose(summary[measure], table.mean(0), atol=2e-6)

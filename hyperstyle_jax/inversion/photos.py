@@ -89,8 +89,8 @@ def passes(bundle: Bundle, num_iters: int | None) -> int:
 def measure(bundle: Bundle, x, steps) -> dict[str, np.ndarray]:
     """How close pictures [S, B, h, w, 3] are to x [B, h, w, 3]: {name: [S, B]}.
 
-    `l2`, and where the bundle has a features network of its domain `distance`
-    (perceptual) and `identity` (cosine similarity).
+    `l2`, and where the bundle has a features network of its domain `lpips` (perceptual
+    distance) and `id` (cosine similarity).
     """
     features = bundle.nets.get("features")
     compare = hasattr(getattr(features, "module", None), "compare")
@@ -106,8 +106,8 @@ def _measure(features, x, steps):
     def one(y):
         values = {"l2": losses.l2(y, x)}
         if features is not None:
-            distance, identity = features(y, x, method="compare")
-            values |= {"distance": distance, "identity": identity}
+            distance, similarity = features(y, x, method="compare")
+            values |= {"lpips": distance, "id": similarity}
         return values
 
     return jax.lax.map(one, steps)
