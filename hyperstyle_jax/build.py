@@ -105,7 +105,13 @@ _NETWORKS = {
     "Hypernet": _Kind("hypernet", lambda m, size: [_image(size)] * 2, "initialize"),
     "Features": _Kind("features", lambda m, size: [_image(size)]),
     "FaceNet": _Kind("resnet", lambda m, _: [_image(112)]),
+    "ResNet": _Kind("resnet", lambda m, _: [_image(224)]),
     "LPIPS": _Kind("lpips", lambda m, size: [_image(size)] * 2),
+    "Trunk": _Kind("lpips", lambda m, size: [_image(size)]),
+    "Heads": _Kind("lpips", lambda m, _: [], "initialize"),
+    "PNet": _Kind("mtcnn", lambda m, _: [_image(12)]),
+    "RNet": _Kind("mtcnn", lambda m, _: [_image(24)]),
+    "ONet": _Kind("mtcnn", lambda m, _: [_image(48)]),
 }
 
 

@@ -4,23 +4,25 @@ A bundle holds `bundle.json` (architectures, how it was made, checksums), one
 safetensors file per network and, for edit directions, `directions.safetensors`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
 
 from hyperstyle_jax import build, trees
 from hyperstyle_jax.net import Net
+from hyperstyle_jax.tensor_file import Lazy, save_file
 
 VERSION = 1
 SHIPPED = Path(__file__).parent / "bundles"
@@ -80,6 +82,7 @@ def save(
     directions: Mapping[str, Any] | None = None,
     inputs: Mapping[str, build.Inputs] | None = None,
     dtype: str | Mapping[str, str] = "float32",
+    extra: Mapping[str, Callable[[Path], None]] | None = None,
 ) -> str:
     """Writes a bundle; the folder appears whole or not at all.
 
@@ -94,6 +97,7 @@ def save(
             given, what its fields say, or pictures of `image_size`.
         dtype: "float32" or "float16" for the parameters, one for all or by role;
             buffers and batch statistics stay float32.
+        extra: writers of further files by file name, which `load` ignores.
 
     Returns:
         The bundle's id.
@@ -104,22 +108,35 @@ def save(
     path = Path(path)
     if path.exists() and not (path / _JSON).is_file() and not _is_empty_folder(path):
         raise ValueError(f"{path} exists and is not a bundle: choose another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        info = {**_facts(nets), **(info or {})}
-        _check_image_size(info)
-        inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
-        manifest = _write(temporary, nets, directions or {}, inputs, dtype)
+    info = {**_facts(nets), **(info or {})}
+    _check_image_size(info)
+    inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
+    with _replacing(path) as temporary:
+        manifest = _write(temporary, nets, inputs, dtype)
+        _write_directions(temporary, manifest, directions or {})
+        for name, write in (extra or {}).items():
+            write(temporary / name)
+            manifest["files"] |= _entry(temporary / name)
         manifest["info"] = info
-        (temporary / _JSON).write_text(
-            json.dumps(manifest, indent=1, ensure_ascii=False)
-        )
-        temporary.chmod(0o755)
-        _replace(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        _write_manifest(temporary, manifest)
+    return _bundle_id(manifest)
+
+
+def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> str:
+    """Gives a bundle other edit directions; its networks stay as they are.
+
+    Returns:
+        The bundle's id, which is the same as before.
+    """
+    path = find(path)
+    manifest = read_manifest(path)
+    with _replacing(path) as temporary:
+        for file in path.iterdir():
+            if file.is_file() and file.name not in (_JSON, _DIRECTIONS):
+                shutil.copy2(file, temporary)
+        manifest["files"].pop(_DIRECTIONS, None)
+        _write_directions(temporary, manifest, directions)
+        _write_manifest(temporary, manifest)
     return _bundle_id(manifest)
 
 
@@ -182,7 +199,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _write(folder, nets, directions, inputs, dtype) -> dict[str, Any]:
+def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
     manifest = {"format": "hyperstyle_jax bundle", "version": VERSION}
     manifest |= {"networks": {}, "directions": None, "files": {}}
     for role, net in nets.items():
@@ -198,44 +215,78 @@ def _write(folder, nets, directions, inputs, dtype) -> dict[str, Any]:
             "module": build.spec(net.module),
         }
         manifest["files"] |= _store(folder / f"{role}.safetensors", arrays)
+    return manifest
+
+
+def _write_directions(folder, manifest, directions):
+    manifest["directions"] = None
     if directions:
-        arrays = {k: _array(v) for k, v in directions.items()}
+        arrays = {k: _direction(v) for k, v in directions.items()}
         manifest["directions"] = {"file": _DIRECTIONS, "names": sorted(arrays)}
         manifest["files"] |= _store(folder / _DIRECTIONS, arrays)
-    return manifest
+
+
+def _write_manifest(folder, manifest):
+    (folder / _JSON).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _inputs(nets, image_size) -> dict[str, build.Inputs]:
     return {k: build.default_inputs(n.module, image_size) for k, n in nets.items()}
 
 
-def _arrays(role: str, net: Net, inputs, dtype: str) -> dict[str, np.ndarray]:
+def _arrays(role: str, net: Net, inputs, dtype: str) -> dict[str, Lazy]:
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype of {role}: {dtype!r}, expected float32 or float16")
     variables = {k: v for k, v in net.variables.items() if k in build.COLLECTIONS}
     trees.merge(build.shapes(net.module, inputs), variables, f"the weights of {role}")
-    arrays = {k: _array(v) for k, v in trees.flatten(variables).items()}
-    for name, value in arrays.items():
-        if dtype == "float16" and name.startswith("params/"):
-            if np.abs(value).max(initial=0) > np.finfo(np.float16).max:
-                raise ValueError(f"{role}: {name} overflows float16: save as float32")
-            value = value.astype(np.float16)
-        if not np.isfinite(value).all():
-            raise ValueError(f"{role}: {name} is not finite: the training went wrong")
-        arrays[name] = value
+    arrays = {}
+    for name, value in trees.flatten(variables).items():
+        kind = np.dtype(dtype if name.startswith("params/") else "float32")
+        make = partial(_checked, f"{role}: {name}", value, kind)
+        arrays[name] = Lazy(tuple(value.shape), kind, make)
     return arrays
 
 
+def _checked(what: str, value, dtype: np.dtype) -> np.ndarray:
+    value = _array(value)
+    if dtype == np.float16 and np.abs(value).max(initial=0) > np.finfo(dtype).max:
+        raise ValueError(f"{what} overflows float16: save as float32")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{what} is not finite: the training went wrong")
+    return value.astype(dtype, copy=False)
+
+
+def _direction(value) -> Lazy:
+    value = _array(value)
+    return Lazy(value.shape, value.dtype, lambda: value)
+
+
 def _array(value) -> np.ndarray:
-    return np.array(jax.device_get(value), dtype=np.float32, order="C")
+    return np.asarray(jax.device_get(value), dtype=np.float32)
 
 
 def _store(file: Path, arrays) -> dict[str, Any]:
-    save_file({k: arrays[k] for k in sorted(arrays)}, file)
+    save_file(arrays, file)
     file.chmod(0o644)
-    with file.open("rb+") as f:
-        os.fsync(f.fileno())
+    return _entry(file)
+
+
+def _entry(file: Path) -> dict[str, Any]:
     return {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size}}
+
+
+@contextlib.contextmanager
+def _replacing(path: Path):
+    """A new folder that takes the place of `path` once it is finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        _replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def _replace(temporary: Path, path: Path):

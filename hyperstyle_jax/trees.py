@@ -51,7 +51,7 @@ def merge(reference: dict[str, Any], given: dict[str, Any], what: str = "paramet
     if lines:
         shown = "\n  ".join(lines[:20] + [f"… and {len(lines) - 20} more"] * (len(lines) > 20))
         raise ValueError(f"{what} do not fit the network (− missing, + unexpected):\n  {shown}")
-    return unflatten({k: have[k].astype(want[k].dtype) for k in want})
+    return unflatten({k: have[k].astype(want[k].dtype, copy=False) for k in want})
 
 
 def count(tree: Any) -> int:

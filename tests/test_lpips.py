@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.models.lpips import LPIPS, Trunk, _max_pool, _Pool, distance
+from hyperstyle_jax.models.lpips import LPIPS, Trunk, distance
+from hyperstyle_jax.models.resnet import max_pool
 
 KEY = jax.random.key(0)
 
@@ -42,8 +43,8 @@ def test_gradient_of_black_features_is_finite():
 
 def test_ceil_pooling_keeps_the_last_column():
     x = jnp.arange(6.0).reshape(1, 1, 6, 1) * jnp.ones((1, 6, 1, 1))
-    assert _max_pool(x, _Pool(3)).shape == (1, 2, 2, 1)
-    pooled = _max_pool(x, _Pool(3, ceil=True))
+    assert max_pool(x, 3).shape == (1, 2, 2, 1)
+    pooled = max_pool(x, 3, ceil=True)
     np.testing.assert_array_equal(pooled[0, 0, :, 0], [2, 4, 5])
 
 

@@ -4,13 +4,14 @@ Features of a classifier, normalized over channels, are compared position by pos
 a positive weight per channel says how much a difference matters.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hyperstyle_jax.models.resnet import Conv
+from hyperstyle_jax.models.resnet import Conv, max_pool
 
 # Statistics of ImageNet for images in [-1, 1], as LPIPS rounds them.
 _MEAN = (-0.030, -0.088, -0.188)
@@ -66,18 +67,15 @@ class LPIPS(nn.Module):
 
     net: str = "alex"
 
-    @nn.compact
+    def setup(self):
+        self.trunk = Trunk(self.net)
+        self.heads = Heads(self.trunk.widths())
+
     def layers(self, x: jax.Array, y: jax.Array) -> list[jax.Array]:
         """The distance per layer, a list of [B]."""
-        trunk = Trunk(self.net, name="trunk")
         # One pass over both batches: the trunk works image by image.
-        both = trunk(jnp.concatenate([x, y]))
-        distances = []
-        for i, features in enumerate(both):
-            init = nn.initializers.constant(1 / features.shape[-1])
-            weight = self.param(f"head{i}", init, (features.shape[-1],))
-            distances.append(distance(*jnp.split(features, 2), weight))
-        return distances
+        both = self.trunk(jnp.concatenate([x, y]))
+        return self.heads(*(jnp.split(features, 2) for features in both))
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """Two batches [B, H, W, 3] in [-1, 1] → [B]."""
@@ -89,14 +87,40 @@ class Trunk(nn.Module):
 
     net: str = "alex"
 
+    def layers(self):
+        if self.net not in TRUNKS:
+            raise ValueError(f"LPIPS net {self.net!r}: expected {', '.join(TRUNKS)}")
+        return TRUNKS[self.net]
+
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the compared features."""
+        found, width = [], 0
+        for layer in self.layers():
+            if isinstance(layer, _Conv):
+                width = layer.features
+            elif isinstance(layer, _Fire):
+                width = 2 * layer.expand
+            elif layer == _TAP:
+                found.append(width)
+        return tuple(found)
+
+    def convolutions(self) -> list[str]:
+        """Their names: the index in torchvision's list, "0" or "3/expand1x1"."""
+        parts = ("squeeze", "expand1x1", "expand3x3")
+        found = []
+        for layer in self.layers():
+            if isinstance(layer, _Conv):
+                found.append(layer.name)
+            elif isinstance(layer, _Fire):
+                found += [f"{layer.name}/{part}" for part in parts]
+        return found
+
     @nn.compact
     def __call__(self, x: jax.Array) -> list[jax.Array]:
         """Images [B, H, W, 3] in [-1, 1] → the compared features, not normalized."""
-        if self.net not in TRUNKS:
-            raise ValueError(f"LPIPS net {self.net!r}: expected {', '.join(TRUNKS)}")
         x = (x - jnp.array(_MEAN, x.dtype)) / jnp.array(_STD, x.dtype)
         taps = []
-        for layer in TRUNKS[self.net]:
+        for layer in self.layers():
             if isinstance(layer, _Conv):
                 name, *sizes, padding = layer
                 conv = Conv(*sizes, True, padding, name=f"layer{name}")
@@ -104,10 +128,31 @@ class Trunk(nn.Module):
             elif isinstance(layer, _Fire):
                 x = Fire(layer.squeeze, layer.expand, name=f"layer{layer.name}")(x)
             elif isinstance(layer, _Pool):
-                x = _max_pool(x, layer)
+                x = max_pool(x, layer.window, ceil=layer.ceil)
             else:
                 taps.append(x)
         return taps
+
+
+class Heads(nn.Module):
+    """How much each channel counts: the part that LPIPS has learned."""
+
+    widths: Sequence[int]
+
+    def setup(self):
+        self.weights = [
+            self.param(f"lin{i}", nn.initializers.constant(1 / width), (width,))
+            for i, width in enumerate(self.widths)
+        ]
+
+    def __call__(self, *pairs: tuple[jax.Array, jax.Array]) -> list[jax.Array]:
+        """Features [B, h, w, C] of two images per layer → distances [B]."""
+        layers = zip(pairs, self.weights, strict=True)
+        return [distance(x, y, weight) for (x, y), weight in layers]
+
+    def initialize(self) -> list[jax.Array]:
+        """Touches every parameter, for `init`."""
+        return self.weights
 
 
 class Fire(nn.Module):
@@ -144,10 +189,3 @@ def normalize(x: jax.Array) -> jax.Array:
     positive = square > 0
     length = jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
     return x / (length + 1e-10)
-
-
-def _max_pool(x, pool):
-    """Windows that may hang over the right and lower edge with `ceil`."""
-    over = [(n - pool.window) % 2 if pool.ceil else 0 for n in x.shape[1:3]]
-    window, pads = (pool.window, pool.window), [(0, n) for n in over]
-    return nn.max_pool(x, window, (2, 2), pads)

@@ -192,7 +192,7 @@ class ResNet(nn.Module):
         block = Bottleneck if self.bottleneck else BasicBlock
         stem = (self.widths[0], self.stem_kernel, self.stem_stride, self.prelu)
         x = Stem(*stem, self.axis_name, name="stem")(x, train)
-        x = _max_pool(x) if self.pool else x
+        x = max_pool(x, 3, 1) if self.pool else x
         features, index = [], 0
         for stage, (width, depth) in enumerate(
             zip(self.widths, self.depths, strict=True)
@@ -323,5 +323,8 @@ class Linear(nn.Module):
         return x @ weight.astype(x.dtype) + bias.astype(x.dtype)
 
 
-def _max_pool(x, window=3, stride=2, pad=1):
-    return nn.max_pool(x, (window, window), (stride, stride), ((pad, pad), (pad, pad)))
+def max_pool(x: jax.Array, window: int, pad: int = 0, ceil: bool = False) -> jax.Array:
+    """Maxima with stride 2; with `ceil` windows may hang over right and lower edge."""
+    over = [(n + 2 * pad - window) % 2 if ceil else 0 for n in x.shape[1:3]]
+    pads = [(pad, pad + n) for n in over]
+    return nn.max_pool(x, (window, window), (2, 2), pads)
