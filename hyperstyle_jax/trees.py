@@ -49,8 +49,12 @@ def merge(reference: dict[str, Any], given: dict[str, Any], what: str = "paramet
         if np.shape(have[k]) != tuple(want[k].shape)
     ]
     if lines:
-        shown = "\n  ".join(lines[:20] + [f"… and {len(lines) - 20} more"] * (len(lines) > 20))
-        raise ValueError(f"{what} do not fit the network (− missing, + unexpected):\n  {shown}")
+        shown = "\n  ".join(
+            lines[:20] + [f"… and {len(lines) - 20} more"] * (len(lines) > 20)
+        )
+        raise ValueError(
+            f"{what} do not fit the network (− missing, + unexpected):\n  {shown}"
+        )
     return unflatten({k: have[k].astype(want[k].dtype, copy=False) for k in want})
 
 

@@ -67,6 +67,15 @@ def first_inversion(
     return Inversion(w, {}, codes, image)
 
 
+def single_pass(module, codes: dict) -> dict:
+    """The codes of one pass in the form that `decode` reads."""
+    kinds = {head[0]: head[4] for head in module.heads}
+    return {
+        path: code[:, None] if kinds[path] == "separable" else code
+        for path, code in codes.items()
+    }
+
+
 def add_codes(codes: dict, new: dict, step) -> dict:
     """The codes after pass `step` (from 0): sums, or the pass's own row."""
 

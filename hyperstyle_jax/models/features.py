@@ -29,16 +29,20 @@ class Features(nn.Module):
         )  # fmt: skip
         self.identity_head = Linear(self.embedding)
         self.attribute_head = Linear(self.num_attributes)
+        shape = (self.num_attributes,)
+        self.mean = self.variable("buffers", "attribute_mean", jnp.zeros, shape)
+        self.std = self.variable("buffers", "attribute_std", jnp.ones, shape)
 
     def __call__(self, x, train: bool = False):
-        """Identity [B, E], of length one, and attributes [B, A]."""
+        """Identity [B, E], of length one, and attributes [B, A] in their own units."""
         return self._heads(self.trunk.stages(x, train)[-1])
 
     def _heads(self, features):
         flat = features.reshape(features.shape[0], -1)
         identity = self.identity_head(flat)
         norm = jnp.linalg.norm(identity, axis=-1, keepdims=True)
-        return identity / (norm + 1e-8), self.attribute_head(flat)
+        attributes = self.mean.value + self.std.value * self.attribute_head(flat)
+        return identity / (norm + 1e-8), attributes
 
     def pooled(self, x):
         """What the last stage sees, averaged over positions: [B, F]."""

@@ -221,9 +221,7 @@ def mix(w, w_other, index: int, num_ws: int):
 def resolutions(resolution: int) -> list[int]:
     """4, 8, … up to `resolution`, which must be a power of two ≥ 8."""
     if resolution < 8 or resolution & (resolution - 1):
-        raise ValueError(
-            f"resolution {resolution}: expected a power of two, 8 or more"
-        )
+        raise ValueError(f"resolution {resolution}: expected a power of two, 8 or more")
     return [2**i for i in range(2, int(math.log2(resolution)) + 1)]
 
 

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.ops import EqualLinear
 from hyperstyle_jax.models.resnet import Conv, ResNet
 
 PRESETS = {

@@ -216,9 +216,7 @@ def _generate(generator, params, frozen, config, x, key):
     keys = jax.random.split(key, 5)
     net = _net(generator, params, frozen)
     shape = (x.shape[0], generator.module.z_dim)
-    w, other = (
-        net(jax.random.normal(k, shape), method="mapping") for k in keys[:2]
-    )
+    w, other = (net(jax.random.normal(k, shape), method="mapping") for k in keys[:2])
     num_ws = generator.module.num_ws
     cut = jax.random.randint(keys[2], (x.shape[0], 1, 1), 1, num_ws)
     mixed = jax.random.uniform(keys[3], cut.shape) < config.loss.style_mixing

@@ -67,7 +67,9 @@ def ranger(
 
     def update(grads, state, params=None):
         if params is None:
-            raise ValueError("ranger needs the parameters: update(grads, state, params)")
+            raise ValueError(
+                "ranger needs the parameters: update(grads, state, params)"
+            )
         count = state.count + 1
         t = count.astype(jnp.float32)
         rate = lr(state.count) if callable(lr) else lr

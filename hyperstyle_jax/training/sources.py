@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from hyperstyle_jax import build, bundle, checkpoint
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import loop, parallel
+from hyperstyle_jax.training import loop
 
 
 def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Net:

@@ -1,0 +1,142 @@
+"""Trains the network that knows a labelled domain: identity and attributes.
+
+Identity by ArcFace's additive angular margin (https://arxiv.org/abs/1801.07698) over
+the people of the training set, attributes by regression.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from hyperstyle_jax.data import faces
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.training import common, optimizers, parallel
+from hyperstyle_jax.training.loop import Task
+
+_SCALE, _MARGIN = 24.0, 0.3
+
+
+def make_task(config: ConfigDict) -> Task:
+    """Needs data with `identity` and `attributes`, several pictures per person."""
+    module = common.features(config).clone(axis_name=parallel.AXIS)
+    lo, hi = config.data.train
+    people = -(-(hi - lo) // config.data.images_per_identity)
+    tx = optimizers.make(config.optim, config.num_steps)
+    frozen = {"buffers": _statistics(lo, hi)}
+
+    def init(key):
+        variables = common.load_features(config).variables
+        keys = jax.random.split(key)
+        head = nn.initializers.normal(1.0)(keys[0], (people, module.embedding))
+        params = {"net": variables["params"], "people": head}
+        stats = variables["batch_stats"]
+        return {"params": params, "batch_stats": stats, "opt": tx.init(params)}
+
+    def train_step(state, frozen, batch, key):
+        x = common.images(batch)
+        labels = batch["identity"] - _first(config)
+
+        def objective(params):
+            variables = {**frozen, "params": params["net"]}
+            variables["batch_stats"] = state["batch_stats"]
+            (identity, attributes), new = module.apply(
+                variables, x, train=True, mutable=["batch_stats"]
+            )
+            error = (attributes - batch["attributes"]) / frozen["buffers"][
+                "attribute_std"
+            ]
+            found = {
+                "id": arcface(identity, params["people"], labels).mean(),
+                "attributes": jnp.square(error).mean(),
+            }
+            loss = config.loss
+            value = loss.id * found["id"] + loss.attributes * found["attributes"]
+            return value, (found, new["batch_stats"])
+
+        (_, (found, stats)), grads = jax.value_and_grad(objective, has_aux=True)(
+            state["params"]
+        )
+        params, opt, norm = common.step_parameters(
+            tx, grads, state["opt"], state["params"]
+        )
+        state = {"params": params, "batch_stats": stats, "opt": opt}
+        return state, found | {"grad_norm": norm}
+
+    def eval_step(state, frozen, batch, key):
+        net = _net(common.features(config), state, frozen)
+        identity, attributes = net(common.images(batch))
+        std = frozen["buffers"]["attribute_std"]
+        error = jnp.square((attributes - batch["attributes"]) / std)
+        per_image = {"identity": identity, "person": batch["identity"], "error": error}
+        return {"per_image": per_image, "images": {"image": common.images(batch)}}
+
+    return Task(init, train_step, eval_step, frozen, summarize)
+
+
+def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
+    """The features network without the people it was trained on."""
+    return {"features": _net(common.features(config), state, frozen)}
+
+
+def arcface(identity, people, labels):
+    """Cross-entropy over people with an angular margin for the right one, [B].
+
+    Args:
+        identity: unit vectors [B, E]. people: [N, E], any length. labels: [B].
+    """
+    centres = people / jnp.linalg.norm(people, axis=1, keepdims=True)
+    cosine = identity @ centres.T
+    sine = jnp.sqrt(jnp.clip(1 - jnp.square(cosine), 1e-6))
+    shifted = cosine * math.cos(_MARGIN) - sine * math.sin(_MARGIN)
+    # Past the angle π − margin the shifted cosine would grow again.
+    shifted = jnp.where(cosine > -math.cos(_MARGIN), shifted, cosine - _MARGIN)
+    right = jax.nn.one_hot(labels, len(people))
+    logits = _SCALE * jnp.where(right > 0, shifted, cosine)
+    return -jnp.sum(right * jax.nn.log_softmax(logits), axis=1)
+
+
+def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
+    """Explained variance of the attributes, and how well people are told apart.
+
+    `same_person_auc`: the chance that two pictures of one person are more similar than
+    two of different people; `similarity_same` and `_other` are mean cosines.
+    """
+    error = per_image["error"].mean(0)
+    scores = {"attributes_r2": float(1 - error.mean())}
+    for name, value in zip(faces.ATTRIBUTES, error, strict=True):
+        scores[f"r2/{name}"] = float(1 - value)
+    cosines = per_image["identity"] @ per_image["identity"].T
+    same = per_image["person"][:, None] == per_image["person"]
+    upper = np.triu(np.ones_like(same), 1)
+    positive, negative = cosines[same & upper], np.sort(cosines[~same & upper])
+    if len(positive):
+        scores["same_person_auc"] = float(
+            np.searchsorted(negative, positive).mean() / len(negative)
+        )
+        scores["similarity_same"] = float(positive.mean())
+        scores["similarity_other"] = float(negative.mean())
+    return scores
+
+
+def _first(config):
+    return config.data.train[0] // config.data.images_per_identity
+
+
+def _statistics(lo: int, hi: int) -> dict[str, jax.Array]:
+    """Mean and spread of every attribute, in the order of `faces.ATTRIBUTES`."""
+    indices = np.arange(lo, min(hi, lo + 4096))
+    values = np.stack(list(faces.attributes(faces.latents(indices)).values()), axis=1)
+    spread = np.maximum(values.std(0), 1e-6)
+    return {
+        "attribute_mean": jnp.asarray(values.mean(0)),
+        "attribute_std": jnp.asarray(spread),
+    }
+
+
+def _net(module, state, frozen) -> Net:
+    variables = {"params": state["params"]["net"], "batch_stats": state["batch_stats"]}
+    return Net(module, {**variables, **frozen})

@@ -1,0 +1,164 @@
+"""Trains the hypernetwork (https://arxiv.org/abs/2111.15666).
+
+Every pass adds to the offsets and is judged by its own picture. Offsets and picture are
+detached between passes, the T gradients are added up, one optimizer step follows. The
+gradient is taken inside the scan's body: the same numbers, and memory flat in T.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from hyperstyle_jax.inversion import refine
+from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion, synthesize
+from hyperstyle_jax.training import augment, common, optimizers, parallel, sources
+from hyperstyle_jax.training.loop import Task
+
+
+def module(config: ConfigDict) -> Hypernet:
+    """The hypernetwork that fits the config's generator."""
+    fields = dict(config.model.hypernet)
+    options = {k: fields.pop(k) for k in ("preset", "to_rgb", "separable")}
+    return Hypernet(heads(common.generator(config), **options), **fields)
+
+
+def make_task(config: ConfigDict) -> Task:
+    """Frozen generator, encoder and features; the hypernetwork is trained."""
+    frozen = {
+        "generator": common.load_generator(config),
+        "encoder": common.load_encoder(config),
+        "features": common.load_features(config),
+    }
+    tx = optimizers.make(config.optim, config.num_steps)
+    shape = (config.data.size, config.data.size, 3)
+    num_iters = config.num_iters
+
+    def init(key):
+        variables = sources.net(
+            "hypernet", config.init.hypernet, module(config), config.seed, [shape] * 2
+        ).variables
+        params, stats = variables["params"], variables["batch_stats"]
+        state = {"params": params, "batch_stats": stats, "opt": tx.init(params)}
+        return state | ({"ema": params} if config.optim.ema else {})
+
+    def train_step(state, frozen, batch, key):
+        x = common.images(batch)
+        keys = parallel.example_keys(key, x.shape[0])
+        x = augment.paste(x, keys, config.data.augment)
+        net = module(config).clone(axis_name=parallel.AXIS)
+        hypernet = Net(net, _variables(state["params"], state["batch_stats"]))
+        start = first(frozen, x)
+        judge = partial(pass_loss, config, hypernet, frozen, x)
+        grads, stats, end, found = passes(judge, hypernet, start, num_iters)
+        params, opt, norm = common.step_parameters(
+            tx, grads, state["opt"], state["params"]
+        )
+        new = {"params": params, "batch_stats": stats, "opt": opt}
+        if "ema" in state:
+            new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+        metrics = {
+            f"{k}/pass{t + 1}": v[t] for k, v in found.items() for t in range(num_iters)
+        }
+        metrics |= {k: v[-1] for k, v in found.items()} | {"grad_norm": norm}
+        return new, metrics
+
+    def eval_step(state, frozen, batch, key):
+        x = common.images(batch)
+        hypernet = export(config, state, frozen)["hypernet"]
+        result = refine.invert(
+            frozen["encoder"], hypernet, frozen["generator"], x, num_iters
+        )
+        shown = {"target": x, "inversion": result.steps[0]}
+        shown |= {f"pass {t}": result.steps[t] for t in range(1, num_iters + 1)}
+        found = {}
+        for t, y in enumerate(result.steps):
+            for name, value in common.compare(frozen["features"], y, x).items():
+                found[f"{name}/pass{t}"] = value
+        found |= {
+            name: found[f"{name}/pass{num_iters}"] for name in ("l2", "lpips", "id")
+        }
+        return {"per_image": found, "images": shown}
+
+    columns = ("target", "inversion", *(f"pass {t + 1}" for t in range(num_iters)))
+    return Task(init, train_step, eval_step, frozen, columns=columns)
+
+
+def first(frozen: dict[str, Net], x) -> Inversion:
+    """w = E(x) and its picture, with random noise off; no codes, no offsets."""
+    w = frozen["encoder"](x)
+    y = refine.view(frozen["generator"](w, method="synthesis"), x.shape[1:3])
+    return jax.lax.stop_gradient(Inversion(w, {}, {}, y))
+
+
+def pass_loss(config, hypernet, frozen, x, params, stats, inversion):
+    """The loss of one pass.
+
+    Args:
+        params, stats: of the hypernetwork; only `params` are differentiated.
+        inversion: with the offsets of the passes before.
+
+    Returns:
+        loss, (new statistics, new inversion, {name: mean loss}).
+    """
+    net = Net(hypernet.module, _variables(params, stats))
+    codes, new = net(x, inversion.image, train=True, mutable=["batch_stats"])
+    deltas = net(refine.single_pass(hypernet.module, codes), 1, method="decode")
+    offsets = {k: inversion.offsets[k] + d for k, d in deltas.items()}
+    inversion = inversion.replace(offsets=offsets)
+    y = refine.view(synthesize(frozen["generator"], inversion), x.shape[1:3])
+    distances = common.compare(frozen["features"], y, x)
+    loss = common.weighted(config, distances)
+    found = {name: value.mean() for name, value in distances.items()}
+    inversion = inversion.replace(image=y)
+    return loss, (new["batch_stats"], inversion, found | {"loss": loss})
+
+
+def passes(judge, hypernet: Net, start: Inversion, num_iters: int):
+    """T passes with their gradients added up.
+
+    Returns:
+        gradients, statistics after the last pass, the last inversion, {name: [T]}.
+    """
+    params, stats = hypernet.params, hypernet.variables["batch_stats"]
+    start = start.replace(offsets=no_offsets(hypernet.module, start.w_plus.shape[0]))
+
+    def body(carry, _):
+        inversion, stats, grads = carry
+        (_, (stats, inversion, found)), new = jax.value_and_grad(judge, has_aux=True)(
+            params, stats, inversion
+        )
+        grads = jax.tree.map(jnp.add, grads, new)
+        return (jax.lax.stop_gradient(inversion), stats, grads), found
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    # XLA's CPU backend has slow convolution gradients inside loops: no loop there.
+    unroll = num_iters if jax.default_backend() == "cpu" else 1
+    (end, stats, grads), found = jax.lax.scan(
+        body, (start, stats, zeros), None, num_iters, unroll=unroll
+    )
+    return grads, stats, end, found
+
+
+def no_offsets(module: Hypernet, batch: int) -> dict[str, jax.Array]:
+    """Zero offsets of every layer, in the shapes that the heads give."""
+    found = {}
+    for path, i, o, kernel, kind in module.heads:
+        full = kind == "separable" or (kind == "shared" and module.shared_kernel)
+        taps = (kernel, kernel) if full else ()
+        found[path] = jnp.zeros((batch, *taps, i, o))
+    return found
+
+
+def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
+    """Everything that inversion needs."""
+    params = state.get("ema", state["params"])
+    variables = _variables(params, state["batch_stats"])
+    return {"hypernet": Net(module(config), variables), **frozen}
+
+
+def _variables(params, stats):
+    return {"params": params, "batch_stats": stats}
