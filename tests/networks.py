@@ -28,9 +28,8 @@ def random_net(module, seed=0, inputs=None, scale=1.0) -> Net:
 
 
 def tiny_generator(resolution=8, seed=0) -> Net:
-    module = Generator(
-        resolution, z_dim=4, w_dim=6, channel_base=8 * resolution, channel_max=8
-    )
+    width = {"channel_base": 8 * resolution, "channel_max": 8}
+    module = Generator(resolution, z_dim=4, w_dim=6, **width, mapping_lr_mul=1.0)
     return random_net(module, seed)
 
 

@@ -98,6 +98,17 @@ def test_a_failed_save_keeps_the_old_bundle(folder, net, monkeypatch):
     assert after.id == before.id and list(folder.parent.iterdir()) == [folder]
 
 
+def test_other_directions_leave_the_networks_alone(folder, net):
+    before, data = bundle.load(folder), (folder / "generator.safetensors").read_bytes()
+    assert bundle.set_directions(folder, {"down": np.ones(6)}) == before.id
+    after = bundle.load(folder)
+    assert set(after.directions) == {"down"} and after.info == before.info
+    assert (folder / "generator.safetensors").read_bytes() == data
+    bundle.set_directions(folder, {})
+    assert bundle.load(folder).directions == {}
+    assert not (folder / "directions.safetensors").exists()
+
+
 def test_saving_again_replaces_the_bundle_whole(folder, net):
     bundle.save(folder, {"generator": net})
     assert bundle.load(folder).directions == {}

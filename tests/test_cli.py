@@ -88,7 +88,7 @@ def test_measures_stand_in_jsonl_and_summary(inverted, model):
     ]
     summary = json.loads((inverted / "summary.json").read_text())
     assert [row["name"] for row in rows] == ["a", "b", "more_a"]
-    for measure in ("l2", "lpips", "id"):
+    for measure in ("l2", "lpips", "identity"):
         table = np.array([row[measure] for row in rows])
         assert table.shape == (3, T + 1)
         np.testing.assert_allclose(summary[measure], table.mean(0), atol=2e-6)
@@ -321,6 +321,28 @@ def test_codes_of_single_passes_survive_the_file(model, tmp_path, inverted):
     assert found.keys() == codes.keys()
     for path, code in codes.items():
         np.testing.assert_allclose(found[path], code[0].astype("f4"))
+
+
+# --- bundles
+
+
+def test_directions_are_fitted_into_the_bundle(tmp_path, capsys):
+    path = tmp_path / "tiny"
+    info = {"attributes": ["yaw", "smile", "age"]}
+    before = bundle.save(path, tiny_nets(), info=info)
+    argv = ["directions", str(path), "--count", "300", "--names"]
+    assert main([*argv, "smile", "age"]) == 0
+    loaded = bundle.load(path)
+    assert set(loaded.directions) == {"smile", "age"} and loaded.id == before
+    assert np.isfinite(loaded.direction("smile")).all()
+    capsys.readouterr()
+    assert main([*argv, "wings"]) == 1
+    assert "there are: yaw, smile, age" in error_of(capsys)
+
+
+def test_export_needs_a_run(tmp_path, capsys):
+    assert main(["export", str(tmp_path), "--out", str(tmp_path / "b")]) == 1
+    assert "is not a run" in error_of(capsys)
 
 
 # --- generate, faces

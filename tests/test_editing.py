@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import tiny_generator
+from networks import tiny_generator, tiny_nets
 
-from hyperstyle_jax.editing import ganspace, interfacegan, sefa
+from hyperstyle_jax.editing import ganspace, interfacegan, labelling, sefa
 from hyperstyle_jax.editing.directions import at_rows, edit
 from hyperstyle_jax.offsets import Inversion
 
@@ -126,6 +126,18 @@ def test_newton_finds_the_minimum_of_the_logistic_loss(rng):
     for _ in range(30):
         other = n + 0.02 * rng.normal(size=3)
         assert best <= min(loss(other, b) for b in np.linspace(-4, 4, 801)) + 1e-5
+
+
+def test_labels_are_what_the_features_see_in_the_pictures():
+    nets = tiny_nets()
+    generator, features = nets["generator"], nets["features"]
+    found = labelling.label(generator, features, 10, batch_size=4)
+    assert found.w.shape == (10, 6) and found.attributes.shape == (10, 3)
+    picture = generator(found.w[7:8], method="synthesis").clip(-1, 1)
+    identity, attributes = features(picture)
+    np.testing.assert_allclose(found.identity[7], identity[0], atol=1e-4)
+    np.testing.assert_allclose(found.attributes[7], attributes[0], rtol=1e-3, atol=1e-4)
+    assert len(np.unique(found.w[:, 0])) == 10
 
 
 def test_sefa_is_the_svd_of_the_affine_weights():

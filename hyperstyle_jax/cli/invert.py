@@ -156,7 +156,7 @@ def _write_photo(stem, model, result, picture, target, i, num_iters):
 def _summarize(rows, failed, num_iters, model, name) -> dict:
     summary = {"photos": len(rows), "failed": failed, "num_iters": num_iters}
     summary |= {"model": name, "bundle": model.id}
-    for measure in ("l2", "lpips", "id"):
+    for measure in ("l2", "lpips", "identity"):
         values = [row[measure] for row in rows if measure in row]
         if values:
             means = [sum(step) / len(values) for step in zip(*values, strict=True)]
@@ -174,7 +174,7 @@ def _report(summary, out):
     for file, why in summary["failed"].items():
         print(f"failed: {file}: {why}", file=sys.stderr)
     for measure, steps in summary.items():
-        if measure in ("l2", "lpips", "id"):
+        if measure in ("l2", "lpips", "identity"):
             print(f"{measure}: " + " → ".join(f"{v:.4f}" for v in steps))
     count = f"{summary['photos']} photos in {out}"
     failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 # Each has add_commands(subparsers) and imports heavy things inside its functions.
-_GROUPS = ("invert", "edit", "generate", "faces")
+_GROUPS = ("invert", "edit", "generate", "faces", "bundles", "evaluate", "demo")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

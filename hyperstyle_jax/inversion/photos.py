@@ -90,7 +90,7 @@ def measure(bundle: Bundle, x, steps) -> dict[str, np.ndarray]:
     """How close pictures [S, B, h, w, 3] are to x [B, h, w, 3]: {name: [S, B]}.
 
     `l2`, and where the bundle has a features network of its domain `lpips` (perceptual
-    distance) and `id` (cosine similarity).
+    distance) and `identity` (cosine similarity).
     """
     features = bundle.nets.get("features")
     compare = hasattr(getattr(features, "module", None), "compare")
@@ -107,7 +107,7 @@ def _measure(features, x, steps):
         values = {"l2": losses.l2(y, x)}
         if features is not None:
             distance, similarity = features(y, x, method="compare")
-            values |= {"lpips": distance, "id": similarity}
+            values |= {"lpips": distance, "identity": similarity}
         return values
 
     return jax.lax.map(one, steps)

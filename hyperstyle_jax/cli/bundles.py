@@ -1,0 +1,83 @@
+"""`hyperstyle export` and `hyperstyle directions`: bundles from finished runs."""
+
+import json
+from pathlib import Path
+
+ROLES = ("generator", "encoder", "hypernet", "features")
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "export",
+        help="make a bundle of trained runs",
+        description="Writes the networks of train.py's runs as a bundle. A run of the "
+        "hypernetwork has all that inversion needs; of several runs the last one wins.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="WORKDIR")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--half", action="store_true", help="parameters as float16")
+    parser.add_argument("--licence", default="unspecified", help="e.g. MIT")
+    parser.set_defaults(run=export)
+
+    parser = commands.add_parser(
+        "directions",
+        help="fit edit directions and store them in a bundle",
+        description="Draws pictures with the bundle's generator, labels them with its "
+        "features network and fits one linear boundary per attribute (InterFaceGAN). "
+        "The directions in the bundle are replaced.",
+    )
+    parser.add_argument("bundle", metavar="BUNDLE")
+    parser.add_argument(
+        "--names",
+        nargs="+",
+        default=["yaw", "smile", "age", "glasses", "beard"],
+        help="attributes of the features network",
+    )
+    parser.add_argument("--count", type=int, default=20_000, help="pictures to draw")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=directions)
+
+
+def export(args):
+    from hyperstyle_jax import bundle
+    from hyperstyle_jax.data import faces
+    from hyperstyle_jax.training import sources
+
+    nets, configs = {}, []
+    for run in args.runs:
+        if not (run / "config.json").is_file():
+            raise ValueError(f"{run} is not a run: expected a workdir of train.py")
+        nets |= {k: v for k, v in sources.run_nets(run).items() if k in ROLES}
+        configs.append(json.loads((run / "config.json").read_text()))
+    info = {
+        "licence": args.licence,
+        "made_by": configs,
+        "image_size": configs[-1]["data"]["size"],
+        "num_iters": configs[-1]["num_iters"],
+    }
+    if "features" in nets:
+        info["attributes"] = list(faces.ATTRIBUTES)
+    made = bundle.save(
+        args.out, nets, info=info, dtype="float16" if args.half else "float32"
+    )
+    size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
+    print(f"bundle {made} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
+    if missing := [r for r in ROLES[:3] if r not in nets]:
+        print(f"to invert photos it also needs: {', '.join(missing)}")
+
+
+def directions(args):
+    from hyperstyle_jax import bundle, compilation_cache
+    from hyperstyle_jax.editing import interfacegan, labelling
+
+    compilation_cache.enable()
+    model = bundle.load(args.bundle)
+    generator, features = model.require("generator", "features")
+    known = model.info.get("attributes", [])
+    if unknown := [name for name in args.names if name not in known]:
+        raise ValueError(f"no attribute {unknown[0]!r}; there are: {', '.join(known)}")
+    labelled = labelling.label(generator, features, args.count, seed=args.seed)
+    scores = {n: labelled.attributes[:, known.index(n)] for n in args.names}
+    found = interfacegan.fit_directions(labelled.w, scores)
+    bundle.set_directions(args.bundle, found)
+    print(f"{', '.join(found)} fitted on {args.count} pictures: {args.bundle}")

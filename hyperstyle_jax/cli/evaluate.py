@@ -1,0 +1,108 @@
+"""`hyperstyle evaluate`: how well models invert faces that they have never seen."""
+
+from pathlib import Path
+
+from hyperstyle_jax.cli.names import unique_names
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure the inversion of held-out faces",
+        description="Inverts procedural faces that no training has seen and prints how "
+        "close each model comes. With --out also tables (markdown and JSON), curves "
+        "over the passes and pictures.",
+    )
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="demo, the folder of a bundle, or a workdir of train.py",
+    )
+    parser.add_argument(
+        "--count", type=int, default=64, help="faces per domain (default 64)"
+    )
+    parser.add_argument(
+        "--first-index",
+        type=int,
+        default=1_000_000,
+        help="of the faces (default 1000000; smaller ones are trained on)",
+    )
+    parser.add_argument(
+        "--num-iters", type=int, help="passes (default: each model's own)"
+    )
+    domains = parser.add_mutually_exclusive_group()
+    kinds = {"in-domain": ["in-domain"], "accessories": ["accessories"], "both": None}
+    texts = ("plain faces only", "only faces with things never seen", "the default")
+    for (name, chosen), text in zip(kinds.items(), texts, strict=True):
+        domains.add_argument(
+            f"--{name}", dest="domains", action="store_const", const=chosen, help=text
+        )
+    parser.add_argument(
+        "--edits",
+        action="store_true",
+        help="also compare smile and yaw edits with those of a W+ search (minutes)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=16, help="faces at a time (default 16)"
+    )
+    parser.add_argument("--out", type=Path, help="folder for tables and pictures")
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    from hyperstyle_jax import compilation_cache, evaluate
+
+    compilation_cache.enable()
+    names = unique_names(map(Path, args.models))
+    models = {
+        name: evaluate.load(model)
+        for name, model in zip(names, args.models, strict=True)
+    }
+    editor = _editor(models) if args.edits else None
+    results = evaluate.run(
+        models,
+        count=args.count,
+        first_index=args.first_index,
+        num_iters=args.num_iters,
+        domains=args.domains or tuple(evaluate.DOMAINS),
+        batch_size=args.batch_size,
+    )
+    found = evaluate.report(results, models)
+    print(evaluate.markdown(found))
+    files = evaluate.write(results, found, args.out) if args.out else []
+    if editor:
+        files += _compare_edits(editor, args)
+    if files:
+        print(f"{len(files)} files in {args.out}: {', '.join(f.name for f in files)}")
+
+
+def _editor(models):
+    """The first model with edit directions."""
+    for model in models.values():
+        if {"smile", "yaw"} <= model.directions.keys():
+            return model
+    raise ValueError(
+        "--edits needs a bundle with the directions smile and yaw: fit them with "
+        "`hyperstyle directions`"
+    )
+
+
+def _compare_edits(model, args):
+    from hyperstyle_jax import edit_comparison, evaluate, images
+
+    count = min(16, args.count)
+    x = evaluate.held_out(count, args.first_index, model.image_size[0], False)
+    rows, pictures = edit_comparison.compare(model, x, num_iters=args.num_iters)
+    table = edit_comparison.markdown(rows, count)
+    print(table)
+    if not args.out:
+        return []
+    return [
+        images.write_whole(args.out / "edits.md", table.encode()),
+        evaluate.write_json(args.out / "edits.json", rows),
+        *(
+            images.save_png(args.out / f"edits_{name}.png", picture)
+            for name, picture in pictures.items()
+        ),
+    ]
