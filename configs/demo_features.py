@@ -8,10 +8,10 @@ from hyperstyle_jax import config
 
 def get_config():
     c = config.demo("features")
-    c.num_steps, c.batch_size = 2000, 32
+    c.num_steps, c.batch_size = 2500, 32
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 500, 0
-    c.data.train, c.data.images_per_identity = (0, 40_000), 8
-    c.data.eval = (1_000_000, 1_001_024)
-    c.loss.update(id=0.5, attributes=1.0)
+    c.data.train, c.data.images_per_identity = (0, 40_000), 40
+    c.data.eval = (1_000_000, 1_001_000)
+    c.loss.update(id=0.1, attributes=1.0, shape=1.0)
     c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=100)
     return c

@@ -73,7 +73,7 @@ def demo(task: str) -> ConfigDict:
     model.generator.update(z_dim=48, w_dim=128, channel_base=2048, channel_max=64)
     model.generator.update(num_mapping_layers=3, mapping_lr_mul=1.0)
     model.discriminator.update(channel_base=2048, channel_max=64)
-    model.encoder.update(widths=(32, 64, 128, 192), depths=(1, 1, 1, 1))
+    model.encoder.update(widths=(16, 32, 96, 192), depths=(1, 1, 2, 2))
     model.features.update(widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), dim=64)
     model.hypernet.update(widths=(32, 64, 96, 128), depths=(1, 1, 1, 1), code=128)
     model.hypernet.update(inner_shared=64, inner=64, hidden=64)
@@ -286,6 +286,7 @@ def _loss() -> dict[str, Any]:
         "lpips": 0.8,
         "id": 0.1,
         "attributes": 1.0,
+        "shape": 0.0,  # task features: a face's known shape from its identity vector
         "adversarial": 1.0,  # task gan; 0: no discriminator
         "render": 0.0,  # task gan: regression on pictures of known latents
         "latent": 0.0,  # task encoder: w of generated pictures

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from hyperstyle_jax import losses
 from hyperstyle_jax.data import faces
 from hyperstyle_jax.models.encoders import WEncoder
-from hyperstyle_jax.models.features import Features
+from hyperstyle_jax.models.features import Features, distances
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import parallel, sources
@@ -56,10 +56,20 @@ def _shape(config):
     return (config.data.size, config.data.size, 3)
 
 
-def compare(features: Net, y_hat, x) -> dict[str, jax.Array]:
-    """Distances of reconstructions, one number per image: l2, lpips, id (all ≥ 0)."""
-    distance, similarity = features(y_hat, x, method="compare")
-    return {"l2": losses.l2(y_hat, x), "lpips": distance, "id": 1.0 - similarity}
+def describe(features: Net, x):
+    """A target picture as `compare` reads it, worked out once for all passes."""
+    return x, jax.lax.stop_gradient(features(x, method="describe"))
+
+
+def compare(features: Net, y_hat, target) -> dict[str, jax.Array]:
+    """Distances of reconstructions, one number per image: l2, lpips, id (all ≥ 0).
+
+    Args:
+        y_hat: [B, H, W, 3]. target: of `describe`.
+    """
+    x, description = target
+    found = distances(features(y_hat, method="describe"), description)
+    return {"l2": losses.l2(y_hat, x), "lpips": found[0], "id": 1.0 - found[1]}
 
 
 def weighted(config: ConfigDict, distances: dict[str, jax.Array]) -> jax.Array:

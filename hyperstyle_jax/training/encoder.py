@@ -39,13 +39,14 @@ def make_task(config: ConfigDict) -> Task:
         else:
             both = x
         buffers = {"latent_avg": _w_avg(generator)}
+        target = common.describe(frozen["features"], x)
 
         def objective(params):
             variables = {"params": params, "buffers": buffers}
             variables["batch_stats"] = state["batch_stats"]
             w, new = module.apply(variables, both, train=True, mutable=["batch_stats"])
             y = view(generator(w[: len(x)], method="synthesis"), x.shape[1:3])
-            distances = common.compare(frozen["features"], y, x)
+            distances = common.compare(frozen["features"], y, target)
             found = {name: value.mean() for name, value in distances.items()}
             value = common.weighted(config, distances)
             if config.loss.latent:
@@ -68,7 +69,8 @@ def make_task(config: ConfigDict) -> Task:
         x = common.images(batch)
         net = _net(common.encoder(config), state, frozen["generator"])
         y = view(frozen["generator"](net(x), method="synthesis"), x.shape[1:3])
-        per_image = common.compare(frozen["features"], y, x)
+        target = common.describe(frozen["features"], x)
+        per_image = common.compare(frozen["features"], y, target)
         return {"per_image": per_image, "images": {"target": x, "inversion": y}}
 
     return Task(init, train_step, eval_step, frozen, columns=("target", "inversion"))

@@ -52,7 +52,8 @@ def make_task(config: ConfigDict) -> Task:
         net = module(config).clone(axis_name=parallel.AXIS)
         hypernet = Net(net, _variables(state["params"], state["batch_stats"]))
         start = first(frozen, x)
-        judge = partial(pass_loss, config, hypernet, frozen, x)
+        target = common.describe(frozen["features"], x)
+        judge = partial(pass_loss, config, hypernet.module, frozen, target)
         grads, stats, end, found = passes(judge, hypernet, start, num_iters)
         params, opt, norm = common.step_parameters(
             tx, grads, state["opt"], state["params"]
@@ -74,9 +75,9 @@ def make_task(config: ConfigDict) -> Task:
         )
         shown = {"target": x, "inversion": result.steps[0]}
         shown |= {f"pass {t}": result.steps[t] for t in range(1, num_iters + 1)}
-        found = {}
+        found, target = {}, common.describe(frozen["features"], x)
         for t, y in enumerate(result.steps):
-            for name, value in common.compare(frozen["features"], y, x).items():
+            for name, value in common.compare(frozen["features"], y, target).items():
                 found[f"{name}/pass{t}"] = value
         found |= {
             name: found[f"{name}/pass{num_iters}"] for name in ("l2", "lpips", "id")
@@ -94,23 +95,25 @@ def first(frozen: dict[str, Net], x) -> Inversion:
     return jax.lax.stop_gradient(Inversion(w, {}, {}, y))
 
 
-def pass_loss(config, hypernet, frozen, x, params, stats, inversion):
+def pass_loss(config, module, frozen, target, params, stats, inversion):
     """The loss of one pass.
 
     Args:
+        target: of `common.describe`.
         params, stats: of the hypernetwork; only `params` are differentiated.
         inversion: with the offsets of the passes before.
 
     Returns:
         loss, (new statistics, new inversion, {name: mean loss}).
     """
-    net = Net(hypernet.module, _variables(params, stats))
+    x = target[0]
+    net = Net(module, _variables(params, stats))
     codes, new = net(x, inversion.image, train=True, mutable=["batch_stats"])
-    deltas = net(refine.single_pass(hypernet.module, codes), 1, method="decode")
+    deltas = net(refine.single_pass(module, codes), 1, method="decode")
     offsets = {k: inversion.offsets[k] + d for k, d in deltas.items()}
     inversion = inversion.replace(offsets=offsets)
     y = refine.view(synthesize(frozen["generator"], inversion), x.shape[1:3])
-    distances = common.compare(frozen["features"], y, x)
+    distances = common.compare(frozen["features"], y, target)
     loss = common.weighted(config, distances)
     found = {name: value.mean() for name, value in distances.items()}
     inversion = inversion.replace(image=y)
