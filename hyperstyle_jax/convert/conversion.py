@@ -1,0 +1,397 @@
+"""Official files → a bundle, and back with the same bits.
+
+A bundle made here has one more file, official.pt: the content of the official files
+with every tensor that a network holds replaced by a note where it is. What our networks
+do not need (counters, options, classifiers, filters) stays there as it was.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+from flax import linen as nn
+
+from hyperstyle_jax import build, bundle, trees
+from hyperstyle_jax.convert import kinds, layouts, official, torch_files
+from hyperstyle_jax.convert.kinds import Part, Source
+from hyperstyle_jax.convert.layouts import Constant, Rule
+from hyperstyle_jax.models.lpips import LPIPS
+from hyperstyle_jax.net import Net
+
+OFFICIAL = "official.pt"
+_NOTE = "hyperstyle_jax"  # the key that marks a note
+_EXACT = ("float32", "float16", "bfloat16")  # types that float32 holds without loss
+_W_AVG = "buffers/mapping/w_avg"
+_LATENT_AVG = "buffers/latent_avg"
+_SAMPLES = 10_000
+
+Log = Callable[[str], None]
+
+
+class File(NamedTuple):
+    """One official file: its name without folder and suffix, content, meaning."""
+
+    name: str
+    value: Any
+    source: Source
+
+
+class Converted(NamedTuple):
+    """Networks by role, with arrays that are views of the files."""
+
+    nets: dict[str, Net]
+    inputs: dict[str, build.Inputs]
+    directions: dict[str, np.ndarray]
+    official: dict[str, Any]
+    info: dict[str, Any]
+
+
+def read(path: str | os.PathLike, kind: str = "auto") -> File:
+    """Reads one file and recognizes it."""
+    value = kinds.plain(torch_files.read(path))
+    try:
+        source = kinds.recognize(value, kind)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return File(Path(path).stem, value, source)
+
+
+def convert(
+    paths: Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    *,
+    kind: str = "auto",
+    image_size: tuple[int, int] | None = None,
+    log: Log = print,
+) -> str:
+    """Converts official files into one bundle.
+
+    Args:
+        paths: files; where two hold the same network, the first one's is taken.
+        out: the bundle's folder.
+        kind: one of `kinds.KINDS`, or "auto".
+        image_size: height and width of the images that go in; not given, 256 or what
+            the options in the files say.
+        log: told what is found.
+
+    Returns:
+        The bundle's id.
+
+    Raises:
+        ValueError: a file cannot be read, is of no known kind, or does not fit.
+    """
+    files = []
+    for path in paths:
+        files.append(read(path, kind))
+        log(f"{path}: {describe(files[-1])}")
+    result = assemble(files, image_size, log)
+    return bundle.save(
+        out,
+        result.nets,
+        info=result.info,
+        directions=result.directions,
+        inputs=result.inputs,
+        extra={OFFICIAL: lambda file: torch_files.write(file, result.official)},
+    )
+
+
+def describe(file: File) -> str:
+    """Kind and number of tensors in one line."""
+    parts = file.source.parts
+    roles = ", ".join(dict.fromkeys(part.role for part in parts))
+    count = sum(len(part.tensors) for part in parts)
+    arrays = len(file.source.arrays)
+    what = f"{count} tensors for {roles}" if parts else f"{arrays} arrays"
+    return f"{file.source.kind}, {what}"
+
+
+def assemble(
+    files: Sequence[File],
+    image_size: tuple[int, int] | None = None,
+    log: Log = lambda _: None,
+) -> Converted:
+    """The networks of several files together."""
+    files = _join_lpips(files)
+    size = image_size or _image_size(files)
+    modules, owners = _modules(files)
+    inputs = {
+        role: [(*size, owners[role].source.channels)]
+        if role == "encoder"
+        else build.default_inputs(module, size)
+        for role, module in modules.items()
+    }
+    shapes = {role: _shapes(module, inputs[role]) for role, module in modules.items()}
+    arrays: dict[str, dict[str, np.ndarray]] = {role: {} for role in modules}
+    contents = []
+    for file in files:
+        notes = {}
+        for part in file.source.parts:
+            _check_constants(part, file, log)
+            own = owners[part.role] is file
+            notes |= _carry_over(part, shapes, arrays, own, f"{file.name}: {part.role}")
+        content = _strip(file.value, notes, ())
+        entry = {"name": file.name, "kind": file.source.kind, "value": content}
+        contents.append(entry)
+    for role, module in modules.items():
+        _complete(role, module, arrays[role], log)
+    nets = {
+        role: Net(module, trees.unflatten(arrays[role]))
+        for role, module in modules.items()
+    }
+    return Converted(
+        nets,
+        inputs,
+        _directions(files),
+        {"format": 1, "sources": contents},
+        _info(files, size),
+    )
+
+
+def _shapes(module: nn.Module, inputs) -> dict[str, tuple[int, ...]]:
+    return {k: v.shape for k, v in trees.flatten(build.shapes(module, inputs)).items()}
+
+
+def _image_size(files) -> tuple[int, int]:
+    """The release resizes cars to 192×256 and everything else to 256×256."""
+    names = [str(f.source.opts.get("dataset_type", "")) for f in files]
+    return (192, 256) if any("cars" in name for name in names) else (256, 256)
+
+
+def _info(files, size) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "made_by": "convert_weights.py",
+        "sources": [{"name": f.name, "kind": f.source.kind} for f in files],
+        "image_size": list(size) if size[0] != size[1] else size[0],
+    }
+    for file in files:
+        passes = file.source.opts.get("n_iters_per_batch")
+        if file.source.kind == "hyperstyle" and isinstance(passes, int):
+            info["num_iters"] = passes
+    return info
+
+
+def _modules(files):
+    """Modules by role, and the first file that has each."""
+    modules: dict[str, nn.Module] = {}
+    owners: dict[str, File] = {}
+    for file in files:
+        for role, module in file.source.modules.items():
+            if role not in modules:
+                modules[role], owners[role] = module, file
+            elif build.spec(module) != build.spec(modules[role]):
+                raise ValueError(
+                    f"{file.name} and {owners[role].name} hold a different {role} each "
+                    "(other sizes): convert them into two bundles"
+                )
+    return modules, owners
+
+
+def _carry_over(part: Part, shapes, arrays, own: bool, what: str):
+    """Fills `arrays`; returns notes {where in the file: where in the bundle}."""
+    found = layouts.apply(
+        part.table, shapes[part.role], part.tensors, what, part.unused
+    )
+    if own:
+        arrays[part.role] |= found
+    notes = {}
+    for rule in part.table:
+        if isinstance(rule, Constant) or rule.name not in part.tensors:
+            continue
+        tensor = part.tensors[rule.name]
+        mine = arrays[part.role].get(rule.path)
+        if tensor.dtype.name in _EXACT and (own or _equal(found[rule.path], mine)):
+            layout = [rule.layout, dict(rule.sizes), tensor.dtype.name]
+            note = {_NOTE: [part.role, rule.path, *layout]}
+            notes[(*part.root, part.prefix + rule.name)] = note
+    return notes
+
+
+def _equal(a: np.ndarray, b: np.ndarray | None) -> bool:
+    return b is not None and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def _check_constants(part: Part, file: File, log: Log):
+    odd = [
+        row.name
+        for row in part.table
+        if isinstance(row, Constant)
+        and row.matters
+        and row.name in part.tensors
+        and not np.array_equal(part.tensors[row.name], row.value)
+    ]
+    if odd:
+        log(
+            f"warning: {file.name}: {len(odd)} filters of the {part.role} are not the "
+            f"usual [1, 3, 3, 1] ({odd[0]}, …); pictures will differ from the original"
+        )
+
+
+def _complete(role, module, arrays, log: Log):
+    """The mean latent, where the files have none."""
+    if role.startswith("generator") and _W_AVG not in arrays:
+        arrays[_W_AVG] = mean_latent(Net(module, trees.unflatten(arrays)))
+        log(f"{role}: no mean latent in the file, averaged {_SAMPLES:,} latents")
+    if role == "encoder" and _LATENT_AVG not in arrays:
+        rows = (module.num_ws,) if hasattr(module, "num_ws") else ()
+        arrays[_LATENT_AVG] = np.zeros((*rows, module.w_dim), np.float32)
+        log(f"{role}: no mean latent in the file, its latents are taken as absolute")
+
+
+def mean_latent(generator: Net) -> np.ndarray:
+    """The mean of w over fixed latents z, [D]."""
+    module = generator.module
+    mapping = {"mapping": {"w_avg": np.zeros(module.w_dim, np.float32)}}
+    variables = {
+        "params": {"mapping": generator.params["mapping"]},
+        "buffers": mapping,
+    }
+    z = np.random.default_rng(0).standard_normal((_SAMPLES, module.z_dim), np.float32)
+    apply = jax.jit(lambda v, z: module.apply(v, z, method="mapping"))
+    return np.asarray(apply(jax.tree.map(jnp.asarray, variables), z).mean(0))
+
+
+def _join_lpips(files) -> list[File]:
+    """Trunk and heads, which are published in two files, make one network."""
+    parts = [p.role for f in files for p in f.source.parts]
+    if not {"lpips_trunk", "lpips_heads"} <= set(parts):
+        return list(files)
+    modules = {k: m for f in files for k, m in f.source.modules.items()}
+    trunk, heads = modules["lpips_trunk"], modules["lpips_heads"]
+    if trunk.widths() != tuple(heads.widths):
+        raise ValueError(
+            f"LPIPS: linear weights for layers of {tuple(heads.widths)} channels, but "
+            f"the trunk is {trunk.net} with {trunk.widths()}"
+        )
+    joined = []
+    for file in files:
+        source = file.source
+        changed = {k: m for k, m in source.modules.items() if "lpips" not in k}
+        if len(changed) < len(source.modules):
+            changed["lpips"] = LPIPS(trunk.net)
+            parts = [_into_lpips(p) if "lpips" in p.role else p for p in source.parts]
+            source = source._replace(modules=changed, parts=parts)
+        joined.append(file._replace(source=source))
+    return joined
+
+
+def _into_lpips(part: Part) -> Part:
+    place = part.role.removeprefix("lpips_")
+    table = [
+        r._replace(path=r.path.replace("params/", f"params/{place}/", 1))
+        for r in part.table
+    ]
+    return part._replace(role="lpips", table=table)
+
+
+def _directions(files) -> dict[str, np.ndarray]:
+    found = {}
+    for file in files:
+        name = re.sub(r"\W+", "_", file.name)
+        arrays = file.source.arrays
+        if "direction" in arrays:
+            found[name] = arrays["direction"]
+        if "ganspace_directions" in arrays:
+            # One unit is one standard deviation along the component.
+            steps = arrays["ganspace_directions"] * arrays["ganspace_std"][:, None]
+            found |= {f"{name}_{i}": step for i, step in enumerate(steps)}
+    return found
+
+
+def _strip(value, notes: Mapping[tuple, Any], path: tuple):
+    if path in notes:
+        return notes[path]
+    if isinstance(value, dict):
+        return {k: _strip(v, notes, (*path, k)) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_strip(v, notes, (*path, i)) for i, v in enumerate(value))
+    return value
+
+
+# Back
+
+
+def restore(path: str | os.PathLike) -> dict[str, Any]:
+    """The official files' contents by name, out of a bundle made by `convert`.
+
+    Raises:
+        ValueError: the bundle was not converted from official files.
+    """
+    folder = bundle.find(path)
+    if not (folder / OFFICIAL).is_file():
+        raise ValueError(f"{folder} has no {OFFICIAL}: it was not converted")
+    content = torch_files.read(folder / OFFICIAL)
+    nets = bundle.load(folder).nets
+    arrays = {role: trees.flatten(net.variables) for role, net in nets.items()}
+    return restore_values(content, arrays)
+
+
+def restore_values(content, arrays) -> dict[str, Any]:
+    """The files' contents with every note replaced by the tensor that it names."""
+    made: dict[str, np.ndarray] = {}
+
+    def walk(value):
+        if isinstance(value, dict) and _NOTE in value:
+            key = json.dumps(value[_NOTE])
+            if key not in made:
+                made[key] = _tensor(arrays, *value[_NOTE])
+            return made[key]  # the same object for aliases: one storage
+        if isinstance(value, dict):
+            return {k: walk(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(walk(v) for v in value)
+        return value
+
+    names = _unique([entry["name"] for entry in content["sources"]])
+    values = [walk(entry["value"]) for entry in content["sources"]]
+    return dict(zip(names, values, strict=True))
+
+
+def _tensor(arrays, role, path, layout, sizes, dtype):
+    if role not in arrays or path not in arrays[role] or dtype not in _EXACT:
+        raise ValueError(f"{OFFICIAL} names {role}/{path}, which the bundle lacks")
+    rule = Rule("tensor", path, layout, sizes)
+    table = layouts.invert([rule], {path: np.asarray(arrays[role][path])})
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    return table["tensor"].astype(kind, copy=False)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Names that occur twice get a number."""
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[: i + 1].count(name)}"
+        for i, name in enumerate(names)
+    ]
+
+
+def export(path: str | os.PathLike, out: str | os.PathLike, log: Log = print):
+    """Writes a bundle's networks as PyTorch files in the official layouts.
+
+    Args:
+        path: the bundle.
+        out: the .pt file; a folder for several of them where the bundle was made from
+            several files.
+    """
+    if (bundle.find(path) / OFFICIAL).is_file():
+        values = restore(path)
+    else:
+        values = official.contents(bundle.load(path).nets)
+    out = Path(out)
+    single = len(values) == 1
+    for name, value in values.items():
+        file = out if single else out / f"{name}.pt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch_files.write(file, value)
+        log(f"{file}: {_count(value):,} numbers")
+
+
+def _count(value) -> int:
+    leaves = jax.tree.leaves(value)
+    return sum(math.prod(a.shape) for a in leaves if isinstance(a, np.ndarray))

@@ -1,0 +1,640 @@
+"""Recognizes what a file of weights holds by its content, and builds our networks.
+
+Every kind of file becomes a `Source`: modules by role, and for every group of tensors
+the table that carries it over. Nothing is read from a file's name.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import linen as nn
+
+from hyperstyle_jax.convert import rules
+from hyperstyle_jax.convert.layouts import Table
+from hyperstyle_jax.convert.pickles import Module
+from hyperstyle_jax.models.discriminator import Discriminator
+from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
+from hyperstyle_jax.models.generator import Generator, channels
+from hyperstyle_jax.models.hypernet import Head, Hypernet
+from hyperstyle_jax.models.lpips import Heads, Trunk
+from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
+from hyperstyle_jax.models.resnet import FaceNet, ResNet
+
+Tensors = Mapping[str, np.ndarray]
+
+KINDS = (
+    "hyperstyle", "w-encoder", "psp", "e4e", "restyle-psp", "restyle-e4e",
+    "stylegan2", "stylegan2-nvidia", "arcface", "curricularface", "moco", "resnet",
+    "lpips", "mtcnn", "direction", "ganspace", "styleclip",
+)  # fmt: skip
+
+
+class Part(NamedTuple):
+    """A group of tensors of one file that goes into one network."""
+
+    role: str
+    table: Table
+    tensors: Tensors
+    root: tuple[str, ...]  # where in the file its dict is
+    prefix: str = ""  # of the names in there
+    unused: str | None = None  # further names that are let pass
+
+
+class Source(NamedTuple):
+    """What a file holds.
+
+    `modules` by role; `shapes` of images [H, W, C] for those whose input the module
+    does not tell; `arrays` are edit directions and the like.
+    """
+
+    kind: str
+    modules: dict[str, nn.Module]
+    parts: list[Part]
+    arrays: dict[str, np.ndarray] = {}
+    channels: int = 3
+    opts: dict[str, Any] = {}
+
+
+def plain(value: Any) -> Any:
+    """NVIDIA's networks as dicts of tensors; everything else as it is."""
+    if isinstance(value, dict) and any(isinstance(v, Module) for v in value.values()):
+        nets = {k: v for k, v in value.items() if isinstance(v, Module)}
+        return {k: v.tensors() for k, v in nets.items() if _has_tensors(v)}
+    return value
+
+
+def recognize(value: Any, kind: str = "auto") -> Source:
+    """What `torch_files.read` gave, made `plain`, as a Source.
+
+    Args:
+        value: the content.
+        kind: one of `KINDS` where the content leaves open what it is (pSp and e4e
+            differ in their use only), or "auto".
+
+    Raises:
+        ValueError: unknown content, or not of the given kind.
+    """
+    if kind not in ("auto", *KINDS):
+        raise ValueError(f"kind {kind!r}: expected auto, {', '.join(KINDS)}")
+    for matches, read in _READERS:
+        if matches(value):
+            source = read(value, kind)
+            if kind not in ("auto", source.kind):
+                raise ValueError(f"it is {source.kind}, not {kind}")
+            return source
+    raise ValueError(f"no known kind of weights: {_summary(value)}")
+
+
+def _summary(value) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, dict):
+        names = ", ".join(f"{k!r:.40}" for k in list(value)[:5])
+        return f"a dict of {len(value)} ({names}{', …' * (len(value) > 5)})"
+    return f"a {type(value).__name__}"
+
+
+def _has_tensors(module: Module) -> bool:
+    return "Pipe" not in module.class_name and bool(module.tensors())
+
+
+def _is_tensors(value) -> bool:
+    """A dict of arrays only."""
+    return (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(isinstance(v, np.ndarray) for v in value.values())
+        and all(isinstance(k, str) for k in value)
+    )
+
+
+def _has(value, *names) -> bool:
+    return isinstance(value, dict) and all(name in value for name in names)
+
+
+def _with_prefix(tensors, prefix) -> dict[str, np.ndarray]:
+    n = len(prefix)
+    return {k[n:]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _state(value, *prefixes) -> bool:
+    """A dict with a state dict in which all names have one of the prefixes."""
+    if not (_has(value, "state_dict") and _is_tensors(value["state_dict"])):
+        return False
+    firsts = {name.partition(".")[0] for name in value["state_dict"]}
+    return set(prefixes) <= firsts
+
+
+def _tensor(tensors, name, rank=None) -> np.ndarray:
+    """A tensor whose shape tells the architecture."""
+    if name not in tensors:
+        raise ValueError(f"the tensor {name} is missing, and with it the architecture")
+    array = tensors[name]
+    if rank is not None and (array.ndim != rank or not all(array.shape)):
+        raise ValueError(f"{name} has the shape {array.shape}, expected rank {rank}")
+    return array
+
+
+def _count(tensors, pattern) -> int:
+    """One more than the largest number that the pattern's group matches."""
+    found = (re.match(pattern, name) for name in tensors)
+    return 1 + max((int(m[1]) for m in found if m), default=-1)
+
+
+# StyleGAN2
+
+
+def _rosinality(tensors: Tensors) -> Generator:
+    mapping = _tensor(tensors, "style.1.weight", 2)
+    convs = _count(tensors, r"to_rgbs\.(\d{1,2})\.")
+    widths = [_tensor(tensors, "conv1.conv.weight", 5).shape[1]]
+    widths += [
+        _tensor(tensors, f"convs.{2 * i}.conv.weight", 5).shape[1] for i in range(convs)
+    ]
+    return _generator(
+        widths,
+        z_dim=mapping.shape[1],
+        w_dim=_tensor(tensors, "conv1.conv.modulation.weight", 2).shape[1],
+        num_mapping_layers=_count(tensors, r"style\.(\d{1,2})\.weight") - 1,
+        image_channels=_tensor(tensors, "to_rgb1.conv.weight", 5).shape[1],
+    )
+
+
+def _nvidia(tensors: Tensors) -> Generator:
+    if "mapping.embed.weight" in tensors:
+        raise ValueError("a generator with class labels; only unconditional ones fit")
+    count = len({k.split(".")[1] for k in tensors if k.startswith("synthesis.b")})
+    widths = [
+        _tensor(tensors, f"synthesis.b{4 << i}.conv1.weight", 4).shape[0]
+        for i in range(count)
+    ]
+    return _generator(
+        widths,
+        z_dim=_tensor(tensors, "mapping.fc0.weight", 2).shape[1],
+        w_dim=_tensor(tensors, "synthesis.b4.conv1.affine.weight", 2).shape[1],
+        num_mapping_layers=_count(tensors, r"mapping\.fc(\d{1,2})\.weight"),
+        image_channels=_tensor(tensors, "synthesis.b4.torgb.weight", 4).shape[0],
+    )
+
+
+def _generator(widths, **fields) -> Generator:
+    resolution = 2 << len(widths)
+    return Generator(resolution, **_widths(widths), **fields)
+
+
+def _widths(widths) -> dict[str, int]:
+    """channel_base and channel_max that give these widths at 4, 8, 16, …"""
+    resolutions = [4 << i for i in range(len(widths))]
+    largest = max(widths)
+    narrow = [w * r for w, r in zip(widths, resolutions, strict=True) if w < largest]
+    # Without a narrower layer any sufficient base would do; 32768 is the usual one.
+    base = narrow[0] if narrow else max(32768, largest * resolutions[-1])
+    for width, resolution in zip(widths, resolutions, strict=True):
+        if channels(resolution, base, largest) != width:
+            raise ValueError(
+                f"widths {widths} at 4², 8², … are not min(base / resolution, max), "
+                "which the published networks follow"
+            )
+    return {"channel_base": base, "channel_max": largest}
+
+
+def _rosinality_discriminator(tensors) -> Discriminator:
+    blocks = _count(tensors, r"convs\.(\d{1,2})\.")
+    widths = [_tensor(tensors, "convs.0.0.weight", 4).shape[0]]
+    widths += [
+        _tensor(tensors, f"convs.{i}.conv2.1.weight", 4).shape[0]
+        for i in range(1, blocks)
+    ]
+    return Discriminator(2 << blocks, **_widths(widths[::-1]))
+
+
+def _nvidia_discriminator(tensors) -> Discriminator:
+    blocks = len({k.split(".")[0] for k in tensors if re.match(r"b\d+\.", k)})
+    widths = [_tensor(tensors, "b4.conv.weight", 4).shape[0]]
+    widths += [
+        _tensor(tensors, f"b{4 << i}.conv0.weight", 4).shape[0]
+        for i in range(1, blocks)
+    ]
+    return Discriminator(2 << blocks, **_widths(widths))
+
+
+def _latent_part(value, path, length, role="generator") -> list[Part]:
+    latent = value.get("latent_avg")
+    if not isinstance(latent, np.ndarray):
+        return []
+    table = rules.latent_avg(path, latent.shape, length)
+    return [Part(role, table, {"latent_avg": latent}, ())]
+
+
+def _read_rosinality(value, _) -> Source:
+    modules: dict[str, nn.Module] = {}
+    parts = []
+    names = {"g_ema": "generator", "g": "generator_raw", "d": "discriminator"}
+    for name, role in names.items():
+        if name not in value:
+            continue
+        if name == "d":
+            modules[role] = module = _rosinality_discriminator(value[name])
+            table = rules.discriminator(module)
+        else:
+            modules[role] = module = _rosinality(value[name])
+            table = rules.generator(module)
+        parts.append(Part(role, table, value[name], (name,)))
+    if "g_ema" in value:
+        width = (modules["generator"].w_dim,)
+        parts += _latent_part(value, "buffers/mapping/w_avg", width)
+    return Source("stylegan2", modules, parts)
+
+
+def _read_nvidia(value, _) -> Source:
+    modules: dict[str, nn.Module] = {}
+    parts = []
+    names = {"G_ema": "generator", "G": "generator_raw", "D": "discriminator"}
+    for name, role in names.items():
+        if name not in value:
+            continue
+        if name == "D":
+            modules[role] = module = _nvidia_discriminator(value[name])
+            table = rules.nvidia_discriminator(module)
+        else:
+            modules[role] = module = _nvidia(value[name])
+            table = rules.nvidia_generator(module)
+        parts.append(Part(role, table, value[name], (name,)))
+    return Source("stylegan2-nvidia", modules, parts)
+
+
+# Encoders and backbones
+
+
+def _stages(widths: list[int], firsts: list[int]) -> dict[str, tuple[int, ...]]:
+    """Widths of single blocks and the first blocks of stages → widths and depths."""
+    depths = np.diff([*firsts, len(widths)])
+    return {
+        "widths": tuple(widths[i] for i in firsts),
+        "depths": tuple(int(d) for d in depths),
+    }
+
+
+def _block_widths(tensors, name) -> list[int]:
+    count = _count(tensors, r"body\.(\d{1,3})\.")
+    return [_tensor(tensors, name.format(i), 4).shape[0] for i in range(count)]
+
+
+def _ir_stages(tensors) -> dict[str, tuple[int, ...]]:
+    widths = _block_widths(tensors, "body.{}.res_layer.3.weight")
+    firsts = [i for i, w in enumerate(widths) if i == 0 or w != widths[i - 1]]
+    return _stages(widths, firsts)
+
+
+def _resnet_stages(tensors) -> dict[str, tuple[int, ...]]:
+    widths = _block_widths(tensors, "body.{}.conv2.weight")
+    shortcut = "body.{}.downsample.0.weight"
+    firsts = [i for i in range(len(widths)) if i == 0 or shortcut.format(i) in tensors]
+    return _stages(widths, firsts)
+
+
+def _read_encoder(value, kind) -> Source:
+    """pSp's layout: an encoder, the generator it is for, and the mean latent."""
+    tensors = _with_prefix(value["state_dict"], "encoder.")
+    opts = value["opts"] if isinstance(value.get("opts"), dict) else {}
+    source = _encoder(tensors, opts, kind, ("state_dict",), "encoder.")
+    generator = _rosinality(_with_prefix(value["state_dict"], "decoder."))
+    module = source.modules["encoder"]
+    rows = (module.num_ws,) if isinstance(module, StyleEncoder) else ()
+    latent = _latent_part(value, "buffers/latent_avg", (*rows, module.w_dim), "encoder")
+    parts = [*source.parts, *_decoder_parts(value, generator), *latent]
+    modules = source.modules | {"generator": generator}
+    return source._replace(modules=modules, parts=parts)
+
+
+def _read_bare_encoder(value, kind) -> Source:
+    return _encoder(value, {}, kind, (), "")
+
+
+def _is_bare_encoder(value) -> bool:
+    if not _is_tensors(value) or "output_layer.3.weight" in value:
+        return False
+    return _has(value, "input_layer.0.weight", "linear.weight") or _has(
+        value, "styles.0.linear.weight"
+    )
+
+
+def _encoder(tensors, opts, kind, root, prefix) -> Source:
+    if "linear.weight" in tensors:
+        kind, (module, table) = "w-encoder", _w_encoder(tensors)
+    else:
+        kind = _which_encoder(tensors, opts, kind)
+        module, table = _style_encoder(tensors, kind.endswith("e4e"))
+    first = "conv1.weight" if "conv1.weight" in tensors else "input_layer.0.weight"
+    part = Part("encoder", table, tensors, root, prefix)
+    channels = _tensor(tensors, first, 4).shape[1]
+    return Source(kind, {"encoder": module}, [part], {}, channels, opts)
+
+
+def _decoder_parts(value, generator) -> list[Part]:
+    decoder = _with_prefix(value["state_dict"], "decoder.")
+    table = rules.generator(generator)
+    parts = [Part("generator", table, decoder, ("state_dict",), "decoder.")]
+    return parts + _latent_part(value, "buffers/mapping/w_avg", (generator.w_dim,))
+
+
+def _w_encoder(tensors):
+    module = WEncoder(
+        _tensor(tensors, "linear.weight", 2).shape[0], **_ir_stages(tensors)
+    )
+    return module, rules.w_encoder(module)
+
+
+_ENCODERS = {  # the official class names
+    "GradualStyleEncoder": "psp",
+    "ResNetGradualStyleEncoder": "restyle-psp",
+    "BackboneEncoder": "restyle-psp",
+    "ResNetBackboneEncoder": "restyle-psp",
+    "Encoder4Editing": "e4e",
+    "ProgressiveBackboneEncoder": "restyle-e4e",
+    "ResNetProgressiveBackboneEncoder": "restyle-e4e",
+}
+
+
+def _which_encoder(tensors, opts, kind) -> str:
+    """pSp and e4e have the same tensors; what tells them apart is in the options."""
+    if kind != "auto":
+        return kind
+    name = opts.get("encoder_type")
+    if name in _ENCODERS:
+        return _ENCODERS[name]
+    if any(k.startswith("latlayer") for k in tensors):
+        raise ValueError("a pSp or an e4e encoder: say which with --kind psp or e4e")
+    raise ValueError(
+        "a ReStyle encoder over pSp or e4e: say which with --kind restyle-psp or "
+        "restyle-e4e"
+    )
+
+
+def _style_encoder(tensors, progressive: bool):
+    trunk = "resnet" if "conv1.weight" in tensors else "ir_se"
+    stages = _resnet_stages if trunk == "resnet" else _ir_stages
+    count = _count(tensors, r"styles\.(\d{1,2})\.")
+    module = StyleEncoder(
+        num_ws=count,
+        w_dim=_tensor(tensors, "styles.0.linear.weight", 2).shape[0],
+        **stages(tensors),
+        trunk=trunk,
+        pyramid="latlayer1.weight" in tensors,
+        progressive=progressive,
+    )
+    convs = [_style_convs(tensors, f"styles.{i}.convs") for i in range(count)]
+    return module, rules.style_encoder(module, convs)
+
+
+def _style_convs(tensors, name) -> int:
+    """Convolutions of a block, between which there are activations."""
+    return (_count(tensors, re.escape(name) + r"\.(\d{1,2})\.weight") + 1) // 2
+
+
+def _read_face_net(value, _) -> Source:
+    linear = _tensor(value, "output_layer.3.weight", 2)
+    stages = _ir_stages(value)
+    module = FaceNet(
+        **stages,
+        squeeze_excite="body.0.res_layer.5.fc1.weight" in value,
+        embedding=linear.shape[0],
+        affine="output_layer.4.weight" in value,
+    )
+    kind = "arcface" if module.squeeze_excite else "curricularface"
+    size = math.isqrt(linear.shape[1] // stages["widths"][-1])
+    table = rules.face_net(module, size)
+    return Source(kind, {kind: module}, [Part(kind, table, value, ())])
+
+
+def _resnet(tensors) -> ResNet:
+    counts = [
+        _count(tensors, rf"layer{i}\.(\d{{1,3}})\.")
+        for i in range(1, 1 + _count(tensors, r"layer(\d)\."))
+    ]
+    counts = [n for n in counts if n] or [0]
+    name = "layer{}.0.conv2.weight"
+    widths = [
+        _tensor(tensors, name.format(i + 1), 4).shape[0] for i in range(len(counts))
+    ]
+    bottleneck = "layer1.0.conv3.weight" in tensors
+    return ResNet(tuple(widths), tuple(counts), bottleneck)
+
+
+def _read_resnet(value, _) -> Source:
+    module = _resnet(value)
+    part = Part("resnet", rules.resnet(module), value, (), "", r"fc\..*")
+    return Source("resnet", {"resnet": module}, [part])
+
+
+def _read_moco(value, _) -> Source:
+    """Only the query encoder's trunk is used."""
+    root, tensors = ((), value)
+    if "state_dict" in value:
+        root, tensors = ("state_dict",), value["state_dict"]
+    prefix = "module.encoder_q."
+    trunk = _with_prefix(tensors, prefix)
+    module = _resnet(trunk)
+    part = Part("moco", rules.resnet(module), trunk, root, prefix, r"fc\..*")
+    return Source("moco", {"moco": module}, [part])
+
+
+def _read_lpips(value, _) -> Source:
+    trunk = {
+        k: v for k, v in value.items() if k.startswith(("features.", "classifier"))
+    }
+    heads = {k: v for k, v in value.items() if k not in trunk}
+    modules: dict[str, nn.Module] = {}
+    parts = []
+    if trunk:
+        net = _lpips_net(trunk)
+        modules["lpips_trunk"] = module = Trunk(net)
+        table = rules.lpips_trunk(module)
+        unused = r"classifier\..*"
+        parts += [Part("lpips_trunk", table, trunk, (), "", unused)]
+    if heads:
+        widths = [
+            _tensor(heads, f"lin{i}.model.1.weight", 4).shape[1]
+            for i in range(_count(heads, r"lin(\d)\."))
+        ]
+        modules["lpips_heads"] = Heads(tuple(widths))
+        table = rules.lpips_heads(len(widths))
+        parts += [Part("lpips_heads", table, heads, ())]
+    return Source("lpips", modules, parts)
+
+
+def _lpips_net(tensors) -> str:
+    if "features.3.squeeze.weight" in tensors:
+        return "squeeze"
+    return "alex" if _tensor(tensors, "features.0.weight", 4).shape[2] == 11 else "vgg"
+
+
+def _read_mtcnn(value, _) -> Source:
+    which = {"conv4_1.weight": "pnet", "conv5_1.weight": "rnet"}
+    name = next((v for k, v in which.items() if k in value), "onet")
+    module = {"pnet": PNet, "rnet": RNet, "onet": ONet}[name]()
+    part = Part(name, rules.mtcnn(name), value, ())
+    return Source("mtcnn", {name: module}, [part])
+
+
+# HyperStyle
+
+
+def _read_hyperstyle(value, _) -> Source:
+    tensors = _with_prefix(value["state_dict"], "hypernet.")
+    generator = _rosinality(_with_prefix(value["state_dict"], "decoder."))
+    module, table = _hypernet(tensors, generator)
+    parts = [Part("hypernet", table, tensors, ("state_dict",), "hypernet.")]
+    parts += _decoder_parts(value, generator)
+    modules = {"hypernet": module, "generator": generator}
+    opts = value["opts"] if isinstance(value.get("opts"), dict) else {}
+    return Source("hyperstyle", modules, parts, opts=opts)
+
+
+def _hypernet(tensors, generator):
+    layers = {rules.layer_index(layer.path): layer for layer in generator.layers()}
+    name = r"refinement_blocks\.(\d{1,2})\."
+    tuned = sorted({int(m[1]) for k in tensors if (m := re.match(name, k))})
+    if unknown := [i for i in tuned if i not in layers]:
+        raise ValueError(
+            f"offsets for the layers {unknown}, which a generator of "
+            f"{generator.resolution}² does not have"
+        )
+    heads, convs = [], {}
+    for i in tuned:
+        block = f"refinement_blocks.{i}"
+        head = Head(*layers[i][:4], _head_kind(tensors, block, layers[i]))
+        heads.append(head)
+        convs[head.path] = _style_convs(tensors, f"{block}.convs")
+    fields = _hypernet_fields(tensors, heads)
+    module = Hypernet(tuple(heads), **_resnet_stages(tensors), **fields)
+    return module, rules.hypernet(module, convs)
+
+
+def _head_kind(tensors, block, layer) -> str:
+    if f"{block}.hypernet.w1" in tensors:
+        return "shared"
+    if f"{block}.output.0.make_kernel_in.weight" in tensors:
+        return "separable"
+    return "rgb" if layer.kernel == 1 else "channel"
+
+
+def _hypernet_fields(tensors, heads) -> dict[str, Any]:
+    """Widths that are not those of the released networks."""
+    fields: dict[str, Any] = {}
+    for head in heads:
+        first = f"refinement_blocks.{rules.layer_index(head.path)}.convs.0.weight"
+        name = "inner_shared" if head.kind == "shared" else "inner"
+        fields.setdefault(name, _tensor(tensors, first, 4).shape[0])
+        if head.kind == "shared":
+            w1 = _tensor(tensors, "shared_weight_hypernet.w1", 2)
+            w2 = _tensor(tensors, "shared_weight_hypernet.w2", 2)
+            fields |= {"hidden": w1.shape[0], "code": w2.shape[0]}
+            fields["shared_kernel"] = w1.shape[1] == head.in_channels * head.kernel**2
+    return fields
+
+
+# Arrays for editing
+
+
+def _read_direction(value, _) -> Source:
+    return Source("direction", {}, [], {"direction": value.reshape(_latent(value))})
+
+
+def _latent(value) -> tuple[int, ...]:
+    """[1, 512] → [512], [1, 18, 512] → [18, 512]."""
+    shape = value.shape
+    return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+
+
+def _is_direction(value) -> bool:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return False
+    shape = _latent(value)
+    return len(shape) == 1 and shape[0] >= 8 or len(shape) == 2 and shape[0] <= 20
+
+
+def _read_ganspace(value, _) -> Source:
+    count, width = value["comp"].shape[0], value["comp"].shape[-1]
+    if value["mean"].size != width or value["std"].shape != (count,):
+        raise ValueError("a GANSpace file whose mean, std and comp do not fit")
+    arrays = {
+        "ganspace_mean": value["mean"].reshape(width),
+        "ganspace_std": value["std"],
+        "ganspace_directions": value["comp"].reshape(count, width),
+    }
+    return Source("ganspace", {}, [], arrays)
+
+
+def _is_style_statistics(value) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, (list, tuple)) and v for v in value)
+        and all(isinstance(a, np.ndarray) and a.ndim == 1 for v in value for a in v)
+    )
+
+
+def _read_style_statistics(value, _) -> Source:
+    mean, std = ([np.asarray(a) for a in group] for group in value)
+    if [a.shape for a in mean] != [a.shape for a in std]:
+        raise ValueError("StyleSpace means and deviations of different shapes")
+    arrays = {f"styleclip_mean_{i}": a for i, a in enumerate(mean)}
+    arrays |= {f"styleclip_std_{i}": a for i, a in enumerate(std)}
+    return Source("styleclip", {}, [], arrays)
+
+
+def _is_text_table(value) -> bool:
+    """StyleCLIP's fs3: the effect in CLIP's space of every style channel."""
+    return isinstance(value, np.ndarray) and value.ndim == 2 and len(value) > 1000
+
+
+def _read_text_table(value, _) -> Source:
+    return Source("styleclip", {}, [], {"styleclip_effects": value})
+
+
+_Matches = Callable[[Any], bool]
+_Reads = Callable[[Any, str], Source]
+_READERS: list[tuple[_Matches, _Reads]] = [
+    (lambda v: _state(v, "hypernet", "decoder"), _read_hyperstyle),
+    (lambda v: _state(v, "encoder", "decoder"), _read_encoder),
+    (
+        lambda v: any(_has(v, k) and _is_tensors(v[k]) for k in ("g_ema", "g", "d")),
+        _read_rosinality,
+    ),
+    (
+        lambda v: any(_has(v, k) and _is_tensors(v[k]) for k in ("G_ema", "G", "D")),
+        _read_nvidia,
+    ),
+    (
+        lambda v: _state(v, "module") or _has(v, "module.encoder_q.conv1.weight"),
+        _read_moco,
+    ),
+    (lambda v: _has(v, "mean", "std", "comp") and _is_tensors(v), _read_ganspace),
+    (
+        lambda v: _is_tensors(v) and _has(v, "features.conv1.weight"),
+        _read_mtcnn,
+    ),
+    (_is_bare_encoder, _read_bare_encoder),
+    (
+        lambda v: _is_tensors(v) and _has(v, "input_layer.0.weight"),
+        _read_face_net,
+    ),
+    (
+        lambda v: _is_tensors(v) and _has(v, "conv1.weight", "layer1.0.conv1.weight"),
+        _read_resnet,
+    ),
+    (
+        lambda v: (
+            _is_tensors(v)
+            and (_has(v, "features.0.weight") or _has(v, "lin0.model.1.weight"))
+        ),
+        _read_lpips,
+    ),
+    (_is_style_statistics, _read_style_statistics),
+    (_is_text_table, _read_text_table),
+    (_is_direction, _read_direction),
+]
