@@ -1,6 +1,8 @@
 """Procedural faces, step 2 of 5: identity and attributes, also a perceptual distance.
 
 python train.py --config configs/demo_features.py
+python train.py --config configs/demo_features.py --workdir runs/demo_features_2 \\
+  --config.init.features=runs/demo_features --config.num_steps=3500
 """
 
 from hyperstyle_jax import config

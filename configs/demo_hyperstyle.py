@@ -2,8 +2,8 @@
 
     python train.py --config configs/demo_hyperstyle.py
 
-A part of the training pictures has flat shapes and pieces of other faces pasted in, so
-that there are errors which no w can mend. No accessory is ever shown.
+Half of the training pictures have flat shapes and displaced pieces pasted in, so that
+there are errors which no w can mend. No accessory is ever shown.
 """
 
 from hyperstyle_jax import config
@@ -15,6 +15,6 @@ def get_config():
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 250, 500, 500
     c.data.train, c.data.augment = (0, 40_000), 0.5
     c.init.generator = c.init.encoder = c.init.features = "runs/demo_encoder"
-    c.loss.update(l2=1.0, lpips=0.8, id=0.2)
+    c.loss.update(l2=4.0, lpips=0.8, id=0.2)
     c.optim.update(lr=1e-3, schedule="cosine", warmup_steps=100, clip=1.0, ema=0.995)
     return c

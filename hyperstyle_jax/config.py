@@ -72,11 +72,11 @@ def demo(task: str) -> ConfigDict:
     model = config.model
     model.generator.update(z_dim=48, w_dim=128, channel_base=2048, channel_max=64)
     model.generator.update(num_mapping_layers=3, mapping_lr_mul=1.0)
-    model.discriminator.update(channel_base=2048, channel_max=64)
+    model.discriminator.update(channel_base=1024, channel_max=64)
     model.encoder.update(widths=(16, 32, 96, 192), depths=(1, 1, 2, 2))
     model.features.update(widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), dim=64)
-    model.hypernet.update(widths=(32, 64, 96, 128), depths=(1, 1, 1, 1), code=128)
-    model.hypernet.update(inner_shared=64, inner=64, hidden=64)
+    model.hypernet.update(widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), code=256)
+    model.hypernet.update(inner_shared=128, inner=128, hidden=64)
     return config
 
 

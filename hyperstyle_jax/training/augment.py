@@ -22,16 +22,15 @@ def paste(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     """
     if not probability:
         return x
-    others = jnp.roll(x, 1, axis=0)
-    return jax.vmap(lambda *a: _one(*a, probability))(x, others, keys)
+    return jax.vmap(lambda *a: _one(*a, probability))(x, keys)
 
 
-def _one(x, other, key, probability):
+def _one(x, key, probability):
     pick, where, kind, colour = jax.random.split(key, 4)
     size = x.shape[0]
     grid = jnp.linspace(-1, 1, size)
     yy, xx = jnp.meshgrid(grid, grid, indexing="ij")
-    out = x
+    out, other = x, jnp.roll(x[:, ::-1], size // 2, axis=0)
     u = jax.random.uniform(where, (_SHAPES, 5))
     kinds = jax.random.uniform(kind, (_SHAPES, 2))
     colours = jax.random.uniform(colour, (_SHAPES, 3), minval=-1, maxval=1)

@@ -52,24 +52,36 @@ def load_features(config: ConfigDict) -> Net:
     )  # fmt: skip
 
 
+def judges(config: ConfigDict) -> dict[str, Net]:
+    """The networks that the losses ask for: none where only L2 counts."""
+    wanted = config.loss.lpips or config.loss.id
+    return {"features": load_features(config)} if wanted else {}
+
+
 def _shape(config):
     return (config.data.size, config.data.size, 3)
 
 
-def describe(features: Net, x):
+def describe(frozen: dict[str, Net], x):
     """A target picture as `compare` reads it, worked out once for all passes."""
-    return x, jax.lax.stop_gradient(features(x, method="describe"))
+    if "features" not in frozen:
+        return x, None
+    return x, jax.lax.stop_gradient(frozen["features"](x, method="describe"))
 
 
-def compare(features: Net, y_hat, target) -> dict[str, jax.Array]:
+def compare(frozen: dict[str, Net], y_hat, target) -> dict[str, jax.Array]:
     """Distances of reconstructions, one number per image: l2, lpips, id (all ≥ 0).
 
     Args:
+        frozen: with the networks of `judges`; without, only l2.
         y_hat: [B, H, W, 3]. target: of `describe`.
     """
     x, description = target
-    found = distances(features(y_hat, method="describe"), description)
-    return {"l2": losses.l2(y_hat, x), "lpips": found[0], "id": 1.0 - found[1]}
+    apart = {"l2": losses.l2(y_hat, x)}
+    if description is not None:
+        found = distances(frozen["features"](y_hat, method="describe"), description)
+        apart |= {"lpips": found[0], "id": 1.0 - found[1]}
+    return apart
 
 
 def weighted(config: ConfigDict, distances: dict[str, jax.Array]) -> jax.Array:

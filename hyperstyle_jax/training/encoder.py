@@ -18,7 +18,7 @@ def make_task(config: ConfigDict) -> Task:
     """Frozen generator and features; the encoder adds the generator's mean latent."""
     module = common.encoder(config).clone(axis_name=parallel.AXIS)
     generator = common.load_generator(config)
-    frozen = {"generator": generator, "features": common.load_features(config)}
+    frozen = {"generator": generator, **common.judges(config)}
     tx = optimizers.make(config.optim, config.num_steps)
 
     def init(key):
@@ -39,14 +39,14 @@ def make_task(config: ConfigDict) -> Task:
         else:
             both = x
         buffers = {"latent_avg": _w_avg(generator)}
-        target = common.describe(frozen["features"], x)
+        target = common.describe(frozen, x)
 
         def objective(params):
             variables = {"params": params, "buffers": buffers}
             variables["batch_stats"] = state["batch_stats"]
             w, new = module.apply(variables, both, train=True, mutable=["batch_stats"])
             y = view(generator(w[: len(x)], method="synthesis"), x.shape[1:3])
-            distances = common.compare(frozen["features"], y, target)
+            distances = common.compare(frozen, y, target)
             found = {name: value.mean() for name, value in distances.items()}
             value = common.weighted(config, distances)
             if config.loss.latent:
@@ -69,8 +69,8 @@ def make_task(config: ConfigDict) -> Task:
         x = common.images(batch)
         net = _net(common.encoder(config), state, frozen["generator"])
         y = view(frozen["generator"](net(x), method="synthesis"), x.shape[1:3])
-        target = common.describe(frozen["features"], x)
-        per_image = common.compare(frozen["features"], y, target)
+        target = common.describe(frozen, x)
+        per_image = common.compare(frozen, y, target)
         return {"per_image": per_image, "images": {"target": x, "inversion": y}}
 
     return Task(init, train_step, eval_step, frozen, columns=("target", "inversion"))

@@ -31,7 +31,7 @@ def make_task(config: ConfigDict) -> Task:
     frozen = {
         "generator": common.load_generator(config),
         "encoder": common.load_encoder(config),
-        "features": common.load_features(config),
+        **common.judges(config),
     }
     tx = optimizers.make(config.optim, config.num_steps)
     shape = (config.data.size, config.data.size, 3)
@@ -52,7 +52,7 @@ def make_task(config: ConfigDict) -> Task:
         net = module(config).clone(axis_name=parallel.AXIS)
         hypernet = Net(net, _variables(state["params"], state["batch_stats"]))
         start = first(frozen, x)
-        target = common.describe(frozen["features"], x)
+        target = common.describe(frozen, x)
         judge = partial(pass_loss, config, hypernet.module, frozen, target)
         grads, stats, end, found = passes(judge, hypernet, start, num_iters)
         params, opt, norm = common.step_parameters(
@@ -75,13 +75,11 @@ def make_task(config: ConfigDict) -> Task:
         )
         shown = {"target": x, "inversion": result.steps[0]}
         shown |= {f"pass {t}": result.steps[t] for t in range(1, num_iters + 1)}
-        found, target = {}, common.describe(frozen["features"], x)
+        found, target = {}, common.describe(frozen, x)
         for t, y in enumerate(result.steps):
-            for name, value in common.compare(frozen["features"], y, target).items():
-                found[f"{name}/pass{t}"] = value
-        found |= {
-            name: found[f"{name}/pass{num_iters}"] for name in ("l2", "lpips", "id")
-        }
+            last = common.compare(frozen, y, target)
+            found |= {f"{name}/pass{t}": value for name, value in last.items()}
+        found |= last
         return {"per_image": found, "images": shown}
 
     columns = ("target", "inversion", *(f"pass {t + 1}" for t in range(num_iters)))
@@ -113,7 +111,7 @@ def pass_loss(config, module, frozen, target, params, stats, inversion):
     offsets = {k: inversion.offsets[k] + d for k, d in deltas.items()}
     inversion = inversion.replace(offsets=offsets)
     y = refine.view(synthesize(frozen["generator"], inversion), x.shape[1:3])
-    distances = common.compare(frozen["features"], y, target)
+    distances = common.compare(frozen, y, target)
     loss = common.weighted(config, distances)
     found = {name: value.mean() for name, value in distances.items()}
     inversion = inversion.replace(image=y)
