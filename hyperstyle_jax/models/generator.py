@@ -107,12 +107,12 @@ class Block(nn.Module):
             x = jnp.broadcast_to(const, (ws.shape[0], *shape))
         else:
             x = StyledConv(self.features, up=True, name="conv0")(x, ws[:, 0], noise)
-            self.sow("intermediates", "conv0", x)
+            self.sow("intermediates", "conv0_out", x)
         x = StyledConv(self.features, name="conv1")(x, ws[:, -2], noise)
-        self.sow("intermediates", "conv1", x)
+        self.sow("intermediates", "conv1_out", x)
         rgb = ToRGB(self.image_channels, name="torgb")(x, ws[:, -1])
         image = rgb if image is None else ops.upsample(image) + rgb
-        self.sow("intermediates", "torgb", image)
+        self.sow("intermediates", "image_out", image)
         return x, image
 
 
