@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
 from hyperstyle_jax import compilation_cache
@@ -20,7 +20,6 @@ _FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir of another config
 
 
 def main(argv: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)  # orbax tells a page per checkpoint
     compilation_cache.enable()
     from hyperstyle_jax.training import run
 

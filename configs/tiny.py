@@ -25,5 +25,5 @@ def get_config():
     c.model.features.dim = 16
     hypernet = c.model.hypernet
     hypernet.widths, hypernet.depths = (8, 16), (1, 1)
-    hypernet.code, hypernet.hidden = 16, 16
+    hypernet.code, hypernet.hidden, hypernet.inner, hypernet.inner_shared = 16, 16, 8, 8
     return c

@@ -1,12 +1,21 @@
 """`train.py` from the outside: one line for every mistake, nothing lost."""
 
 import json
+import os
+import random
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+
+from hyperstyle_jax import checkpoint
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,3 +92,123 @@ def test_a_mistake_gives_one_line_and_exit_code_2(said, case):
     assert code == 2
     assert LINES[case][1] in message
     assert message.startswith("error: ") and message.count("\n") == 1
+
+
+def toy(workdir, *arguments, **environment):
+    """Starts train.py with the toy task of tests/toy.py."""
+    command = [sys.executable, "tests/toy_train.py", "--config", "tests/toy_config.py"]
+    command += ["--workdir", str(workdir), *arguments]
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "HYPERSTYLE_CACHE": "off"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | paths | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    said, _ = process.communicate(timeout=900)
+    return process.returncode, said
+
+
+def wait_for(path, process, seconds=600):
+    deadline = time.time() + seconds
+    while not path.exists():
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.02)
+
+
+def weights(workdir):
+    found = checkpoint.load_arrays(workdir, "params", "opt")
+    return jax.tree.leaves(found)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("straight")
+    code, said = finish(toy(workdir))
+    assert code == 0, said
+    return workdir
+
+
+def test_sigterm_saves_and_the_same_command_resumes(straight, tmp_path):
+    running = toy(tmp_path, TOY_DELAY="0.1")
+    wait_for(tmp_path / "checkpoints" / "5", running)
+    running.send_signal(signal.SIGTERM)
+    code, said = finish(running)
+    (step,) = re.findall(r"stopped by SIGTERM at step (\d+)", said)
+    assert code == 0 and "Traceback" not in said
+    code, said = finish(toy(tmp_path))
+    assert code == 0 and f"resuming from step {step} of 12" in said
+    for a, b in zip(weights(tmp_path), weights(straight), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of three megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if (
+        not shutil.which("mount")
+        or subprocess.run(mount, capture_output=True).returncode
+    ):
+        pytest.skip("mounting a small disk is not allowed here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing(small_disk):
+    workdir = small_disk / "run"
+    arguments = ["--config.save_every=1", "--config.keep=9"]
+    code, said = finish(toy(workdir, *arguments, TOY_BALLAST_MB="0.9"))
+    assert code == 1 and "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert re.fullmatch(r"error: saving step 4 failed: the disk is full; .*", last)
+    assert checkpoint.steps(workdir) == [1, 2, 3]
+    shutil.rmtree(workdir / "checkpoints" / "1")  # some space
+    arguments += ["--config.num_steps=4"]
+    code, said = finish(toy(workdir, *arguments, TOY_BALLAST_MB="0.9"))
+    assert code == 0 and "resuming from step 3 of 4" in said
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_resumes_exactly(straight, tmp_path):
+    """kill -9 in the middle of steps and saves, again and again."""
+    draw = random.Random(0)
+    for _ in range(8):
+        running = toy(tmp_path, "--config.save_every=1", TOY_DELAY="0.02")
+        before = checkpoint.steps(tmp_path)
+        next_step = tmp_path / "checkpoints" / str((before or [0])[-1] + 1)
+        wait_for(next_step, running)
+        time.sleep(draw.uniform(0, 0.05))
+        running.kill()
+        _, said = finish(running)
+        assert "Traceback" not in said and "cannot be read" not in said
+        if checkpoint.steps(tmp_path)[-1] >= 10:
+            break
+    code, said = finish(toy(tmp_path, "--config.save_every=1"))
+    assert code == 0, said
+    for a, b in zip(weights(tmp_path), weights(straight), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_the_tiny_config_trains_and_resumes(tmp_path):
+    command = [sys.executable, "train.py", *TINY, "--workdir", str(tmp_path / "run")]
+    options = dict(cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    dry = subprocess.run([*command, "--dry_run"], **options)
+    assert dry.returncode == 0 and "memory per device" in dry.stdout, dry.stderr
+    assert not (tmp_path / "run").exists()
+    for steps in (4, 6):
+        done = subprocess.run([*command, f"--config.num_steps={steps}"], **options)
+        assert done.returncode == 0, done.stderr
+    assert "resuming from step 4 of 6" in done.stdout
+    rows = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").open()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "l2", "lpips", "id"} <= rows[0].keys()

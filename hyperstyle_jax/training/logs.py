@@ -40,8 +40,7 @@ class Log(contextlib.AbstractContextManager):
 
     def evaluation(self, step: int, values: dict[str, float]) -> None:
         self._add(step, {f"eval/{k}": v for k, v in values.items()})
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
-        self.say(f"evaluation at step {step}: {shown}")
+        self.say(f"evaluation at step {step}: {_shown(values)}")
 
     def images(self, step: int, columns: dict[str, np.ndarray]) -> None:
         """A grid of pictures, one column per name, as `images/STEP.png`."""
@@ -163,7 +162,7 @@ class _Bar:
             self._tqdm.update(step - self._tqdm.n)
 
     def show(self, step: int, values: dict[str, float]) -> None:
-        text = ", ".join(f"{k}={v:.4g}" for k, v in values.items())
+        text = _shown(values)
         if self._live:
             self._tqdm.set_postfix_str(text)
             return
@@ -174,7 +173,6 @@ class _Bar:
             initial=self._start,
             prefix=self._name,
             unit="step",
-            ncols=0 if len(text) > 400 else None,
             postfix=text,
         )
         self.say(line)
@@ -187,6 +185,11 @@ class _Bar:
 
     def close(self) -> None:
         self._tqdm.close()
+
+
+def _shown(values: dict[str, float]) -> str:
+    """For the console; parts of a metric, as `l2/pass1`, are left to the files."""
+    return ", ".join(f"{k}={v:.4g}" for k, v in values.items() if "/" not in k)
 
 
 def _grid(columns: dict[str, np.ndarray]) -> np.ndarray:

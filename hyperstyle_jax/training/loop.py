@@ -85,10 +85,10 @@ def fit(
     devices = parallel.devices(config.num_devices, config.batch_size)
     start, state, progress = _start(task, config, workdir, devices)
     if start >= config.num_steps:
-        print(f"finished: step {start} of {config.num_steps} is done in {workdir}")
+        _tell(f"finished: step {start} of {config.num_steps} is done in {workdir}")
         return start
     if start:
-        print(f"resuming from step {start} of {config.num_steps} in {workdir}")
+        _tell(f"resuming from step {start} of {config.num_steps} in {workdir}")
         train_data.set_state(progress["data"])
     frozen = jax.device_put(task.frozen, parallel.replicated(devices))
     train_steps = Phases(task, devices, config.seed)
@@ -125,7 +125,7 @@ def fit(
         saver.wait()
         log.say(f"saved step {step} of {config.num_steps} in {workdir}")
     if step < config.num_steps:
-        print(f"stopped by {signals.received} at step {step}; the same command resumes")
+        _tell(f"stopped by {signals.received} at step {step}; the same command resumes")
     if signals.received == "SIGINT":
         raise KeyboardInterrupt
     return step
@@ -288,6 +288,10 @@ class _Signals(contextlib.AbstractContextManager):
 
 def _described(devices: list[jax.Device]) -> str:
     return f"training on {len(devices)} x {devices[0].device_kind}"
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)  # in order with stderr, also into a file
 
 
 def _due(step: int, every: int, last: int) -> bool:

@@ -1,10 +1,12 @@
 """From a config to a trained run in a folder; with `describe`, what it would be."""
 
 import importlib
+import os
 from pathlib import Path
 
 import jax
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import checkpoint, plots, trees
@@ -26,6 +28,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     Raises:
         ValueError: a config that cannot work, or a workdir of another one.
     """
+    _quiet()
     cfg.check(config)
     parallel.devices(config.num_devices, config.batch_size)
     workdir = Path(workdir)
@@ -39,6 +42,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 
 def describe(config: ConfigDict) -> str:
     """The resolved config, parameter counts, and the memory that a device needs."""
+    _quiet()
     cfg.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
     task = make_task(config)
@@ -81,6 +85,12 @@ def make_task(config: ConfigDict) -> loop.Task:
     """The task that the config names."""
     module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
     return module.make_task(config)
+
+
+def _quiet() -> None:
+    """Orbax logs a page per checkpoint and each error seven times; one line is ours."""
+    if not os.environ.get("HYPERSTYLE_DEBUG"):
+        logging.set_verbosity(logging.FATAL)
 
 
 def _claim(workdir: Path, config: ConfigDict, force: bool) -> None:

@@ -1,0 +1,87 @@
+"""From a config to a run in a folder, with the toy task."""
+
+import errno
+import json
+
+import pytest
+import toy
+import toy_config
+
+from hyperstyle_jax import checkpoint
+from hyperstyle_jax.training import run
+
+
+@pytest.fixture
+def config(monkeypatch):
+    monkeypatch.setattr(run, "make_task", lambda config: toy.make_task())
+    data = (toy.Data(), toy.eval_data)
+    monkeypatch.setattr(run.inputs, "make_data", lambda config: data)
+    return toy_config.get_config()
+
+
+def test_a_run_leaves_its_config_metrics_and_curves(config, tmp_path):
+    assert run.run(config, tmp_path / "new") == 12
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert {"config.json", "metrics.jsonl", "curves.png", "checkpoints"} <= names
+    saved = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert saved["optim"]["lr"] == 0.1
+
+
+def test_another_config_is_refused_with_the_differences(config, tmp_path):
+    config.num_steps = 2
+    run.run(config, tmp_path)
+    config.num_steps, config.optim.lr, config.seed = 3, 0.2, 9
+    with pytest.raises(ValueError) as error:
+        run.run(config, tmp_path)
+    assert "optim.lr: 0.1 there, 0.2 here; seed: 0 there, 9 here" in str(error.value)
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 0
+    assert checkpoint.steps(tmp_path) == [2]
+    assert run.run(config, tmp_path, force=True) == 3
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 9
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("num_devices", 8, "num_devices is 8, but there are 4"),
+        ("batch_size", 7, "batch_size is 7, which 4 devices cannot share"),
+        ("num_steps", -1, "num_steps is -1"),
+    ],
+)
+def test_nothing_is_written_for_a_run_that_cannot_be(
+    config, tmp_path, field, value, message
+):
+    config.num_devices = 0
+    config[field] = value
+    with pytest.raises(ValueError, match=message):
+        run.run(config, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_description(config):
+    text = run.describe(config)
+    assert "optim.lr = 0.1" in text
+    assert "state params: 3 numbers" in text
+    assert "state opt: 7 numbers" in text
+    assert "memory per device (1 x cpu)" in text
+
+
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (ValueError("two\n  lines"), "two lines"),
+        (OSError(errno.EACCES, "Permission denied", "/x"), "/x: Permission denied"),
+        (
+            OSError(errno.ENOSPC, "No space left", "/x"),
+            "the disk is full (/x: No space",
+        ),
+        (RuntimeError("RESOURCE_EXHAUSTED: oom"), "memory is full"),
+    ],
+)
+def test_expected_errors_become_one_line(error, line):
+    assert run.is_expected(error)
+    assert run.one_line(error).startswith(line)
+
+
+def test_a_mistake_in_the_program_is_not_expected():
+    assert not run.is_expected(TypeError("bug"))

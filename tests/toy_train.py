@@ -1,0 +1,49 @@
+"""train.py with the toy task, for tests that need a process of their own.
+
+Environment: TOY_DELAY, seconds per step; TOY_BALLAST_MB, a useless part of the state.
+"""
+
+import os
+import sys
+import time
+
+import jax
+import toy
+
+import train
+from hyperstyle_jax.training import run
+
+
+class SlowData(toy.Data):
+    def __next__(self):
+        time.sleep(float(os.environ.get("TOY_DELAY", "0")))
+        return super().__next__()
+
+
+def make_task(config):
+    task = toy.make_task(config.optim.lr)
+    size = int(float(os.environ.get("TOY_BALLAST_MB", "0")) * 2**18)
+    if not size:
+        return task
+
+    def init(key):  # noise, because zeros would be compressed away
+        return {"toy": task.init(key), "ballast": jax.random.normal(key, (size,))}
+
+    def train_step(state, *rest):
+        new, metrics = task.train_step(state["toy"], *rest)
+        return state | {"toy": new}, metrics
+
+    def eval_step(state, *rest):
+        return task.eval_step(state["toy"], *rest)
+
+    return run.loop.Task(init, train_step, eval_step, columns=task.columns)
+
+
+if __name__ == "__main__":
+    run.make_task = make_task
+    run.inputs.make_data = lambda config: (
+        SlowData(config.batch_size),
+        lambda: toy.eval_data(batch_size=config.batch_size),
+    )
+    sys.argv[0] = "train.py"
+    train.app.run(train.main, flags_parser=train.parse)
