@@ -1,0 +1,184 @@
+"""Edits of HyperStyle's inversions against those of a W+ search that is as close.
+
+Both start at the encoder's w and are edited along the same directions, by the same
+strength up and down. A features network reads what became of attribute and person.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax import images, losses
+from hyperstyle_jax.bundle import Bundle
+from hyperstyle_jax.editing.directions import sweep
+from hyperstyle_jax.inversion import photos, refine
+from hyperstyle_jax.inversion.optimize import optimize
+from hyperstyle_jax.offsets import Inversion
+
+_FIRST_STEPS, _MAX_STEPS = 10, 1280
+_TOLERANCE = 0.05  # how much closer than HyperStyle the search may end
+_LPIPS = 0.8  # weight beside L2, as in HyperStyle's own training
+
+
+class Comparison(NamedTuple):
+    """A row per method and direction, and a page of pictures per direction."""
+
+    rows: list[dict[str, Any]]
+    pictures: dict[str, np.ndarray]
+
+
+def compare(
+    model: Bundle,
+    x: np.ndarray,
+    *,
+    directions: Sequence[str] = ("smile", "yaw"),
+    strength: float = 2.0,
+    num_iters: int | None = None,
+    shown: int = 6,
+) -> Comparison:
+    """Inverts and edits pictures both ways.
+
+    Args:
+        model: with a features network that reads attributes of the directions' names.
+        x: [B, h, w, 3] float in [-1, 1].
+        directions: edit directions of the bundle.
+        strength: in standard deviations; every picture is edited this far up and down.
+        num_iters: passes of HyperStyle; default the model's own.
+        shown: rows of pictures.
+
+    Returns:
+        Rows with `l2` of the inversion; `identity`, how similar the edited pictures are
+        to the targets, and `unedited`, how similar the inversions are; `change` of the
+        attribute by an edit, upwards, in the attribute's own units.
+
+    Raises:
+        ValueError: a network, a direction or its attribute is missing.
+    """
+    generator, features = model.require("generator", "features")
+    known = model.info.get("attributes", [])
+    for name in directions:
+        model.direction(name)
+        if name not in known:
+            raise ValueError(f"the features network reads {known}, not {name!r}")
+    methods = _both(model, x, photos.passes(model, num_iters))
+    strengths = np.array([-strength, 0.0, strength], np.float32)
+    rows, pictures = [], {}
+    for name in directions:
+        strips = [x[:shown, None]]
+        for method, inversion in methods.items():
+            plain = inversion.replace(codes={}, image=None)
+            edited = sweep(generator, plain, model.direction(name), strengths)
+            edited = _small(edited, x.shape[1:3])
+            similarity, attributes = jax.device_get(_read(features, x, edited))
+            values = attributes[..., known.index(name)]
+            row = {"method": method, "direction": name, "strength": strength}
+            row |= {"l2": _l2(inversion.image, x)}
+            row |= {"unedited": similarity[:, 1].mean()}
+            row |= {"identity": similarity[:, [0, 2]].mean()}
+            row |= {"change": (values[:, 2] - values[:, 0]).mean() / 2}
+            rows.append({k: _rounded(v) for k, v in row.items()})
+            strips.append(np.asarray(edited[:shown]))
+        pictures[name] = _page(strips, strengths)
+    return Comparison(rows, pictures)
+
+
+def match(
+    search: Callable[[int], tuple[Any, float]], target: float, limit: int = _MAX_STEPS
+) -> tuple[int, Any]:
+    """The search that comes as close as `target`, and hardly closer.
+
+    Args:
+        search: number of steps → (result, its L2).
+        target: the L2 to reach.
+        limit: the most steps.
+
+    Returns:
+        Steps and result; those of the longest search where none is close enough.
+    """
+    low, steps = 0, min(_FIRST_STEPS, limit)
+    result, distance = search(steps)
+    while distance > target and steps < limit:
+        low, steps = steps, min(2 * steps, limit)
+        result, distance = search(steps)
+    while distance < (1 - _TOLERANCE) * target and steps - low > 1:
+        middle = (low + steps) // 2
+        tried, its_distance = search(middle)
+        if its_distance > target:
+            low = middle
+        else:
+            steps, result, distance = middle, tried, its_distance
+    return steps, result
+
+
+def markdown(rows: Sequence[dict[str, Any]], count: int) -> str:
+    """The rows as a table."""
+    lines = [
+        f"{count} held-out faces, edited by ±{rows[0]['strength']:g} standard "
+        "deviations\n",
+        "| method | L2 | edit | identity, unedited | edited | change by the edit |",
+        "| --- | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['method']} | {row['l2']:.4f} | {row['direction']} | "
+            f"{row['unedited']:.3f} | {row['identity']:.3f} | {row['change']:+.3g} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _both(model: Bundle, x, num_iters: int) -> dict[str, Inversion]:
+    """The inversions by method, equally close where the search gets that far."""
+    generator, features = model.require("generator", "features")
+    hyperstyle = photos.invert(model, x, num_iters)
+    start = photos.invert(model, x, 0).w_plus
+
+    def search(steps):
+        found = optimize(
+            generator, x, steps=steps, start=start, loss=_loss, frozen=features
+        ).inversion
+        return found, _l2(found.image, x)
+
+    steps, found = match(search, _l2(hyperstyle.image, x))
+    return {f"HyperStyle, T = {num_iters}": hyperstyle, f"W+, {steps} steps": found}
+
+
+def _loss(features, y_hat, x):
+    distance, _ = features(y_hat, x, method="compare")
+    return losses.l2(y_hat, x) + _LPIPS * distance
+
+
+def _l2(y, x) -> float:
+    return float(losses.l2(jnp.asarray(y), jnp.asarray(x)).mean())
+
+
+def _small(edited: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """[B, S, R, R, 3] → [B, S, h, w, 3], in the range of pictures."""
+    batch, strengths = edited.shape[:2]
+    flat = refine.view(edited.reshape(-1, *edited.shape[2:]), size)
+    return jnp.clip(flat, -1, 1).reshape(batch, strengths, *flat.shape[1:])
+
+
+@jax.jit
+def _read(features, x, edited):
+    """Similarity to the targets [B, S], and attributes [B, S, A]."""
+    person, _ = features(x)
+    identity, attributes = features(edited.reshape(-1, *edited.shape[2:]))
+    identity, attributes = (
+        v.reshape(*edited.shape[:2], -1) for v in (identity, attributes)
+    )
+    return jnp.sum(identity * person[:, None], axis=-1), attributes
+
+
+def _page(strips: Sequence[np.ndarray], strengths) -> np.ndarray:
+    """A row per picture: the target, then the strip of each method."""
+    labels = [f"{s:+g}" if s else "as is" for s in strengths]
+    columns = ["target", *(f"H {t}" for t in labels), *(f"W+ {t}" for t in labels)]
+    rows = np.concatenate(strips, axis=1)
+    return images.grid(rows, columns, scale=max(1, 96 // rows.shape[2]))
+
+
+def _rounded(value):
+    return value if isinstance(value, str) else round(float(value), 5)
