@@ -19,9 +19,9 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 	@# Debian's python3 without python3-venv has no ensurepip: borrow pip.
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || \
 	  { $(PYTHON) -m venv --clear --without-pip .venv && \
-	    $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
-	@$(BIN)/python -m pip install --quiet --no-input -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --no-input --no-deps \
+	    $(PYTHON) -m pip --python $(BIN)/python install -qq pip; }
+	@$(BIN)/python -m pip install -qq --no-input -r requirements.txt
+	@$(BIN)/python -m pip install -qq --no-input --no-deps \
 	  --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "Done: .venv is ready, with the command $(BIN)/hyperstyle."
