@@ -8,7 +8,7 @@ from typing import Any
 
 import flax
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
@@ -52,13 +52,20 @@ def apply_offsets(params: dict[str, Any], offsets: dict[str, jax.Array]):
         if path not in flat:
             raise ValueError(f"offset for {path!r}: the generator has no such weight")
         shape = flat[path].shape
-        if jnp.broadcast_shapes(shape, delta.shape) != shape:
+        if not _broadcasts(delta.shape, shape):
             raise ValueError(
                 f"offset for {path!r} has shape {delta.shape}, expected one that "
                 f"broadcasts to {shape}"
             )
         flat[path] = flat[path] * (1 + delta)
     return trees.unflatten(flat)
+
+
+def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(small, shape) == shape
+    except ValueError:
+        return False
 
 
 def synthesize(

@@ -1,0 +1,108 @@
+"""The idea's laws: parameters times one plus offset, and nothing else changes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from networks import tiny_generator
+
+from hyperstyle_jax import trees
+from hyperstyle_jax.offsets import Inversion, apply_offsets, synthesize
+
+PATHS = ("synthesis/b4/conv1/weight", "synthesis/b8/conv0/weight")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return tiny_generator()
+
+
+@pytest.fixture(scope="module")
+def inversion():
+    """Three images: channel-wise offsets for one layer, full kernels for another."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    offsets = {PATHS[0]: 0.3 * draw(3, 8, 8), PATHS[1]: 0.3 * draw(3, 3, 3, 8, 8)}
+    return Inversion(draw(3, 4, 6), offsets, {}, jnp.zeros((3, 8, 8, 3)))
+
+
+def test_zero_offsets_change_nothing(generator, inversion):
+    zeros = jax.tree.map(jnp.zeros_like, inversion.offsets)
+    one = {path: zero[0] for path, zero in zeros.items()}
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        apply_offsets(generator.params, one),
+        generator.params,
+    )
+    render = jax.jit(synthesize)
+    without = render(generator, inversion.replace(offsets={}))
+    found = render(generator, inversion.replace(offsets=zeros))
+    np.testing.assert_allclose(found, without, atol=1e-5)
+
+
+def test_offsets_multiply_and_broadcast(generator, inversion):
+    one = {path: delta[0] for path, delta in inversion.offsets.items()}
+    found = trees.flatten(apply_offsets(generator.params, one))
+    params = trees.flatten(generator.params)
+    for path, delta in one.items():
+        expected = np.asarray(params[path]) * (1 + np.asarray(delta))
+        np.testing.assert_allclose(found[path], expected, rtol=1e-6)
+    scalar = apply_offsets(generator.params, {PATHS[0]: jnp.float32(1)})
+    np.testing.assert_array_equal(trees.flatten(scalar)[PATHS[0]], 2 * params[PATHS[0]])
+
+
+def test_other_parameters_are_shared_and_none_is_mutated(generator, inversion):
+    before = trees.flatten(jax.tree.map(np.array, generator.params))
+    one = {path: delta[0] for path, delta in inversion.offsets.items()}
+    found = trees.flatten(apply_offsets(generator.params, one))
+    params = trees.flatten(generator.params)
+    for path, value in params.items():
+        np.testing.assert_array_equal(value, before[path])
+        assert (found[path] is value) == (path not in one)
+
+
+def test_unknown_layers_are_refused(generator):
+    with pytest.raises(ValueError, match="'synthesis/b16/conv0/weight': the generator"):
+        apply_offsets(generator.params, {"synthesis/b16/conv0/weight": jnp.zeros(())})
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 3, 8, 8), (8, 7), (3, 8), (2, 3, 8, 8)])
+def test_offsets_that_do_not_fit_are_refused(generator, shape):
+    with pytest.raises(ValueError, match=r"has shape .* broadcasts to \(3, 3, 8, 8\)"):
+        apply_offsets(generator.params, {PATHS[0]: jnp.zeros(shape)})
+
+
+def test_images_get_their_own_kernels_however_many_at_a_time(generator, inversion):
+    @jax.jit
+    def alone(generator, w_plus, offsets):
+        net = generator.with_params(apply_offsets(generator.params, offsets))
+        return net(w_plus[None], method="synthesis")[0]
+
+    expected = []
+    for i, w_plus in enumerate(inversion.w_plus):
+        one = {path: delta[i] for path, delta in inversion.offsets.items()}
+        expected.append(alone(generator, w_plus, one))
+    render = jax.jit(synthesize, static_argnames="chunk")
+    for chunk in (1, 2):  # 2: the last chunk is short
+        found = render(generator, inversion, chunk=chunk)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    plain = render(generator, inversion.replace(offsets={}))
+    assert float(abs(np.stack(expected) - plain).max()) > 1e-2
+
+
+def test_another_generator_takes_them_and_noise_is_passed_on(generator, inversion):
+    render = jax.jit(synthesize, static_argnames="noise")
+    own = render(generator, inversion)
+    other = render(tiny_generator(seed=1), inversion)
+    assert float(abs(other - own).max()) > 1e-2
+    clean = render(generator, inversion, noise="none")
+    assert float(abs(clean - own).max()) > 1e-3
+
+
+def test_one_w_and_a_larger_generator(inversion):
+    coarse = inversion.replace(w_plus=inversion.w_plus[:, 0])
+    image = jax.eval_shape(synthesize, tiny_generator(16), coarse)
+    assert image.shape == (3, 16, 16, 3)
