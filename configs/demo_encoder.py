@@ -1,6 +1,6 @@
 """Procedural faces, step 4 of 5: the W-encoder, which gives the first inversion.
 
-    python train.py --config configs/demo_encoder.py
+python train.py --config configs/demo_encoder.py
 """
 
 from hyperstyle_jax import config
@@ -11,7 +11,7 @@ def get_config():
     c.num_steps, c.batch_size = 2500, 16
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 500, 500
     c.data.train = (0, 40_000)
-    c.init.generator, c.init.features = "runs/demo_generator_2", "runs/demo_features_2"
+    c.init.generator, c.init.features = "runs/demo_generator_3", "runs/demo_features_2"
     c.loss.update(l2=1.0, lpips=0.8, id=0.1, latent=0.3)
     c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=100, ema=0.998)
     return c

@@ -4,6 +4,9 @@
     python train.py --config configs/demo_generator.py --workdir runs/demo_generator_2 \\
       --config.init.generator=runs/demo_generator --config.num_steps=2200 \\
       --config.init.features=runs/demo_features_2
+    python train.py --config configs/demo_generator.py --workdir runs/demo_generator_3 \\
+      --config.init.generator=runs/demo_generator_2 --config.num_steps=2000 \\
+      --config.init.features=runs/demo_features_2 --config.loss.attributes=0.3
 
 `--config.loss.adversarial=0.02` adds the discriminator: five times as slow a step.
 """
@@ -17,6 +20,6 @@ def get_config():
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 300, 400, 400
     c.data.train, c.data.eval = (0, 40_000), (1_000_000, 1_001_024)
     c.init.generator, c.init.features = "runs/demo_warmup", "runs/demo_features"
-    c.loss.update(adversarial=0.0, render=1.0, lpips=1.0)
+    c.loss.update(adversarial=0.0, render=1.0, lpips=1.0, attributes=0.0)
     c.optim.update(lr=1e-2, schedule="cosine", warmup_steps=50, b2=0.99, ema=0.995)
     return c

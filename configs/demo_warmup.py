@@ -13,6 +13,6 @@ def get_config():
     c.num_steps, c.batch_size = 6000, 16
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 1000, 1000
     c.data.train = (0, 20_000)
-    c.loss.update(adversarial=0.0, render=1.0, lpips=0.0)
+    c.loss.update(adversarial=0.0, render=1.0, lpips=0.0, attributes=0.0)
     c.optim.update(lr=2e-2, schedule="cosine", b2=0.99, ema=0.998)
     return c

@@ -1,4 +1,4 @@
-"""Parameter pytrees by path: every leaf has a name like `synthesis/b64/conv0/weight`."""
+"""Parameters by path: every leaf has a name like `synthesis/b64/conv0/weight`."""
 
 import re
 from typing import Any

@@ -76,7 +76,10 @@ def distances(a, b) -> tuple[jax.Array, jax.Array]:
     averaged over positions and stages.
     """
     (stages, identity), (others, other) = a, b
-    apart = [jnp.square(s - o).sum(-1).mean((1, 2)) for s, o in zip(stages, others, strict=True)]
+    apart = [
+        jnp.square(s - o).sum(-1).mean((1, 2))
+        for s, o in zip(stages, others, strict=True)
+    ]
     return sum(apart) / len(apart), jnp.sum(identity * other, axis=-1)
 
 

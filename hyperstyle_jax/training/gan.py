@@ -30,7 +30,7 @@ def make_task(config: ConfigDict) -> Task:
         config.model.generator.resolution, **config.model.discriminator
     )
     frozen = {"noise": _noise(generator)}
-    if loss.lpips or config.init.features:
+    if config.init.features or (loss.render and (loss.lpips or loss.attributes)):
         frozen["features"] = common.load_features(config)
 
     def init(key):
@@ -105,7 +105,7 @@ def make_task(config: ConfigDict) -> Task:
                 found["path_length"] = penalty
                 value += loss.path_length * loss.path_length_every * penalty
             if loss.render:
-                term, more = _render(params, batch["latent"], x, frozen)
+                term, more = _render(params, batch, x, frozen)
                 found |= more
                 value += loss.render * term
             return value, (found, mean)
@@ -132,7 +132,8 @@ def make_task(config: ConfigDict) -> Task:
         count = batch["image"].shape[0]
         return jax.random.normal(key, (count, config.model.generator.z_dim))
 
-    def _render(params, latent, x, frozen):
+    def _render(params, batch, x, frozen):
+        latent, labels = batch["latent"], batch["attributes"]
         y = _net(generator, params, frozen)(latent, noise="random", rngs=_rngs(0))
         error = jnp.abs(y - x)
         found = {"render_l1": error.mean()}
@@ -140,9 +141,15 @@ def make_task(config: ConfigDict) -> Task:
         small = jax.image.resize(y - x, (*x.shape[:1], 16, 16, 3), "linear")
         value += jnp.abs(small).mean()
         if loss.lpips:
-            net = frozen["features"]
-            found["render_lpips"] = net(y, x, method="compare")[0].mean()
+            target = common.describe(frozen, x)
+            found["render_lpips"] = common.compare(frozen, y, target)["lpips"].mean()
             value += loss.lpips * found["render_lpips"]
+        if loss.attributes:
+            net = frozen["features"]
+            _, seen = net(y)
+            error = (seen - labels) / net.variables["buffers"]["attribute_std"]
+            found["render_attributes"] = jnp.square(error).mean()
+            value += loss.attributes * found["render_attributes"]
         return value, found
 
     def eval_step(state, frozen, batch, key):
