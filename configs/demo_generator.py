@@ -1,12 +1,14 @@
 """Procedural faces, step 3 of 5: the generator of step 1, sharpened perceptually.
 
     python train.py --config configs/demo_generator.py
-    python train.py --config configs/demo_generator.py --workdir runs/demo_generator_2 \\
-      --config.init.generator=runs/demo_generator --config.num_steps=2200 \\
+    python train.py --config configs/demo_generator.py \\
+      --workdir runs/demo_generator_2 --config.num_steps=2200 \\
+      --config.init.generator=runs/demo_generator \\
       --config.init.features=runs/demo_features_2
-    python train.py --config configs/demo_generator.py --workdir runs/demo_generator_3 \\
-      --config.init.generator=runs/demo_generator_2 --config.num_steps=2000 \\
-      --config.init.features=runs/demo_features_2 --config.loss.attributes=0.3
+    python train.py --config configs/demo_generator.py \\
+      --workdir runs/demo_generator_3 --config.num_steps=2000 \\
+      --config.init.generator=runs/demo_generator_2 --config.loss.attributes=0.3 \\
+      --config.init.features=runs/demo_features_2
 
 `--config.loss.adversarial=0.02` adds the discriminator: five times as slow a step.
 """
