@@ -126,6 +126,10 @@ def markdown(rows: Sequence[dict[str, Any]], count: int) -> str:
             f"| {row['method']} | {row['l2']:.4f} | {row['direction']} | "
             f"{row['unedited']:.3f} | {row['identity']:.3f} | {row['change']:+.3g} |"
         )
+    lines.append(
+        "\nThe W+ search starts at the encoder's w, minimizes L2 + "
+        f"{_LPIPS} LPIPS form, and ends where it comes as close as HyperStyle."
+    )
     return "\n".join(lines) + "\n"
 
 
