@@ -8,10 +8,10 @@ from hyperstyle_jax import config
 
 def get_config():
     c = config.demo("encoder")
-    c.num_steps, c.batch_size = 2500, 16
+    c.num_steps, c.batch_size = 2000, 16
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 500, 500
     c.data.train = (0, 40_000)
-    c.init.generator, c.init.features = "runs/demo_generator_3", "runs/demo_features_2"
+    c.init.generator, c.init.features = "runs/demo_generator_4", "runs/demo_features_2"
     c.loss.update(l2=1.0, lpips=0.8, id=0.1, latent=0.3)
     c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=100, ema=0.998)
     return c

@@ -9,6 +9,10 @@
       --workdir runs/demo_generator_3 --config.num_steps=2000 \\
       --config.init.generator=runs/demo_generator_2 --config.loss.attributes=0.3 \\
       --config.init.features=runs/demo_features_2
+    python train.py --config configs/demo_generator.py \\
+      --workdir runs/demo_generator_4 --config.num_steps=1600 \\
+      --config.init.generator=runs/demo_generator_3 --config.loss.attributes=0.1 \\
+      --config.init.features=runs/demo_features_2
 
 `--config.loss.adversarial=0.02` adds the discriminator: five times as slow a step.
 """
