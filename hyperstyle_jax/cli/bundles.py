@@ -16,6 +16,9 @@ def add_commands(commands):
     parser.add_argument("runs", nargs="+", type=Path, metavar="WORKDIR")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("--half", action="store_true", help="parameters as float16")
+    parser.add_argument(
+        "--num-iters", type=int, help="passes by default (default: the run's)"
+    )
     parser.add_argument("--licence", default="unspecified", help="e.g. MIT")
     parser.set_defaults(run=export)
 
@@ -53,7 +56,7 @@ def export(args):
         "licence": args.licence,
         "made_by": configs,
         "image_size": configs[-1]["data"]["size"],
-        "num_iters": configs[-1]["num_iters"],
+        "num_iters": args.num_iters or configs[-1]["num_iters"],
     }
     if "features" in nets:
         info["attributes"] = list(faces.ATTRIBUTES)
