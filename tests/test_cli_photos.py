@@ -263,6 +263,14 @@ def test_wrong_inputs_of_edit_are_one_line(inverted, model, tmp_path, capsys):
     assert "finite" in error_of(capsys)
 
 
+def test_a_bad_inversion_does_not_stop_the_others(inverted, model, tmp_path, capsys):
+    (tmp_path / "0_bad.npz").write_text("no zip")
+    (tmp_path / "a.npz").write_bytes((inverted / "a.npz").read_bytes())
+    assert edit(model, tmp_path) == 1
+    assert "0_bad.npz is not an inversion" in capsys.readouterr().err
+    assert (tmp_path / "a_smile.png").exists()
+
+
 def test_inversions_of_other_shapes_are_refused(inverted, model):
     loaded = bundle.load(model)
     saved = files.load(inverted / "a.npz")

@@ -1,5 +1,6 @@
 """`hyperstyle edit`: strips of edits, rendered from saved inversions alone."""
 
+import sys
 from pathlib import Path
 
 from hyperstyle_jax.cli.names import unique_names
@@ -54,24 +55,31 @@ def run(args):
     (generator,) = model.require("generator")
     strengths = np.array(args.strength, np.float32)
     rows = {name: [] for name in directions}
-    names = unique_names(found)
+    names, done, failed = unique_names(found), [], []
     for file, name in tqdm(list(zip(found, names, strict=True)), disable=None):
         try:
             inversion = files.restore(model, [files.load(file)])
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
+        except (ValueError, OSError) as error:
+            failed.append(f"{file}: {error}")
+            continue
+        done.append(name)
         for title, direction in directions.items():
             strip = sweep(generator, inversion, direction, strengths)[0]
             rows[title].append(images.to_uint8(strip))
             picture = images.grid(rows[title][-1:], labels, [title])
             folder = args.out or file.parent
             images.save_png(folder / f"{name}_{title}.png", picture)
+    if not done:
+        raise ValueError("; ".join(failed))
     folder = args.out or found[0].parent
-    if len(found) > 1:
+    if len(done) > 1:
         for title, strips in rows.items():
-            picture = images.grid(strips, labels, names)
+            picture = images.grid(strips, labels, done)
             images.save_png(folder / f"overview_{title}.png", picture)
-    print(f"{len(found)} photos x {len(directions)} directions in {folder}")
+    print(f"{len(done)} photos x {len(directions)} directions in {folder}")
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def find(inputs: list[Path]) -> list[Path]:
