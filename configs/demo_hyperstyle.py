@@ -11,7 +11,7 @@ from hyperstyle_jax import config
 
 def get_config():
     c = config.demo("hyperstyle")
-    c.num_steps, c.batch_size, c.num_iters = 3000, 8, 3
+    c.num_steps, c.batch_size, c.num_iters = 2500, 8, 3
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 250, 500, 500
     c.data.train, c.data.augment = (0, 40_000), 0.5
     c.init.generator = c.init.encoder = c.init.features = "runs/demo_encoder"
