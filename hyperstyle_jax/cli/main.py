@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 
 # Each has add_commands(subparsers) and imports heavy things inside its functions.
-_GROUPS = ("invert", "edit", "generate", "faces", "bundles", "evaluate", "demo")
+_GROUPS = (
+    "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

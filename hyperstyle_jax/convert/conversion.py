@@ -135,13 +135,14 @@ def assemble(
         notes = {}
         for part in file.source.parts:
             _check_constants(part, file, log)
-            own = owners[part.role] is file
-            notes |= _carry_over(part, shapes, arrays, own, f"{file.name}: {part.role}")
+            what = f"{file.name}: {part.role} for images of {size[0]}x{size[1]}"
+            notes |= _carry_over(part, shapes[part.role], arrays[part.role], what)
         content = _strip(file.value, notes, ())
         entry = {"name": file.name, "kind": file.source.kind, "value": content}
         contents.append(entry)
     for role, module in modules.items():
         _complete(role, module, arrays[role], log)
+        _check_complete(role, shapes[role], arrays[role], size)
     nets = {
         role: Net(module, trees.unflatten(arrays[role]))
         for role, module in modules.items()
@@ -194,28 +195,33 @@ def _modules(files):
     return modules, owners
 
 
-def _carry_over(part: Part, shapes, arrays, own: bool, what: str):
-    """Fills `arrays`; returns notes {where in the file: where in the bundle}."""
-    found = layouts.apply(
-        part.table, shapes[part.role], part.tensors, what, part.unused
-    )
-    if own:
-        arrays[part.role] |= found
+def _carry_over(part: Part, shapes, arrays, what: str):
+    """Fills `arrays`; returns notes {where in the file: where in the bundle}.
+
+    What another file has filled already stays, and gets a note only if it is the same.
+    """
+    _check_paths(part.table, shapes, what)
+    found = layouts.apply(part.table, shapes, part.tensors, what, part.unused)
+    for path, array in found.items():
+        arrays.setdefault(path, array)
     notes = {}
     for rule in part.table:
         if isinstance(rule, Constant) or rule.name not in part.tensors:
             continue
-        tensor = part.tensors[rule.name]
-        mine = arrays[part.role].get(rule.path)
-        if tensor.dtype.name in _EXACT and (own or _equal(found[rule.path], mine)):
-            layout = [rule.layout, dict(rule.sizes), tensor.dtype.name]
-            note = {_NOTE: [part.role, rule.path, *layout]}
-            notes[(*part.root, part.prefix + rule.name)] = note
+        dtype = part.tensors[rule.name].dtype.name
+        if dtype in _EXACT and layouts.same(found[rule.path], arrays[rule.path]):
+            note = [part.role, rule.path, rule.layout, dict(rule.sizes), dtype]
+            notes[(*part.root, part.prefix + rule.name)] = {_NOTE: note}
     return notes
 
 
-def _equal(a: np.ndarray, b: np.ndarray | None) -> bool:
-    return b is not None and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+def _check_paths(table, shapes, what: str):
+    paths = (row.path for row in table if isinstance(row, Rule))
+    if unknown := next((path for path in paths if path not in shapes), None):
+        raise ValueError(
+            f"{what}: the file has a {unknown} too many; was it trained at another "
+            "size? give it as --image-size HxW"
+        )
 
 
 def _check_constants(part: Part, file: File, log: Log):
@@ -243,6 +249,14 @@ def _complete(role, module, arrays, log: Log):
         rows = (module.num_ws,) if hasattr(module, "num_ws") else ()
         arrays[_LATENT_AVG] = np.zeros((*rows, module.w_dim), np.float32)
         log(f"{role}: no mean latent in the file, its latents are taken as absolute")
+
+
+def _check_complete(role, shapes, arrays, size):
+    if missing := sorted(set(shapes) - set(arrays)):
+        raise ValueError(
+            f"the {role} for images of {size[0]}x{size[1]} needs {missing[0]}, which "
+            "the file lacks; was it trained at another size? give --image-size HxW"
+        )
 
 
 def mean_latent(generator: Net) -> np.ndarray:

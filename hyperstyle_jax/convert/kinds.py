@@ -526,14 +526,16 @@ def _hypernet_fields(tensors, heads) -> dict[str, Any]:
     """Widths that are not those of the released networks."""
     fields: dict[str, Any] = {}
     for head in heads:
-        first = f"refinement_blocks.{rules.layer_index(head.path)}.convs.0.weight"
+        block = f"refinement_blocks.{rules.layer_index(head.path)}"
+        last = 2 * _style_convs(tensors, f"{block}.convs") - 2
         name = "inner_shared" if head.kind == "shared" else "inner"
-        fields.setdefault(name, _tensor(tensors, first, 4).shape[0])
+        inner = _tensor(tensors, f"{block}.convs.0.weight", 4).shape[0]
+        code = _tensor(tensors, f"{block}.convs.{last}.weight", 4).shape[0]
+        fields = {name: inner, "code": code} | fields
         if head.kind == "shared":
             w1 = _tensor(tensors, "shared_weight_hypernet.w1", 2)
-            w2 = _tensor(tensors, "shared_weight_hypernet.w2", 2)
-            fields |= {"hidden": w1.shape[0], "code": w2.shape[0]}
-            fields["shared_kernel"] = w1.shape[1] == head.in_channels * head.kernel**2
+            full = w1.shape[1] == head.in_channels * head.kernel**2
+            fields |= {"hidden": w1.shape[0], "shared_kernel": full}
     return fields
 
 

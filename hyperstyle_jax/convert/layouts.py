@@ -73,7 +73,7 @@ def apply(
         tensor = tensors[rule.name]
         if rule.path in sources:
             first, other = sources[rule.path]
-            if other is not tensor and not _same(other, tensor):
+            if not same(other, tensor):
                 raise ValueError(f"{what}: {first} and {rule.name} should be equal")
             continue
         sources[rule.path] = rule.name, tensor
@@ -131,15 +131,21 @@ def _check_names(table, shapes, tensors, what, unused):
         )
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal bits; two zeros of different sign are not."""
+    if a is b:
+        return True
+    alike = a.dtype == b.dtype and a.shape == b.shape
+    if not alike or a.dtype.kind != "f":
+        return alike and np.array_equal(a, b)
+    return np.array_equal(a, b) and np.array_equal(np.signbit(a), np.signbit(b))
 
 
 class _Layout:
     """A row's change of layout for our shape, in both directions."""
 
     def __init__(self, rule: Rule, shape: tuple[int, ...]):
-        self.ours_shape = tuple(shape)
+        self.name, self.ours_shape = rule.name, tuple(shape)
         if rule.layout == SAME:
             self.shape = self.view = self.ours_shape
             self.order, self.repeated = tuple(range(len(shape))), ()
@@ -162,8 +168,8 @@ class _Layout:
     def ours(self, official: np.ndarray) -> np.ndarray:
         for axis in self.repeated:
             first = official.take([0], axis)
-            if not (official == first).all():
-                raise ValueError("rows that should be equal differ")
+            if not same(official, np.broadcast_to(first, official.shape)):
+                raise ValueError(f"{self.name}: rows that should be equal differ")
             official = first.squeeze(axis)
         return (
             official.reshape(self.view).transpose(self.order).reshape(self.ours_shape)

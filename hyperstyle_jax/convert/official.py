@@ -41,7 +41,7 @@ def stylegan2(generator: Net, layout: str = "rosinality") -> dict[str, Any]:
     """A generator alone, in rosinality's or NVIDIA's names."""
     if layout == "nvidia":
         table = rules.nvidia_generator(generator.module)
-        return {"G_ema": layouts.invert(table, _flat(generator))}
+        return {"G_ema": layouts.invert(table, _usual_rates(generator))}
     if layout != "rosinality":
         raise ValueError(f"layout {layout!r}: expected rosinality or nvidia")
     w_avg = np.asarray(generator.variables["buffers"]["mapping"]["w_avg"])
@@ -54,7 +54,19 @@ def tensors(net: Net) -> dict[str, np.ndarray]:
 
 
 def _flat(net: Net) -> dict[str, np.ndarray]:
+    if type(net.module).__name__ == "Generator":
+        return _usual_rates(net)
     return trees.flatten(net.variables)
+
+
+def _usual_rates(generator: Net) -> dict[str, np.ndarray]:
+    """Official files leave out the mapping's learning rate multiplier, 0.01."""
+    factor = np.float32(generator.module.mapping_lr_mul / 0.01)
+    arrays = trees.flatten(generator.variables)
+    if factor == 1:
+        return arrays
+    name = "params/mapping/"
+    return {k: v * factor if k.startswith(name) else v for k, v in arrays.items()}
 
 
 def _checkpoint(role, net, generator) -> dict[str, Any]:

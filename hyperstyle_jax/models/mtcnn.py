@@ -12,7 +12,13 @@ from hyperstyle_jax.models.resnet import Conv, Linear, PReLU, max_pool
 
 
 class PNet(nn.Module):
-    """Proposals: any image [B, H, W, 3] → maps, one entry per 12×12 window."""
+    """Proposals: any image [B, H, W, 3] → maps, one entry per 12×12 window.
+
+    `across_width` normalizes the probabilities over a row of the map instead of over
+    no and yes: a slip of HyperStyle's release, to be compared with it.
+    """
+
+    across_width: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
@@ -20,8 +26,9 @@ class PNet(nn.Module):
         x = max_pool(_conv_prelu(x, 1, 10), 2, ceil=True)
         x = _conv_prelu(x, 2, 16)
         x = _conv_prelu(x, 3, 32)
+        face = Conv(2, 1, use_bias=True, name="face")(x)
         return {
-            "face": nn.softmax(Conv(2, 1, use_bias=True, name="face")(x)),
+            "face": nn.softmax(face, axis=-2 if self.across_width else -1),
             "box": Conv(4, 1, use_bias=True, name="box")(x),
         }
 

@@ -1,0 +1,140 @@
+"""`hyperstyle info` and `hyperstyle parity`: what weights are, and their proof."""
+
+import sys
+from pathlib import Path
+
+NEEDED = ("encoder", "hypernet", "generator")
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "info",
+        help="say what a bundle or a file of weights is",
+        description="Prints the networks of a bundle or of an official file, their "
+        "sizes, and what is missing to invert photos with it.",
+    )
+    parser.add_argument("path", metavar="BUNDLE_OR_FILE")
+    parser.add_argument("--tensors", action="store_true", help="list all tensors")
+    parser.set_defaults(run=info)
+
+    parser = commands.add_parser(
+        "parity",
+        help="compare with fixtures of the official PyTorch code",
+        description="Runs every fixture of a folder: official state dict, conversion, "
+        "our network, comparison. Exits with 1 if one fails.",
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="names of fixtures"
+    )
+    parser.set_defaults(run=parity)
+
+
+def info(args):
+    if Path(args.path).is_file():
+        lines = _file_lines(args.path, args.tensors)
+    else:
+        lines = _bundle_lines(args.path, args.tensors)
+    for line in lines:
+        print(line)
+
+
+def _bundle_lines(path, tensors):
+    import safetensors
+
+    from hyperstyle_jax import bundle
+
+    folder = bundle.find(path)
+    manifest = bundle.read_manifest(folder)
+    yield f"{path}: a bundle"
+    for role, entry in manifest["networks"].items():
+        name, fields = entry["module"]["class"], _fields(entry["module"])
+        yield f"  {role}: {name}, {entry['parameters']:,} parameters ({fields})"
+        if tensors:
+            with safetensors.safe_open(folder / entry["file"], "np") as f:
+                for key in f.keys():  # noqa: SIM118
+                    yield f"    {key} {f.get_slice(key).get_shape()}"
+    directions = manifest["directions"] or {"names": []}
+    yield f"  directions: {', '.join(directions['names']) or 'none'}"
+    for key, value in manifest["info"].items():
+        yield f"  {key}: {str(value):.200}"
+    yield _missing(manifest["networks"])
+
+
+def _file_lines(path, tensors):
+    from hyperstyle_jax import trees
+    from hyperstyle_jax.convert import conversion, kinds, torch_files
+
+    value = kinds.plain(torch_files.read(path))
+    try:
+        source = kinds.recognize(value)
+    except ValueError as error:
+        yield f"{path}: {error}"
+        yield from _content(value, tensors)
+        return
+    file = conversion.File(Path(path).stem, value, source)
+    yield f"{path}: {conversion.describe(file)}"
+    made = conversion.assemble([file], log=lambda line: print(f"  {line}"))
+    for role, net in made.nets.items():
+        module, count = net.module, trees.count(net.params)
+        fields = _fields(conversion.build.spec(module))
+        yield f"  {role}: {type(module).__name__}, {count:,} parameters ({fields})"
+    for name, array in source.arrays.items():
+        yield f"  {name} {array.shape}"
+    yield from _content(value, tensors)
+    yield _missing(made.nets)
+
+
+def _fields(spec) -> str:
+    """The fields that are numbers or short, e.g. resolution=1024, w_dim=512."""
+    shown = {k: v for k, v in spec.items() if k != "class" and v is not None}
+    shown["heads"] = f"{len(shown['heads'])} layers" if "heads" in shown else None
+    return ", ".join(f"{k}={str(v):.40}" for k, v in shown.items() if v is not None)
+
+
+def _content(value, tensors, indent="  "):
+    """The containers of a file; tensors one by one only if they are asked for."""
+    import numpy as np
+
+    if not isinstance(value, dict):
+        return
+    arrays = {k: v for k, v in value.items() if isinstance(v, np.ndarray)}
+    if arrays:
+        count = sum(int(a.size) for a in arrays.values())
+        yield f"{indent}{len(arrays)} tensors, {count:,} numbers (aliases counted)"
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            yield f"{indent}{key!s:.60}:"
+            yield from _content(entry, tensors, indent + "  ")
+        elif isinstance(entry, np.ndarray):
+            if tensors:
+                yield f"{indent}{key} {entry.dtype} {entry.shape}"
+        else:
+            yield f"{indent}{key!s:.60}: {str(entry):.60}"
+
+
+def _missing(roles) -> str:
+    missing = [role for role in NEEDED if role not in roles]
+    if not missing:
+        return "  complete: photos can be inverted with it"
+    return f"  missing to invert photos: {', '.join(missing)}"
+
+
+def parity(args):
+    from hyperstyle_jax import compilation_cache
+    from hyperstyle_jax import parity as checks
+
+    compilation_cache.enable()
+    rows = []
+
+    def kept():
+        for row in checks.run(args.folder, checks.find(args.folder, args.only)):
+            rows.append(row)
+            yield row
+
+    for line in checks.table(kept()):
+        print(line, flush=True)
+    failed = sorted({row.fixture for row in rows if not row.passed})
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))

@@ -1,0 +1,34 @@
+"""An inversion's offsets worked into the generator: θ·(1 + Δ) as an official file."""
+
+import os
+
+import jax
+import numpy as np
+
+from hyperstyle_jax import bundle
+from hyperstyle_jax.convert import official, torch_files
+from hyperstyle_jax.inversion import files
+from hyperstyle_jax.offsets import apply_offsets
+
+
+def merge(
+    model: str | os.PathLike,
+    inversion: str | os.PathLike,
+    out: str | os.PathLike,
+    layout: str = "rosinality",
+):
+    """Writes the generator of one image, which renders it without a hypernetwork.
+
+    Args:
+        model: the bundle that made the inversion.
+        inversion: the .npz that `hyperstyle invert` wrote.
+        out: the .pt file; besides the generator it has the image's `w_plus` [L, D].
+        layout: "rosinality" (`g_ema`, `latent_avg`) or "nvidia" (`G_ema`).
+    """
+    loaded = bundle.load(model)
+    (generator,) = loaded.require("generator")
+    restored = files.restore(loaded, [files.load(inversion)])
+    offsets = {path: delta[0] for path, delta in restored.offsets.items()}
+    merged = generator.with_params(apply_offsets(generator.params, offsets))
+    value = official.stylegan2(jax.tree.map(np.asarray, merged), layout)
+    torch_files.write(out, {**value, "w_plus": np.asarray(restored.w_plus[0])})

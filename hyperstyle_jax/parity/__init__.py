@@ -1,0 +1,106 @@
+"""Our networks against what the official PyTorch code computed.
+
+A folder of fixtures holds outputs of the official code for procedural weights. Every
+fixture is run the user's way: official state dict → convert → network → compare.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+
+from hyperstyle_jax.parity import edits, encoders, generators, inversions, losses
+from hyperstyle_jax.parity.case import Case
+from hyperstyle_jax.parity.check import Row, judge
+
+FIXTURES = {
+    r"stylegan2_generator_\d+": generators.generator,
+    r"stylegan2_discriminator_\d+": generators.discriminator,
+    r"w_encoder_.*": encoders.w_encoder,
+    r"restyle_e4e_.*": encoders.style_encoder,
+    r"hypernet_.*": encoders.hypernet,
+    r"shared_weights_hypernet": encoders.shared_head,
+    r"inversion_.*": inversions.inversion,
+    r"domain_adaptation_\d+": inversions.domain_adaptation,
+    r"lpips_.*": losses.lpips,
+    r"id_loss": losses.id_loss,
+    r"moco_loss": losses.moco_loss,
+    r"curricularface": losses.curricularface,
+    r"ms_ssim": losses.ms_ssim,
+    r"mtcnn": losses.mtcnn,
+    r"tensor2im": edits.tensor2im,
+    r"edit_faces": edits.edit_faces,
+    r"edit_cars": edits.edit_cars,
+    r"styleclip_1024": edits.styleclip,
+}
+
+
+def find(folder: str | Path, only: Sequence[str] = ()) -> list[tuple[str, int]]:
+    """(name, seed) of all fixtures, those of one hypernetwork in succession.
+
+    Args:
+        folder: with NAME_seedS.json and .npz files.
+        only: names (with or without _seedS) to keep; empty for all.
+
+    Raises:
+        ValueError: no fixtures, or a name that is not there.
+    """
+    folder = Path(folder)
+    pattern = re.compile(r"(.+)_seed(\d+)")
+    stems = (pattern.fullmatch(p.stem) for p in sorted(folder.glob("*_seed*.json")))
+    found = [(m[1], int(m[2])) for m in stems if m]
+    if not found:
+        raise ValueError(
+            f"no fixtures in {folder}: expected NAME_seedS.json and .npz files"
+        )
+    names = {n for n, _ in found} | {f"{n}_seed{s}" for n, s in found}
+    if unknown := sorted(set(only) - names):
+        raise ValueError(
+            f"no fixture {unknown[0]!r} in {folder}; there are: "
+            + ", ".join(sorted({n for n, _ in found}))
+        )
+    if only:
+        found = [f for f in found if f[0] in only or f"{f[0]}_seed{f[1]}" in only]
+    return sorted(found, key=lambda f: (f[1], _hypernet(folder, *f), f[0]))
+
+
+def run(folder: str | Path, found: Iterable[tuple[str, int]]) -> Iterator[Row]:
+    """Runs fixtures one by one, with exact float32 products.
+
+    A fixture that this program does not know gives a row without outputs.
+    """
+    for name, seed in found:
+        title = f"{name}_seed{seed}"
+        check = next((f for k, f in FIXTURES.items() if re.fullmatch(k, name)), None)
+        if check is None:
+            yield Row(title, "no check here", 0, 0.0, 0.0, "", True, "")
+            continue
+        case = Case(Path(folder), name, seed)
+        with jax.default_matmul_precision("highest"):
+            rows = judge(title, case.arrays, check(case))
+        if not rows:
+            raise ValueError(f"{title}: none of its outputs was compared")
+        yield from rows
+
+
+def table(rows: Iterable[Row]) -> Iterator[str]:
+    """Lines of a table, each as soon as its row is there."""
+    layout = "{:34} {:14} {:>7} {:>10} {:>10}  {:18} {}"
+    yield layout.format(
+        "fixture", "kind", "outputs", "max error", "relative", "tolerance", "pass"
+    )
+    for row in rows:
+        errors = f"{row.max_error:.1e}", f"{row.relative_error:.1e}"
+        verdict = "yes" if row.passed else f"NO ({row.worst})"
+        if not row.outputs:
+            errors, verdict = ("", ""), "-"
+        yield layout.format(
+            row.fixture, row.kind, row.outputs or "", *errors, row.tolerance, verdict
+        ).rstrip()
+
+
+def _hypernet(folder: Path, name: str, seed: int) -> str:
+    """The hypernetwork that a fixture needs, or nothing."""
+    specs = Case(folder, name, seed).specs
+    return next((s for s in specs if s.startswith("hypernet")), "")

@@ -1,0 +1,124 @@
+"""One fixture: its files, its pictures, and networks made the user's way."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax.convert import conversion, kinds
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.parity import procedural
+from hyperstyle_jax.parity.check import Output
+
+
+class Case:
+    """`NAME_seedS.json` and `.npz` in a folder of fixtures."""
+
+    def __init__(self, folder: Path, name: str, seed: int):
+        self.folder, self.name, self.seed = folder, name, seed
+        stem = folder / f"{name}_seed{seed}"
+        self.meta: dict[str, Any] = json.loads(stem.with_suffix(".json").read_text())
+        self.arrays = np.load(stem.with_suffix(".npz"))
+
+    @property
+    def specs(self) -> list[str]:
+        spec = self.meta.get("spec", [])
+        return [spec] if isinstance(spec, str) else spec
+
+    def outputs(self, values: dict[str, Any], kind: str) -> list[Output]:
+        """Those of `values` (NHWC or whatever the fixture has) that are in it."""
+        return [Output(k, np.asarray(v), kind) for k, v in values.items() if k in self]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.arrays or f"{key}.sample" in self.arrays
+
+    def image(self, name: str) -> jax.Array:
+        """A picture of the fixture, [B, H, W, 3] in [-1, 1]."""
+        return nhwc(procedural.to_float(self.image_u8(name)))
+
+    def image_u8(self, name: str) -> np.ndarray:
+        """The same, [B, C, H, W] uint8."""
+        entry = self.meta["image_inputs"][name]
+        return procedural.image(self.seed, entry["key"], entry["shape"])
+
+    def unit(self, key: str, shape) -> np.ndarray:
+        return procedural.unit(self.seed, key, shape)
+
+    def normal(self, key: str, shape, offset=0.0, scale=1.0) -> np.ndarray:
+        return procedural.normal(self.seed, key, shape, offset, scale)
+
+    def tensors(self, spec: str) -> dict[str, np.ndarray]:
+        return procedural.state_dict(self.seed, load_spec(self.folder, spec))
+
+    def latent_avg(self, num_ws: int) -> np.ndarray:
+        row = self.normal("latent_avg", (1, 512), 0, 0.3)
+        return np.repeat(row, num_ws, 0)
+
+    def generator(self, spec: str) -> Net:
+        value = {"g_ema": self.tensors(spec), "latent_avg": self.latent_avg(1)[0]}
+        return convert(value)["generator"]
+
+    def hypernet(self, spec: str | None = None) -> dict[str, Net]:
+        """Hypernetwork and generator, from an official checkpoint."""
+        spec = spec or next(s for s in self.specs if s.startswith("hypernet"))
+        return hyperstyle(self.folder, spec, self.seed)
+
+    def encoder(self, spec: str, generator_spec: str, opts=()) -> Net:
+        """An encoder of pSp's checkpoint layout with the mean latent."""
+        state = {f"encoder.{k}": v for k, v in self.tensors(spec).items()}
+        decoder = self.tensors(generator_spec)
+        state |= {f"decoder.{k}": v for k, v in decoder.items()}
+        rows = self.latent_avg(1 + sum(k.startswith("noises.") for k in decoder))
+        value = {"state_dict": state, "latent_avg": rows, "opts": dict(opts)}
+        return convert(value)["encoder"]
+
+
+def convert(value: Any, kind: str = "auto") -> dict[str, Net]:
+    """An official file's content → networks, as `convert_weights.py` makes them."""
+    file = conversion.File("parity", value, kinds.recognize(value, kind))
+    nets = conversion.assemble([file]).nets
+    return {role: jax.tree.map(jnp.asarray, net) for role, net in nets.items()}
+
+
+def load_spec(folder: Path, name: str) -> dict[str, Any]:
+    return json.loads((folder / "specs" / name).read_text())
+
+
+@functools.lru_cache(1)  # fixtures of one hypernetwork follow each other
+def hyperstyle(folder: Path, spec: str, seed: int) -> dict[str, Net]:
+    """Networks of an official HyperStyle checkpoint with procedural weights."""
+    size = next(s for s in ("1024", "512", "256") if s in spec)
+    hypernet = procedural.state_dict(seed, load_spec(folder, spec))
+    decoder = procedural.state_dict(
+        seed, load_spec(folder, f"generator_{size}.spec.json")
+    )
+    state = {f"hypernet.{k}": v for k, v in hypernet.items()}
+    state |= {f"decoder.{k}": v for k, v in decoder.items()}
+    latent = procedural.normal(seed, "latent_avg", (512,), 0, 0.3)
+    return convert({"state_dict": state, "latent_avg": latent})
+
+
+def nhwc(x) -> jax.Array:
+    return jnp.asarray(np.moveaxis(np.asarray(x), 1, -1))
+
+
+def nchw(x) -> np.ndarray:
+    return np.moveaxis(np.asarray(x), -1, 1)
+
+
+def hwio(x) -> jax.Array:
+    """[…, O, I, K, K] → […, K, K, I, O]."""
+    x = np.asarray(x)
+    n = x.ndim - 4
+    return jnp.asarray(x.transpose(*range(n), n + 2, n + 3, n + 1, n))
+
+
+def oihw(x) -> np.ndarray:
+    """[…, K, K, I, O] → […, O, I, K, K]."""
+    x = np.asarray(x)
+    n = x.ndim - 4
+    return x.transpose(*range(n), n + 3, n + 2, n, n + 1)

@@ -1,0 +1,152 @@
+"""Compares arrays with what a fixture holds of them, and judges the differences."""
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from hyperstyle_jax.parity import procedural
+
+
+class Tolerance(NamedTuple):
+    """Absolute per unit of max(1, rms) or of 1, and relative L2 (None: not asked)."""
+
+    absolute: float
+    relative: float | None = None
+    scaled: bool = False
+
+
+TOLERANCES = {
+    "picture": Tolerance(1e-4, 2e-5, scaled=True),
+    "train picture": Tolerance(1e-4, 5e-5, scaled=True),
+    "offset": Tolerance(2e-5),
+    "loss": Tolerance(1e-5),
+    "statistic": Tolerance(1e-5),
+    "gradient": Tolerance(np.inf, 2e-2),
+    "level": Tolerance(1.0),
+    "parameter": Tolerance(2e-6),
+    "exact": Tolerance(0.0),
+}
+
+
+class Output(NamedTuple):
+    """One array of ours, in PyTorch's layout, and the kind of its tolerance."""
+
+    key: str
+    value: np.ndarray
+    kind: str
+
+
+class Row(NamedTuple):
+    """All outputs of one kind in one fixture; the errors are those of the worst."""
+
+    fixture: str
+    kind: str
+    outputs: int
+    max_error: float
+    relative_error: float
+    tolerance: str
+    passed: bool
+    worst: str
+
+
+def judge(fixture: str, arrays: Mapping, outputs: Iterable[Output]) -> list[Row]:
+    """One row per kind of output."""
+    found: dict[str, list] = {}
+    for key, value, kind in outputs:
+        found.setdefault(kind, []).append((key, *_errors(arrays, key, value)))
+    return [_row(fixture, kind, errors) for kind, errors in found.items()]
+
+
+def _row(fixture, kind, errors) -> Row:
+    limit = TOLERANCES[kind]
+
+    def excess(entry):
+        _, absolute, relative, rms = entry
+        unit = max(1.0, rms) if limit.scaled else 1.0
+        shares = [_share(absolute, limit.absolute * unit)]
+        if limit.relative is not None:
+            shares.append(_share(relative, limit.relative))
+        return max(shares)
+
+    worst = max(errors, key=excess)
+    text = [f"{limit.absolute:g}"] if np.isfinite(limit.absolute) else []
+    text += [f"{limit.relative:g} rel"] if limit.relative is not None else []
+    return Row(
+        fixture,
+        kind,
+        len(errors),
+        max(e[1] for e in errors),
+        max(e[2] for e in errors),
+        ", ".join(text),
+        bool(excess(worst) <= 1.0),
+        worst[0],
+    )
+
+
+def _share(error, limit):
+    if not np.isfinite(error):
+        return np.inf
+    return 0.0 if error <= limit == 0.0 else error / limit if limit else np.inf
+
+
+def _errors(arrays, key, value) -> tuple[float, float, float]:
+    """Largest absolute and relative L2 difference, and the rms of what is expected."""
+    value = np.asarray(value)
+    shape = arrays[key].shape if key in arrays else tuple(arrays[f"{key}.shape"])
+    if value.shape != tuple(shape):
+        raise ValueError(f"{key}: shape {value.shape}, the fixture's is {shape}")
+    if key in arrays:
+        return _difference(value, arrays[key])
+    flat = value.reshape(-1)
+    sample = flat[:: int(arrays[f"{key}.stride"])]
+    absolute, relative, _ = _difference(sample, arrays[f"{key}.sample"])
+    stats = arrays[f"{key}.stats"]
+    differences = [absolute, np.abs(_statistics(flat) - stats).max()]
+    if f"{key}.pool" in arrays:
+        differences += _picture_errors(arrays, key, value)
+    return float(max(differences)), relative, float(stats[4])
+
+
+def _difference(value, expected) -> tuple[float, float, float]:
+    value, expected = value.astype(np.float64), expected.astype(np.float64)
+    error = value - expected
+    size = np.sqrt(np.square(expected).sum())
+    relative = np.sqrt(np.square(error).sum()) / size if size else 0.0
+    rms = np.sqrt(np.square(expected).mean()) if expected.size else 0.0
+    return float(np.abs(error).max(initial=0)), float(relative), float(rms)
+
+
+def _statistics(flat: np.ndarray) -> np.ndarray:
+    """Mean, std, min, max, rms, projection on random signs."""
+    x = flat.astype(np.float64)
+    projection = (x * _signs(flat.size)).sum() / np.sqrt(flat.size)
+    rms = np.sqrt(np.square(x).mean())
+    return np.array([x.mean(), x.std(), x.min(), x.max(), rms, projection])
+
+
+def _signs(size: int) -> np.ndarray:
+    """A longer vector begins with the shorter one, so lengths are rounded up."""
+    return _long_signs(1 << max(12, (size - 1).bit_length()))[:size]
+
+
+@functools.lru_cache(2)
+def _long_signs(size: int) -> np.ndarray:
+    return np.where(procedural.unit(0, "projection", (size,)) < 0, -1, 1).astype("i1")
+
+
+def _picture_errors(arrays, key, value) -> list[float]:
+    """Block means, and crops of 16×16 pixels."""
+    pool, crops = arrays[f"{key}.pool"], arrays[f"{key}.crops"]
+    h, w = (n // m for n, m in zip(value.shape[-2:], pool.shape[-2:], strict=True))
+    blocks = value.reshape(*pool.shape[:-1], h, pool.shape[-1], w)
+    blocks = value.reshape(
+        *value.shape[:-2], pool.shape[-2], h, pool.shape[-1], w
+    ).astype(np.float64)
+    errors = [float(np.abs(blocks.mean((-3, -1)) - pool).max())]
+    size = crops.shape[-1]
+    for crop, (y, x) in zip(crops, arrays[f"{key}.crops_yx"], strict=True):
+        part = value[..., y : y + size, x : x + size]
+        errors.append(float(np.abs(part - crop).max()))
+    return errors

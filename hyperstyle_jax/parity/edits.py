@@ -1,0 +1,113 @@
+"""The arithmetic around the generator: latent and style edits, pictures as bytes."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax import images
+from hyperstyle_jax.convert import kinds, torch_files
+from hyperstyle_jax.editing import styleclip as clip
+from hyperstyle_jax.editing.directions import edit
+from hyperstyle_jax.editing.ganspace import Components, move_to
+from hyperstyle_jax.offsets import Inversion
+from hyperstyle_jax.parity.case import Case, nchw
+from hyperstyle_jax.parity.check import Output
+from hyperstyle_jax.parity.generators import offsets, render_offsets
+
+
+def tensor2im(case: Case) -> Iterator[Output]:
+    """We round where the release cuts off: at most one level more."""
+    x = np.moveaxis(case.arrays["x"], 0, -1)
+    yield Output("out_u8", images.to_uint8(x), "level")
+
+
+def edit_faces(case: Case) -> Iterator[Output]:
+    """InterFaceGAN directions, as converted from the release's files."""
+    values = {}
+    for name in ("age", "smile", "pose"):
+        value = torch_files.read(case.folder / "release" / f"{name}.pt")
+        direction = kinds.recognize(value).arrays["direction"]
+        for latents, part in (("latents", ""), ("latents_wplus", ".wplus")):
+            many = _edits(case.arrays[latents], direction, range(-2, 2))
+            values[f"edited_latents.range-2..2{part}.{name}"] = many
+        one = _edits(case.arrays["latents"], direction, [3])[:, 0]
+        values[f"edited_latents.factor3.{name}"] = one
+    yield from case.outputs(values, "picture")
+    yield from _face_pictures(case)
+
+
+def _edits(latents, direction, strengths) -> np.ndarray:
+    """[B, S, L, D]."""
+    start = Inversion(jnp.asarray(latents), {}, {}, None)
+    edited = [edit(start, direction, float(s)).w_plus for s in strengths]
+    return np.stack(edited, axis=1)
+
+
+def _face_pictures(case: Case) -> Iterator[Output]:
+    net = case.generator(case.specs[0])
+    value = torch_files.read(case.folder / "release" / "age.pt")
+    latents = _edits(case.arrays["latents"][:1], value[0], range(-1, 2))[0]
+    some = offsets(case, net, 1)
+    pictures = [nchw(render_offsets(net, w[None], some))[0] for w in latents]
+    name = "age.range-1..2"
+    yield from case.outputs({f"images.{name}": np.stack(pictures)}, "picture")
+
+
+def edit_cars(case: Case) -> Iterator[Output]:
+    """GANSpace, whose edits go to a position along a component."""
+    value = torch_files.read(case.folder / "release" / "cars_pca.pt")
+    arrays = kinds.recognize(value).arrays
+    names = ("mean", "directions", "std")
+    components = Components(*(arrays[f"ganspace_{n}"] for n in names))
+    edited = {}
+    for latents, part in (("latents", "w"), ("latents_wplus", "wplus")):
+        w = case.arrays[latents]
+        start = Inversion(jnp.asarray(w)[None], {}, {}, None)
+        rows = [w]
+        for index, first, last, strength in case.meta["directions"]:
+            moved = move_to(start, components, index, strength, range(first, last))
+            rows.append(np.asarray(moved.w_plus[0]))
+            delta = (rows[-1] - w)[first : first + 1]
+            key = f"delta.{part}.pca{index}.strength{strength}"
+            yield from case.outputs({key: delta}, "picture")
+        edited[part] = np.stack(rows)
+    values = {f"edited_latents.{k}": v for k, v in edited.items()}
+    net = case.generator(case.specs[0])
+    some = offsets(case, net, 1)
+    pictures = [nchw(render_offsets(net, w[None], some)[0][None]) for w in edited["w"]]
+    values["images"] = np.concatenate(pictures)[:, :, 64:448]
+    yield from case.outputs(values, "picture")
+
+
+def styleclip(case: Case) -> Iterator[Output]:
+    """Shifts of style channels; strength 3."""
+    net = case.generator(case.specs[0])
+    latents = np.load(case.folder / f"edit_faces_seed{case.seed}.npz")["latents"][:1]
+    w = jnp.asarray(latents)
+    some = offsets(case, net, 1)
+    found = clip.styles(net, w)
+    layers = net.module.layers()
+    values = {"source": nchw(render_offsets(net, w, some))}
+    values["stylespace"] = jnp.concatenate([found[v.path][0] for v in layers])
+    shifts = {}
+    for beta in (0.05, 0.11):
+        shifts[beta] = _direction(case, layers, beta)
+        zero = [np.zeros(v.in_channels, np.float32) for v in layers]
+        rows = [shifts[beta].get(v.path, z) for v, z in zip(layers, zero, strict=True)]
+        values[f"direction.beta{beta}"] = np.concatenate(rows)
+    moved = jax.tree.map(lambda s: 3 * s, shifts[0.05])
+    edited = render_offsets(clip.shift_styles(net, moved), w, some)
+    values["edited.alpha3.beta0.05"] = nchw(edited)
+    yield from case.outputs(values, "picture")
+
+
+def _direction(case: Case, layers, beta: float) -> dict[str, np.ndarray]:
+    _, std = torch_files.read(case.folder / "release" / "S_mean_std")
+    std = {layer.path: s for layer, s in zip(layers, std, strict=True)}
+    convolutions = sum(layer.in_channels for layer in layers if layer.kernel > 1)
+    effects = case.normal("styleclip.delta_i_c", (convolutions, 512), 0, 0.05)
+    text = case.unit("styleclip.text_features", (2, 512))
+    text = text / np.linalg.norm(text, axis=1, keepdims=True)
+    return clip.global_direction(effects, text[0] - text[1], std, layers, beta)

@@ -1,0 +1,167 @@
+"""The encoders, the hypernetworks, and their shared head."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from hyperstyle_jax import trees
+from hyperstyle_jax.convert import layouts, rules
+from hyperstyle_jax.models.hypernet import SharedDecoder
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.parity.case import Case, convert, nchw, oihw
+from hyperstyle_jax.parity.check import Output
+
+
+@jax.jit
+def seen(net: Net, *inputs):
+    """The answer and the outputs of all modules by path."""
+    answer, state = net(*inputs, mutable=["intermediates"], capture_intermediates=True)
+    flat = trees.flatten(state["intermediates"])
+    calls = {k.removesuffix("/__call__"): v[0] for k, v in flat.items()}
+    return answer, {k: v for k, v in calls.items() if isinstance(v, jax.Array)}
+
+
+def w_encoder(case: Case) -> Iterator[Output]:
+    net = convert(case.tensors(case.specs[0]))["encoder"]
+    w, found = seen(net, case.image("x"))
+    rows = case.arrays["codes"].shape[1]
+    values = {"codes": np.repeat(np.asarray(w)[:, None], rows, 1)}
+    yield from case.outputs(values | _trunk(found, "body"), "picture")
+
+
+def style_encoder(case: Case) -> Iterator[Output]:
+    net = convert(case.tensors(case.specs[0]), "restyle-e4e")["encoder"]
+    x = jnp.concatenate([case.image("x"), case.image("y_hat")], -1)
+    codes, found = seen(net, x)
+    values = {"codes": codes} | _trunk(found, "body")
+    for i in range(net.module.num_ws):
+        values[f"styles.{i}"] = found[f"style{i}"]
+        convs = sum(k.startswith(f"style{i}/conv") for k in found)
+        last = nn.leaky_relu(found[f"style{i}/conv{convs - 1}"], 0.01)
+        values[f"styles.{i}.convs"] = nchw(last)
+        if f"codes.stage{i}" in case:
+            values[f"codes.stage{i}"] = net(x, stage=i)
+    yield from case.outputs(values, "picture")
+
+
+def _trunk(found, root) -> dict[str, np.ndarray]:
+    """Outputs of a backbone by their official names."""
+    names = {"stem": "input_layer", "stem/conv": "conv1", "stem/prelu": "relu"}
+    values = {}
+    for path, value in found.items():
+        if not path.startswith(f"{root}/"):
+            continue
+        path = path.removeprefix(f"{root}/")
+        if path.startswith("block"):
+            block, _, part = path.removeprefix("block").partition("/")
+            parts = {"": "", "se": ".res_layer.5", "shortcut": ".shortcut_layer"}
+            if part in parts:
+                values[f"body.{block}{parts[part]}"] = nchw(value)
+        elif path in names:
+            values[names[path]] = nchw(value)
+        if path.startswith("stem/"):
+            stem = {"conv": "conv1", "norm": "bn1", "prelu": "relu"}
+            values[f"stem.{stem[path.removeprefix('stem/')]}"] = nchw(value)
+    return values
+
+
+def hypernet(case: Case) -> Iterator[Output]:
+    net = case.hypernet()["hypernet"]
+    x, y_hat = case.image("x"), case.image("y_hat")
+    train = case.meta["bn_mode"] == "train"
+    if train:
+        codes, found, statistics = _train(net, x, y_hat)
+        values = _statistics(statistics["trunk"])
+        yield from case.outputs(values, "statistic")
+    else:
+        codes, found = seen(net, x, y_hat)
+    linears, deltas = _decode(net, _passes(net, codes))
+    kind = "train picture" if train else "picture"
+    values = _trunk(found, "trunk") | _blocks(net, found, linears)
+    yield from case.outputs(values, kind)
+    yield from case.outputs(offsets_by_number(net, deltas), "offset")
+
+
+@jax.jit
+def _train(net, x, y_hat):
+    answer, state = net(
+        x, y_hat, True, mutable=["intermediates", "batch_stats"],
+        capture_intermediates=True,
+    )  # fmt: skip
+    flat = trees.flatten(state["intermediates"])
+    calls = {k.removesuffix("/__call__"): v[0] for k, v in flat.items()}
+    found = {k: v for k, v in calls.items() if isinstance(v, jax.Array)}
+    return answer, found, state["batch_stats"]
+
+
+@jax.jit
+def _decode(net, codes):
+    """Offsets, and what the linear layers before the shared head make."""
+    deltas, state = net(
+        codes, method="decode", mutable=["intermediates"], capture_intermediates=True
+    )
+    flat = trees.flatten(state["intermediates"])
+    return {k: v[0] for k, v in flat.items() if k.startswith("linear_")}, deltas
+
+
+def _passes(net: Net, codes):
+    """Separable heads take one code per pass."""
+    kinds = {head[0]: head[4] for head in net.module.heads}
+    return {k: v[:, None] if kinds[k] == "separable" else v for k, v in codes.items()}
+
+
+def _blocks(net, found, linears) -> dict[str, np.ndarray]:
+    values = {}
+    for path, *_ in net.module.heads:
+        place = "_".join(path.split("/")[1:-1])
+        name = f"refinement_blocks.{rules.layer_index(path)}"
+        count = sum(k.startswith(f"code_{place}/conv") for k in found)
+        last = nn.leaky_relu(found[f"code_{place}/conv{count - 1}"], 0.01)
+        values[f"{name}.convs"] = nchw(last)
+        if f"linear_{place}/__call__" in linears:
+            values[f"{name}.linear"] = linears[f"linear_{place}/__call__"]
+    return values
+
+
+def _statistics(tree) -> dict[str, np.ndarray]:
+    found = {}
+    for path, value in trees.flatten(tree).items():
+        path = path.replace("stem/norm", "bn1").replace("block", "body/")
+        path = path.replace("norm", "bn").replace("shortcut/bn", "downsample/1")
+        *names, last = path.split("/")
+        found[f"new_buffer.{'.'.join(names)}.running_{last}"] = value
+    return found
+
+
+def offsets_by_number(net: Net, deltas, prefix="delta") -> dict[str, np.ndarray]:
+    """Offsets in the official shape [B, O, I, K, K], one number for all taps or not."""
+    kernels = {head[0]: head[3] for head in net.module.heads}
+    values = {}
+    for path, delta in deltas.items():
+        k = kernels[path]
+        if delta.ndim == 3:
+            shape = (len(delta), k, k, *delta.shape[1:])
+            delta = np.broadcast_to(np.asarray(delta)[:, None, None], shape)
+        values[f"{prefix}.{rules.layer_index(path)}"] = oihw(delta)
+    return values
+
+
+def shared_head(case: Case) -> Iterator[Output]:
+    z = jnp.asarray(case.arrays["z"])
+    names = ("", "_delta_per_channel")
+    for name, kernel in zip(names, (3, 1), strict=True):
+        tensors = case.tensors(f"shared_weights_hypernet{name}.spec.json")
+        module = SharedDecoder(512, 512, 512, kernel)
+        shapes = jax.eval_shape(module.init, jax.random.key(0), z[:, None], 1)
+        flat = {k: v.shape for k, v in trees.flatten(shapes).items()}
+        table = rules.shared_head(kernel)
+        table = [r._replace(path=r.path.replace("shared/", "")) for r in table]
+        arrays = layouts.apply(table, flat, tensors, "shared head")
+        net = Net(module, jax.tree.map(jnp.asarray, trees.unflatten(arrays)))
+        delta = np.asarray(net(z[:, None], 1)[:, 0])
+        if kernel == 1:
+            delta = np.broadcast_to(delta[:, None, None], (2, 3, 3, *delta.shape[1:]))
+        yield Output(f"kernel{name.replace('_', '.', 1)}", oihw(delta), "offset")

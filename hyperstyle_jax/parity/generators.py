@@ -1,0 +1,124 @@
+"""StyleGAN2: the generator with and without offsets, the discriminator."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax import trees
+from hyperstyle_jax.models import ops
+from hyperstyle_jax.models.generator import mix
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion, apply_offsets, synthesize
+from hyperstyle_jax.parity.case import Case, convert, hwio, nchw
+from hyperstyle_jax.parity.check import Output
+
+
+@jax.jit
+def render(net: Net, w: jax.Array, noise=None):
+    """Picture and the outputs of all layers."""
+    return net(w, noise or "const", method="synthesis", mutable=["intermediates"])
+
+
+@jax.jit
+def render_offsets(net: Net, w: jax.Array, offsets) -> jax.Array:
+    return synthesize(net, Inversion(w, offsets, {}, None))
+
+
+def offsets(case: Case, net: Net, batch: int | None, *, to_rgb: bool = False):
+    """Random offsets of the fixtures: [B, K, K, I, O], or [K, K, I, O] for None."""
+    key = "input.delta_shared" if batch is None else "input.delta"
+    lead = () if batch is None else (batch,)
+    found = {}
+    for i, layer in enumerate(net.module.layers()):
+        if layer.kernel > 1 or to_rgb:
+            shape = (layer.out_channels, layer.in_channels, layer.kernel, layer.kernel)
+            values = case.normal(f"{key}.{i}", (*lead, *shape), 0, 0.1)
+            found[layer.path] = hwio(values)
+    return found
+
+
+def generator(case: Case) -> Iterator[Output]:
+    net = case.generator(case.specs[0])
+    wplus = jnp.asarray(case.arrays["wplus"])
+    image, state = render(net, wplus)
+    values = {"image.wplus": nchw(image), **_layers(state)}
+    some = offsets(case, net, len(wplus))
+    values["image.wplus_delta"] = nchw(render_offsets(net, wplus, some))
+    some = offsets(case, net, len(wplus), to_rgb=True)
+    values["image.wplus_delta_torgb"] = nchw(render_offsets(net, wplus, some))
+    yield from case.outputs(values, "picture")
+    yield from case.outputs(_from_z(case, net), "picture")
+    if "image.delta_unbatched" in case:
+        shared = apply_offsets(net.params, offsets(case, net, None))
+        image, _ = render(net.with_params(shared), wplus)
+        noisy, _ = render(net, wplus, _given_noise(case, net, len(wplus)))
+        values = {"image.delta_unbatched": image, "image.given_noise": noisy}
+        yield from case.outputs({k: nchw(v) for k, v in values.items()}, "picture")
+
+
+def _layers(state) -> dict[str, np.ndarray]:
+    """Outputs by rosinality's names."""
+    found, step = {}, 0
+    flat = trees.flatten(state["intermediates"]["synthesis"])
+    for res in sorted({int(k.split("/")[0][1:]) for k in flat}):
+        names = {"conv1_out": "conv1", "image_out": "to_rgb1"}
+        if res > 4:
+            names = {
+                "conv0_out": f"convs.{2 * step}",
+                "conv1_out": f"convs.{2 * step + 1}",
+                "image_out": f"to_rgbs.{step}",
+            }
+            step += 1
+        for ours, official in names.items():
+            found[f"layer.{official}"] = nchw(flat[f"b{res}/{ours}"][0])
+    return found
+
+
+def _from_z(case: Case, net: Net) -> dict[str, np.ndarray]:
+    z = jnp.asarray(case.arrays["z"])
+    w = net(z, method="mapping")
+    avg = jnp.asarray(case.arrays["truncation_latent"][0])
+    buffers = {**net.variables["buffers"], "mapping": {"w_avg": avg}}
+    shifted = net.replace(variables={**net.variables, "buffers": buffers})
+    truncated = shifted(w, 0.7, method="truncate")
+    rows = net.module.num_ws
+    full = jnp.repeat(truncated[:, None], rows, 1)
+    values = {"w": w, "latent.z_trunc0.7": full}
+    values["image.z_trunc0.7"] = nchw(render(net, full)[0])
+    if "image.mix4" in case:
+        other = net(jnp.asarray(case.arrays["z2"]), method="mapping")
+        values["latent.mix4"] = mixed = mix(w, other, 4, rows)
+        values["image.mix4"] = nchw(render(net, mixed)[0])
+        image, state = render(net, jnp.repeat(w[:, None], rows, 1))
+        top = state["intermediates"]["synthesis"][f"b{net.module.resolution}"]
+        values |= {"image.z": nchw(image), "features.z": nchw(top["conv1_out"][0])}
+    return values
+
+
+def _given_noise(case: Case, net: Net, batch: int) -> dict[str, jax.Array]:
+    convs = [layer for layer in net.module.layers() if layer.kernel > 1]
+    found = {}
+    for i, layer in enumerate(convs):
+        shape = (batch, 1, layer.resolution, layer.resolution)
+        noise = case.unit(f"input.noise.{i}", shape)
+        found["/".join(layer.path.split("/")[1:3])] = jnp.asarray(noise[:, 0])
+    return found
+
+
+def discriminator(case: Case) -> Iterator[Output]:
+    net = convert({"d": case.tensors(case.specs[0])})["discriminator"]
+    x = case.image("x")
+    seen = jax.jit(lambda net, x: net(x, mutable=["intermediates"],
+                                      capture_intermediates=True))  # fmt: skip
+    out, state = seen(net, x)
+    found = trees.flatten(state["intermediates"])
+    size = net.module.resolution
+    first = found[f"b{size}/fromrgb/__call__"][0]
+    values = {"out": out, "convs.0": nchw(ops.leaky_relu(first))}
+    for i in range(1, 5):
+        values[f"convs.{i}"] = nchw(found[f"b{2 * size >> i}/__call__"][0])
+    for batch in (2, 1):
+        values[f"out.batch{batch}"] = net(x[:batch])
+    yield from case.outputs(values, "picture")

@@ -1,0 +1,173 @@
+"""Losses, measures and the networks behind them."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax import losses, metrics
+from hyperstyle_jax.convert import torch_files
+from hyperstyle_jax.models.lpips import normalize
+from hyperstyle_jax.models.mtcnn import PNet
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.parity.case import Case, convert, nchw, nhwc
+from hyperstyle_jax.parity.check import Output
+from hyperstyle_jax.parity.encoders import seen
+
+
+def lpips(case: Case) -> Iterator[Output]:
+    net = convert(case.tensors(case.specs[0]))["lpips"]
+    x, y = case.image("x"), case.image("y")
+
+    @jax.jit
+    def loss(net, y, x):
+        layers = net(y, x, method="layers")
+        return sum(layers).mean(), jnp.stack(layers)
+
+    both = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True))
+    (value, layers), gradient = both(net, y, x)
+    features = jax.jit(lambda net, x: net(x, method=_features))(net, x)
+    near, _ = loss(net, 0.9 * x + 0.1 * y, x)
+    wide, _ = loss(net, y[:, 32:224], x[:, 32:224])
+    values = {"loss": value, "loss.near": near, "loss.192x256": wide}
+    values["per_layer"] = layers
+    values |= {f"loss.sample{i}": v for i, v in enumerate(layers.sum(0))}
+    yield from case.outputs(values, "loss")
+    found = {f"feat.{i}": nchw(normalize(f)) for i, f in enumerate(features)}
+    yield from case.outputs(found, "picture")
+    yield from case.outputs({"grad": nchw(gradient)}, "gradient")
+
+
+def _features(module, x):
+    return module.trunk(x)
+
+
+def id_loss(case: Case) -> Iterator[Output]:
+    net = convert(case.tensors(case.specs[0]))["arcface"]
+    yield from _similarity_loss(case, net, losses.face_features)
+
+
+def moco_loss(case: Case) -> Iterator[Output]:
+    """Without ImageNet's normalization, as the release feeds its network."""
+    net = convert({"state_dict": case.tensors(case.specs[0])})["moco"]
+
+    def features(net, x):
+        return losses.moco_features(net, x, normalize=False)
+
+    yield from _similarity_loss(case, net, features)
+
+
+def _similarity_loss(case: Case, net: Net, features) -> Iterator[Output]:
+    """1 − similarity to the target, and by how much it beats the input's."""
+    y, y_hat, other = case.image("x"), case.image("y_hat"), case.image("x2")
+    of = jax.jit(features)
+    target, source = of(net, y), of(net, other)
+
+    @jax.jit
+    def loss(net, y_hat):
+        found = features(net, y_hat)
+        return losses.dissimilarity(found, target).mean(), found
+
+    both = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True))
+    (value, found), gradient = both(net, y_hat)
+    pairs = {
+        "diff_target": metrics.similarity(found, target),
+        "diff_input": metrics.similarity(found, source),
+        "diff_views": metrics.similarity(target, source),
+    }
+    gain = (pairs["diff_target"] - pairs["diff_views"]).mean()
+    values = {"loss": value, "sim_improvement": gain, "coach.loss": value}
+    values |= {f"logs.{k}": v for k, v in pairs.items()}
+    # The coach passes the target for the input: the improvement is over 1.
+    gain = pairs["diff_target"] - metrics.similarity(target, target)
+    values["coach.sim_improvement"] = gain.mean()
+    yield from case.outputs(values, "loss")
+    vectors = {"feats_y_hat": found, "feats_x": target}
+    yield from case.outputs(vectors, "picture")
+    yield from case.outputs({"grad_y_hat": nchw(gradient)}, "gradient")
+
+
+def curricularface(case: Case) -> Iterator[Output]:
+    net = convert(case.tensors(case.specs[0]))["curricularface"]
+    unit, found = seen(net, case.image("x"))
+    values = {"input_layer": nchw(found["body/stem"]), "embedding": unit}
+    for path, value in found.items():
+        if path.startswith("body/block") and path.count("/") == 1:
+            values[f"body.{path.removeprefix('body/block')}"] = nchw(value)
+    values["output_layer.0"] = nchw(found["head/norm1"])
+    values["output_layer"] = found["head"]
+    yield from case.outputs(values, "picture")
+    pair = metrics.similarity(unit[:1], unit[1:])[0]
+    yield from case.outputs({"similarity": pair}, "loss")
+
+
+def ms_ssim(case: Case) -> Iterator[Output]:
+    """The release averages over the batch before it combines the scales."""
+    x, y = case.image("x"), case.image("y")
+    values = {}
+    for q in (0.9, 0.7, 0.97):
+        a = np.float32(q) * x + np.float32(1 - q) * y
+        values |= _measures(f"mix{q}", a, x)
+    mixed = np.float32(0.9) * x + np.float32(1 - np.float64(0.9)) * y
+    low, flat = np.float32(0.55) * mixed, np.float32(0.55) * x
+    small = [losses.adaptive_pool(v, (128, 128)) for v in (mixed, x)]
+    pairs = {
+        "msssim.lowcontrast": (low, flat),
+        "msssim.lowcontrast_swapped": (flat, low),
+        "msssim.128": small,
+        "msssim.192x256": (mixed[:, 32:224], x[:, 32:224]),
+        "msssim.same": (x, x),
+    }
+    values |= {k: _combined(*_scales(*pair)) for k, pair in pairs.items()}
+    values |= _measures("unrelated", y, x)
+    yield from case.outputs(values, "loss")
+
+
+_ssim_scales = jax.jit(metrics.ssim_scales, static_argnums=2)
+
+
+def _scales(a, x, val_range=None):
+    return _ssim_scales(a, x, val_range)
+
+
+def _combined(similarities, contrasts, how="relu"):
+    return metrics.combine_scales(similarities.mean(1), contrasts.mean(1), how)
+
+
+def _measures(name, a, x) -> dict[str, jax.Array]:
+    scales = _scales(a, x)
+    values = {
+        f"msssim.{name}": _combined(*scales),
+        f"msssim_relu.{name}": _combined(*scales),
+        f"msssim_simple.{name}": _combined(*scales, "simple"),
+        f"msssim.val_range1.{name}": _combined(*_scales(a, x, 1.0)),
+        f"msssim.val_range2.{name}": _combined(*_scales(a, x, 2.0)),
+        f"msssim.01.{name}": _combined(*_scales((a + 1) / 2, (x + 1) / 2)),
+        f"ssim.{name}": scales[0][0].mean(),
+        f"cs.{name}": scales[1][0].mean(),
+    }
+    single = metrics.combine_scales(*scales)
+    values |= {f"msssim.sample{i}.{name}": v for i, v in enumerate(single)}
+    return values
+
+
+def mtcnn(case: Case) -> Iterator[Output]:
+    """The three networks with the released weights, and the release's P-Net softmax."""
+    folder = case.folder / "release" / "models_mtcnn"
+    inputs = {
+        "pnet": (case.image_u8("x") - np.float32(127.5)) / np.float32(128),
+        "rnet": 0.5 * case.unit("mtcnn.rnet", (3, 3, 24, 24)),
+        "onet": 0.5 * case.unit("mtcnn.onet", (3, 3, 48, 48)),
+    }
+    names = {"face": "probs", "box": "offsets", "landmarks": "landmarks"}
+    for role, image in inputs.items():
+        net = convert(torch_files.read(folder / f"{role}.npy"))[role]
+        if role == "pnet":
+            net = net.replace(module=PNet(across_width=True))
+        answers = net(nhwc(image))
+        values = {
+            f"{role}.{names[k]}": nchw(v) if role == "pnet" else v
+            for k, v in answers.items()
+        }
+        yield from case.outputs(values, "picture")
