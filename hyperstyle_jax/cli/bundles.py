@@ -26,8 +26,8 @@ def add_commands(commands):
         "directions",
         help="fit edit directions and store them in a bundle",
         description="Draws pictures with the bundle's generator, labels them with its "
-        "features network and fits one linear boundary per attribute (InterFaceGAN). "
-        "The directions in the bundle are replaced.",
+        "features network and fits one linear boundary per attribute (InterFaceGAN); "
+        "all other attributes are kept constant. The bundle's directions are replaced.",
     )
     parser.add_argument("bundle", metavar="BUNDLE")
     parser.add_argument(
@@ -80,7 +80,11 @@ def directions(args):
     if unknown := [name for name in args.names if name not in known]:
         raise ValueError(f"no attribute {unknown[0]!r}; there are: {', '.join(known)}")
     labelled = labelling.label(generator, features, args.count, seed=args.seed)
-    scores = {n: labelled.attributes[:, known.index(n)] for n in args.names}
-    found = interfacegan.fit_directions(labelled.w, scores)
-    bundle.set_directions(args.bundle, found)
-    print(f"{', '.join(found)} fitted on {args.count} pictures: {args.bundle}")
+    scores = dict(zip(known, labelled.attributes.T, strict=True))
+    varied = {k: v for k, v in scores.items() if v.std() > 0 or k in args.names}
+    found = interfacegan.fit_directions(labelled.w, varied, only=args.names)
+    bundle.set_directions(args.bundle, found.directions)
+    for name in args.names:
+        share = found.explained[name]
+        print(f"{name}: {share:.0%} of its variance is linear in w")
+    print(f"{len(args.names)} directions in {args.bundle}")
