@@ -98,7 +98,7 @@ def step_parameters(tx, grads, opt, params):
     """
     grads = jax.lax.pmean(grads, parallel.AXIS)
     updates, opt = tx.update(grads, opt, params)
-    return optax.apply_updates(params, updates), opt, optax.global_norm(grads)
+    return optax.apply_updates(params, updates), opt, optax.tree.norm(grads)
 
 
 def ema(decay: float, average, params):
