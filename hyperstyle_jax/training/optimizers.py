@@ -1,5 +1,6 @@
 """Optimizers and schedules: Adam, and Ranger, with which HyperStyle was trained."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -76,12 +77,11 @@ def ranger(
         grads = jax.tree.map(_centralized, grads)
         mu = optax.tree.update_moment(grads, state.mu, b1, 1)
         nu = optax.tree.update_moment(grads, state.nu, b2, 2)
-        n_max = 2 / (1 - b2) - 1
-        n = n_max - 2 * t * b2**t / (1 - b2**t)
+        n, n_max = _degrees_of_freedom(t, b2), 2 / (1 - b2) - 1
         trusted = n > threshold
         ratio = (n - 4) / (n_max - 4) * (n - 2) / n * n_max / (n_max - 2)
-        rectified = jnp.sqrt(jnp.where(trusted, (1 - b2**t) * ratio, 1.0))
-        scale = rate / (1 - b1**t)
+        rectified = jnp.sqrt(jnp.where(trusted, _seen(t, b2) * ratio, 1.0))
+        scale = rate / _seen(t, b1)
 
         def step(p, m, v):
             adaptive = rectified * m / (jnp.sqrt(v) + eps)
@@ -98,6 +98,31 @@ def ranger(
         return updates, RangerState(count, mu, nu, slow)
 
     return optax.GradientTransformation(init, update)
+
+
+def _seen(t, decay):
+    """1 − decayᵗ, the weight of all that a moving average has seen."""
+    return -jnp.expm1(-t * _rate(decay))
+
+
+def _degrees_of_freedom(t, b2):
+    """2/(1 − b2) − 1 − 2·t·b2ᵗ/(1 − b2ᵗ).
+
+    A difference of two large numbers, of which float32 would keep four digits; so with
+    λ = −ln b2 and g(x) = 1/x − 1/(eˣ − 1) it is written as 1 + 2·t·g(t·λ) − 2·g(λ).
+    """
+    rate = _rate(b2)
+    return 1 + 2 * t * _difference(t * rate) - 2 * _difference(jnp.float32(rate))
+
+
+def _rate(decay: float) -> float:
+    return -math.log(decay) if decay else math.inf
+
+
+def _difference(x):
+    """1/x − 1/(eˣ − 1) for x > 0; near 0 by its series."""
+    series = 1 / 2 - x / 12 + x**3 / 720 - x**5 / 30240 + x**7 / 1209600
+    return jnp.where(x < 1, series, 1 / x - 1 / jnp.expm1(x))
 
 
 def _centralized(g):
