@@ -25,7 +25,7 @@ def make_task(config: ConfigDict) -> Task:
     """Needs data with `identity` and `attributes`, several pictures per person."""
     module = common.features(config).clone(axis_name=parallel.AXIS)
     lo, hi = config.data.train
-    people = -(-(hi - lo) // config.data.images_per_identity)
+    people = (hi - 1) // config.data.images_per_identity + 1 - _first(config)
     tx = optimizers.make(config.optim, config.num_steps)
     frozen = {"buffers": _statistics(lo, hi)}
 

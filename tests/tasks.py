@@ -1,0 +1,65 @@
+"""Training tasks in seconds: tiny networks, 8×8 faces, one batch over and over."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperstyle_jax import build, bundle, config, trees
+from hyperstyle_jax.data import faces, pipeline
+from hyperstyle_jax.training import loop, parallel
+
+
+def tiny(task: str):
+    """`config.base` with the smallest networks that have every kind of layer."""
+    c = config.base(task)
+    c.batch_size, c.num_iters, c.data.size, c.data.train = 4, 2, 8, (0, 8)
+    c.model.generator.update(resolution=8, z_dim=faces.LATENT_DIM, w_dim=6)
+    c.model.generator.update(channel_base=32, channel_max=8, num_mapping_layers=1)
+    c.model.generator.mapping_lr_mul = 1.0
+    c.model.discriminator.update(channel_base=32, channel_max=8)
+    small = {"widths": (8,), "depths": (1,)}
+    c.model.encoder.update(**small)
+    c.model.features.update(**small, dim=5)
+    c.model.hypernet.update(**small, code=5, inner=4, inner_shared=4, hidden=3)
+    # A large eps: Adam divides by the gradient, and rounding must not look like one.
+    c.optim.update(lr=1e-2, eps=1e-3)
+    return c
+
+
+def batch(config) -> dict[str, np.ndarray]:
+    """The first faces of the config's training set."""
+    options = {"images_per_identity": config.data.images_per_identity}
+    source = pipeline.FaceSource(config.data.train, config.data.size, **options)
+    return source.take(np.arange(config.batch_size))
+
+
+def train(task, config, steps, devices=1, examples=None):
+    """Steps 1 … `steps` on one batch; the state, and the metrics of each step."""
+    chosen = jax.local_devices()[:devices]
+    compiled = loop.Phases(task, chosen, config.seed)
+    state = jax.tree.map(jnp.copy, task.init(jax.random.key(config.seed)))
+    pieces = parallel.split(examples or batch(config), devices)
+    found = []
+    for step in range(1, steps + 1):
+        number = np.int32(step)
+        state, metrics = compiled[step](state, task.frozen, pieces, number)
+        found.append({k: float(v) for k, v in jax.device_get(metrics).items()})
+    return jax.device_get(state), found
+
+
+def evaluated(task, config, state):
+    """Shapes of what `eval_step` gives for one batch."""
+    key = jax.random.key(0)
+    return jax.eval_shape(task.eval_step, state, task.frozen, batch(config), key)
+
+
+def assert_bundled(nets, folder, size=8):
+    """Networks that a bundle brings back as they were."""
+    bundle.save(folder, nets, info={"image_size": size, "num_iters": 2})
+    again = bundle.load(folder).nets
+    assert again.keys() == nets.keys()
+    for role, net in nets.items():
+        assert build.spec(again[role].module) == build.spec(net.module)
+        flat = trees.flatten(again[role].variables)
+        for path, value in trees.flatten(net.variables).items():
+            np.testing.assert_array_equal(flat[path], value, err_msg=path)
