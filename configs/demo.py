@@ -15,6 +15,6 @@ def get_config():
     c.data.train, c.data.eval = (0, 8_000), (1_000_000, 1_000_064)
     c.data.augment = 0.25
     c.init.generator = c.init.encoder = c.init.features = "demo"
-    c.loss.update(l2=4.0, lpips=0.8, id=0.2)
-    c.optim.update(lr=1e-3, schedule="cosine", warmup_steps=30, clip=1.0, ema=0.98)
+    c.loss.update(l2=20.0, lpips=0.8, id=0.2)
+    c.optim.update(lr=1.5e-3, schedule="cosine", warmup_steps=30, clip=1.0, ema=0.98)
     return c

@@ -76,7 +76,7 @@ def demo(task: str) -> ConfigDict:
     model.encoder.update(widths=(16, 32, 96, 192), depths=(1, 1, 2, 2))
     model.features.update(widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), dim=64)
     model.hypernet.update(widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), code=256)
-    model.hypernet.update(inner_shared=128, inner=128, hidden=64)
+    model.hypernet.update(inner_shared=64, inner=64, hidden=64)
     return config
 
 
