@@ -437,3 +437,50 @@ def test_constants_may_be_missing_and_are_written():
 def test_info_is_json(tmp_path):
     convert(tmp_path, hyperstyle())
     assert json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+
+
+def mangle(value, rng):
+    """One tensor of the file lost, renamed, reshaped or replaced by something else."""
+    groups = [v for v in value.values() if isinstance(v, dict) and len(v) > 3]
+    group = groups[rng.integers(len(groups))] if groups else value
+    name = sorted(group)[rng.integers(len(group))]
+    kind = rng.integers(5)
+    if kind == 0:
+        del group[name]
+    elif kind == 1:
+        group[name + ".x"] = group.pop(name)
+    elif kind == 2:
+        shape = rng.integers(0, 9, rng.integers(0, 6))
+        group[name] = np.zeros(shape, np.float32)
+    elif kind == 3:
+        group[name] = np.broadcast_to(np.float32(0), (2**20, 2**9))
+    else:
+        group[name] = ["text", 3, None, {}, []][rng.integers(5)]
+
+
+@pytest.mark.parametrize("name", ["hyperstyle", "e4e", "stylegan2", "arcface", "lpips"])
+def test_mangled_files_are_recognized_or_refused(name):
+    rng, original = np.random.default_rng(0), VALUES[name][1]()
+    refused = 0
+    for _ in range(200):
+        value = {k: dict(v) if isinstance(v, dict) else v for k, v in original.items()}
+        for _ in range(rng.integers(1, 4)):
+            mangle(value, rng)
+        try:
+            kinds.recognize(value)
+        except ValueError:
+            refused += 1
+    assert 0 < refused < 200
+
+
+@pytest.mark.parametrize("name", ["hyperstyle", "stylegan2"])
+def test_mangled_files_are_converted_or_refused(name):
+    rng, original = np.random.default_rng(1), VALUES[name][1]()
+    for _ in range(4):
+        value = {k: dict(v) if isinstance(v, dict) else v for k, v in original.items()}
+        mangle(value, rng)
+        try:
+            file = conversion.File("x", value, kinds.recognize(value))
+            conversion.assemble([file], (SIZE, SIZE))
+        except ValueError:
+            pass

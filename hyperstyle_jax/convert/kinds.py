@@ -234,7 +234,7 @@ def _read_rosinality(value, _) -> Source:
     parts = []
     names = {"g_ema": "generator", "g": "generator_raw", "d": "discriminator"}
     for name, role in names.items():
-        if name not in value:
+        if not _is_tensors(value.get(name)):
             continue
         if name == "d":
             modules[role] = module = _rosinality_discriminator(value[name])
@@ -243,7 +243,7 @@ def _read_rosinality(value, _) -> Source:
             modules[role] = module = _rosinality(value[name])
             table = rules.generator(module)
         parts.append(Part(role, table, value[name], (name,)))
-    if "g_ema" in value:
+    if "generator" in modules:
         width = (modules["generator"].w_dim,)
         parts += _latent_part(value, "buffers/mapping/w_avg", width)
     return Source("stylegan2", modules, parts)
@@ -254,7 +254,7 @@ def _read_nvidia(value, _) -> Source:
     parts = []
     names = {"G_ema": "generator", "G": "generator_raw", "D": "discriminator"}
     for name, role in names.items():
-        if name not in value:
+        if not _is_tensors(value.get(name)):
             continue
         if name == "D":
             modules[role] = module = _nvidia_discriminator(value[name])

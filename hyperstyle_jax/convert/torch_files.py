@@ -84,8 +84,11 @@ def _read(data):
 
 def _read_zip(data):
     """The format since PyTorch 1.6: data.pkl, and one stored entry per storage."""
-    with zipfile.ZipFile(data) as archive:
-        entries = {info.filename: info for info in archive.infolist()}
+    try:
+        with zipfile.ZipFile(data) as archive:
+            entries = {info.filename: info for info in archive.infolist()}
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(f"it is a damaged or cut off zip file ({error})") from None
     _check_entries(entries, len(data))
     roots = [n[: -len("data.pkl")] for n in entries if n.endswith("/data.pkl")]
     if len(roots) != 1:

@@ -4,6 +4,7 @@ A folder of fixtures holds outputs of the official code for procedural weights. 
 fixture is run the user's way: official state dict → convert → network → compare.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -102,5 +103,7 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
 
 def _hypernet(folder: Path, name: str, seed: int) -> str:
     """The hypernetwork that a fixture needs, or nothing."""
-    specs = Case(folder, name, seed).specs
+    meta = json.loads((folder / f"{name}_seed{seed}.json").read_text())
+    specs = meta.get("spec", [])
+    specs = [specs] if isinstance(specs, str) else specs
     return next((s for s in specs if s.startswith("hypernet")), "")

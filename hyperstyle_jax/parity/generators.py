@@ -107,12 +107,15 @@ def _given_noise(case: Case, net: Net, batch: int) -> dict[str, jax.Array]:
     return found
 
 
+@jax.jit
+def _judge(net, x):
+    return net(x, mutable=["intermediates"], capture_intermediates=True)
+
+
 def discriminator(case: Case) -> Iterator[Output]:
     net = convert({"d": case.tensors(case.specs[0])})["discriminator"]
     x = case.image("x")
-    seen = jax.jit(lambda net, x: net(x, mutable=["intermediates"],
-                                      capture_intermediates=True))  # fmt: skip
-    out, state = seen(net, x)
+    out, state = _judge(net, x)
     found = trees.flatten(state["intermediates"])
     size = net.module.resolution
     first = found[f"b{size}/fromrgb/__call__"][0]

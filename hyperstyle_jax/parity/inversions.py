@@ -1,7 +1,6 @@
 """Whole inversions with procedural networks, and their use on another generator."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import jax
 import numpy as np
@@ -15,6 +14,8 @@ from hyperstyle_jax.parity.encoders import offsets_by_number
 
 _invert = jax.jit(refine.invert, static_argnames="num_iters")
 _decode = jax.jit(refine.decode, static_argnames="num_iters")
+_restyle = jax.jit(restyle.invert, static_argnames="num_iters")
+_synthesize = jax.jit(synthesize)
 
 
 def inversion(case: Case) -> Iterator[Output]:
@@ -90,14 +91,13 @@ def domain_adaptation(case: Case) -> Iterator[Output]:
     x = case.image("x")
     result = _invert(encoder, hypernet, generator, x, num_iters=2)
     found = _decode(hypernet, result.inversion, 2)
-    invert = jax.jit(partial(restyle.invert, num_iters=2))
-    styled = invert(restyler, tuned, x)
+    styled = _restyle(restyler, generator, x, num_iters=2)
     numbered = offsets_by_number(hypernet, found.offsets)
     kept = {f"delta.{i}" for i in case.arrays["kept_delta_layers"]}
     paths = dict(zip(numbered, found.offsets, strict=True))
     offsets = {paths[k]: found.offsets[paths[k]] for k in sorted(kept)}
     latents = styled.inversion.w_plus
-    image = jax.jit(synthesize)(tuned, Inversion(latents, offsets, {}, None))
+    image = _synthesize(tuned, Inversion(latents, offsets, {}, None))
     values = {
         "average_image": nchw(styled.steps[0][:1]),
         "restyle.y_hat": nchw(styled.steps[-1]),

@@ -1,5 +1,6 @@
 """Losses, measures and the networks behind them."""
 
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -19,17 +20,10 @@ from hyperstyle_jax.parity.encoders import seen
 def lpips(case: Case) -> Iterator[Output]:
     net = convert(case.tensors(case.specs[0]))["lpips"]
     x, y = case.image("x"), case.image("y")
-
-    @jax.jit
-    def loss(net, y, x):
-        layers = net(y, x, method="layers")
-        return sum(layers).mean(), jnp.stack(layers)
-
-    both = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True))
-    (value, layers), gradient = both(net, y, x)
-    features = jax.jit(lambda net, x: net(x, method=_features))(net, x)
-    near, _ = loss(net, 0.9 * x + 0.1 * y, x)
-    wide, _ = loss(net, y[:, 32:224], x[:, 32:224])
+    (value, layers), gradient = _lpips_and_gradient(net, y, x)
+    features = _lpips_features(net, x)
+    near, _ = _lpips(net, 0.9 * x + 0.1 * y, x)
+    wide, _ = _lpips(net, y[:, 32:224], x[:, 32:224])
     values = {"loss": value, "loss.near": near, "loss.192x256": wide}
     values["per_layer"] = layers
     values |= {f"loss.sample{i}": v for i, v in enumerate(layers.sum(0))}
@@ -39,8 +33,19 @@ def lpips(case: Case) -> Iterator[Output]:
     yield from case.outputs({"grad": nchw(gradient)}, "gradient")
 
 
-def _features(module, x):
-    return module.trunk(x)
+@jax.jit
+def _lpips(net, y, x):
+    """The mean distance, and it by layer and image."""
+    layers = net(y, x, method="layers")
+    return sum(layers).mean(), jnp.stack(layers)
+
+
+_lpips_and_gradient = jax.jit(jax.value_and_grad(_lpips, argnums=1, has_aux=True))
+
+
+@jax.jit
+def _lpips_features(net, x):
+    return net(x, method=lambda module, x: module.trunk(x))
 
 
 def id_loss(case: Case) -> Iterator[Output]:
@@ -51,26 +56,19 @@ def id_loss(case: Case) -> Iterator[Output]:
 def moco_loss(case: Case) -> Iterator[Output]:
     """Without ImageNet's normalization, as the release feeds its network."""
     net = convert({"state_dict": case.tensors(case.specs[0])})["moco"]
+    yield from _similarity_loss(case, net, _moco_features)
 
-    def features(net, x):
-        return losses.moco_features(net, x, normalize=False)
 
-    yield from _similarity_loss(case, net, features)
+def _moco_features(net, x):
+    return losses.moco_features(net, x, normalize=False)
 
 
 def _similarity_loss(case: Case, net: Net, features) -> Iterator[Output]:
     """1 − similarity to the target, and by how much it beats the input's."""
     y, y_hat, other = case.image("x"), case.image("y_hat"), case.image("x2")
-    of = jax.jit(features)
+    of, loss_and_gradient = _compiled(features)
     target, source = of(net, y), of(net, other)
-
-    @jax.jit
-    def loss(net, y_hat):
-        found = features(net, y_hat)
-        return losses.dissimilarity(found, target).mean(), found
-
-    both = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True))
-    (value, found), gradient = both(net, y_hat)
+    (value, found), gradient = loss_and_gradient(net, y_hat, target)
     pairs = {
         "diff_target": metrics.similarity(found, target),
         "diff_input": metrics.similarity(found, source),
@@ -86,6 +84,18 @@ def _similarity_loss(case: Case, net: Net, features) -> Iterator[Output]:
     vectors = {"feats_y_hat": found, "feats_x": target}
     yield from case.outputs(vectors, "picture")
     yield from case.outputs({"grad_y_hat": nchw(gradient)}, "gradient")
+
+
+@functools.cache
+def _compiled(features):
+    """The features, and the loss with its gradient, once for all seeds."""
+
+    def loss(net, y_hat, target):
+        found = features(net, y_hat)
+        return losses.dissimilarity(found, target).mean(), found
+
+    gradient = jax.value_and_grad(loss, argnums=1, has_aux=True)
+    return jax.jit(features), jax.jit(gradient)
 
 
 def curricularface(case: Case) -> Iterator[Output]:

@@ -1,0 +1,42 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+from networks import random_net, tiny_generator
+
+from hyperstyle_jax.inversion import restyle
+from hyperstyle_jax.models.encoders import StyleEncoder
+
+SMALL = {"widths": (4, 8), "depths": (1, 1), "w_dim": 6}
+
+
+def nets():
+    generator = tiny_generator(16)
+    module = StyleEncoder(6, **SMALL, pyramid=False, progressive=True)
+    return random_net(module, 1, [(16, 16, 6)], 0.3), generator
+
+
+def test_passes_are_the_plain_loop():
+    encoder, generator = nets()
+    x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1.0)
+    w = jnp.broadcast_to(encoder.variables["buffers"]["latent_avg"], (2, 6, 6))
+    image = generator(w, method="synthesis")
+    steps = [image]
+    for _ in range(2):
+        w = encoder(jnp.concatenate([x, image], -1), w)
+        image = generator(w, method="synthesis")
+        steps.append(image)
+    invert = jax.jit(restyle.invert, static_argnames="num_iters")
+    result = invert(encoder, generator, x, num_iters=2)
+    np.testing.assert_allclose(result.inversion.w_plus, w, atol=1e-4)
+    np.testing.assert_allclose(result.steps, jnp.stack(steps), atol=1e-4)
+    np.testing.assert_array_equal(result.inversion.image, result.steps[-1])
+    assert result.inversion.offsets == {} and result.inversion.codes == {}
+
+
+def test_no_passes_give_the_mean_picture():
+    encoder, generator = nets()
+    x = jnp.zeros((1, 16, 16, 3))
+    result = restyle.invert(encoder, generator, x, num_iters=0)
+    latent = encoder.variables["buffers"]["latent_avg"]
+    np.testing.assert_array_equal(result.inversion.w_plus[0], latent)
+    assert result.steps.shape == (1, 1, 16, 16, 3)
