@@ -54,6 +54,7 @@ def run(args):
     labels = [f"{strength:+g}" if strength else "0" for strength in args.strength]
     (generator,) = model.require("generator")
     strengths = np.array(args.strength, np.float32)
+    scale = max(1, 128 // generator.module.resolution)
     rows = {name: [] for name in directions}
     names, done, failed = unique_names(found), [], []
     for file, name in tqdm(list(zip(found, names, strict=True)), disable=None):
@@ -66,7 +67,7 @@ def run(args):
         for title, direction in directions.items():
             strip = sweep(generator, inversion, direction, strengths)[0]
             rows[title].append(images.to_uint8(strip))
-            picture = images.grid(rows[title][-1:], labels, [title])
+            picture = images.grid(rows[title][-1:], labels, [title], scale)
             folder = args.out or file.parent
             images.save_png(folder / f"{name}_{title}.png", picture)
     if not done:
@@ -74,7 +75,7 @@ def run(args):
     folder = args.out or found[0].parent
     if len(done) > 1:
         for title, strips in rows.items():
-            picture = images.grid(strips, labels, done)
+            picture = images.grid(strips, labels, done, scale)
             images.save_png(folder / f"overview_{title}.png", picture)
     print(f"{len(done)} photos x {len(directions)} directions in {folder}")
     for line in failed:

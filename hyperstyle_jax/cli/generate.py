@@ -1,5 +1,6 @@
 """`hyperstyle generate`: pictures of a bundle's generator."""
 
+import math
 from pathlib import Path
 
 from hyperstyle_jax.cli.seeds import parse_seeds
@@ -50,9 +51,10 @@ def run(args):
                 if len(shown) < 64:
                     shown.append(images.to_uint8(inversion.image[i]))
             progress.update(len(seeds))
-    columns = min(8, max(1, round(len(shown) ** 0.5)))
+    columns = math.ceil(len(shown) ** 0.5)
     rows = [shown[i : i + columns] for i in range(0, len(shown), columns)]
-    images.save_png(args.out / "grid.png", images.grid(rows))
+    scale = max(1, 128 // generator.module.resolution)
+    images.save_png(args.out / "grid.png", images.grid(rows, scale=scale))
     print(f"{len(args.seeds)} pictures in {args.out}; an overview: grid.png")
 
 
