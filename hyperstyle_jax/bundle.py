@@ -199,6 +199,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def tensor_shapes(folder: Path, role: str) -> dict[str, list[int]]:
+    """Names and shapes of one network's arrays, without reading them."""
+    file = folder / read_manifest(folder)["networks"][role]["file"]
+    with safetensors.safe_open(file, "np") as f:
+        return {key: f.get_slice(key).get_shape() for key in f.keys()}  # noqa: SIM118
+
+
 def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
     manifest = {"format": "hyperstyle_jax bundle", "version": VERSION}
     manifest |= {"networks": {}, "directions": None, "files": {}}

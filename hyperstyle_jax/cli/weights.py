@@ -40,8 +40,6 @@ def info(args):
 
 
 def _bundle_lines(path, tensors):
-    import safetensors
-
     from hyperstyle_jax import bundle
 
     folder = bundle.find(path)
@@ -51,9 +49,8 @@ def _bundle_lines(path, tensors):
         name, fields = entry["module"]["class"], _fields(entry["module"])
         yield f"  {role}: {name}, {entry['parameters']:,} parameters ({fields})"
         if tensors:
-            with safetensors.safe_open(folder / entry["file"], "np") as f:
-                for key in f.keys():  # noqa: SIM118
-                    yield f"    {key} {f.get_slice(key).get_shape()}"
+            for key, shape in bundle.tensor_shapes(folder, role).items():
+                yield f"    {key} {shape}"
     directions = manifest["directions"] or {"names": []}
     yield f"  directions: {', '.join(directions['names']) or 'none'}"
     for key, value in manifest["info"].items():

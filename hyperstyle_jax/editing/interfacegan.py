@@ -1,7 +1,7 @@
 """Edit directions from labelled latents: one linear boundary per attribute.
 
 InterFaceGAN, https://arxiv.org/abs/2005.09635. Two things differ, both measured to keep
-the person and the other attributes better. The boundary is a ridge regression over all
+the other attributes better. The boundary is a ridge regression over all
 pictures, not a classifier of the extreme ones. And an edit does not go along the
 boundary's normal but takes the likeliest way: with Σ the covariance of the latents and
 B the normals of all attributes, d = Σ B (Bᵀ Σ B)⁻¹ e_i is, of all steps that change

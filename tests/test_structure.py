@@ -1,0 +1,230 @@
+"""The package's rooms and doors, read off its syntax trees; nothing is imported."""
+
+import ast
+import functools
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "hyperstyle_jax"
+# Imports go downwards or stay on their floor; the longest prefix decides.
+FLOORS = {
+    # 0, the ground: arrays, files, descriptions
+    "config": 0,
+    "trees": 0,
+    "net": 0,
+    "images": 0,
+    "tensor_file": 0,
+    "checkpoint": 0,
+    "compilation_cache": 0,
+    "data": 0,
+    # 1, networks
+    "models": 1,
+    # 2, methods: functions of Nets and arrays, and where Nets come from
+    "offsets": 2,
+    "build": 2,
+    "bundle": 2,
+    "losses": 2,
+    "metrics": 2,
+    "inversion": 2,
+    "editing": 2,
+    # 3, programs
+    "training": 3,
+    "convert": 3,
+    "parity": 3,
+    "plots": 3,
+    "evaluate": 3,
+    "edit_comparison": 3,
+    "cli": 3,
+}
+# Each library that touches the outside enters by one file (or one folder).
+DOORS = {
+    "PIL": {"images"},
+    "tensorflow_datasets": {"data.builders"},
+    "grain": {"data.pipeline"},
+    "orbax": {"checkpoint"},
+    "safetensors": {"bundle"},
+    "matplotlib": {"plots"},
+    "tensorboardX": {"training.logs"},
+    # Configs end at the tasks: below, functions take plain values.
+    "ml_collections": {"config", "training"},
+}
+NOWHERE = {"torch", "torchvision", "tensorflow", "cv2", "flax.nnx", "haiku"}
+
+
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    """{"models.ops": tree}; a package has the name of its folder."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        found[".".join(parts)] = ast.parse(path.read_text(), str(path))
+    return found
+
+
+@functools.cache
+def imports(name: str) -> frozenset[str]:
+    """Everything that a module imports, lazily or not, by its full dotted name."""
+    return frozenset(imported(modules()[name]))
+
+
+def imported(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute here"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def inner(name: str) -> set[str]:
+    """The modules of this package that a module imports."""
+    found = set()
+    for target in imports(name):
+        top, _, rest = target.partition(".")
+        if top == "hyperstyle_jax" and rest:
+            parent = rest.rpartition(".")[0]
+            found.add(rest if rest in modules() else parent)
+    return found
+
+
+def floor(name: str) -> int:
+    room = name.partition(".")[0]
+    assert room in FLOORS, f"give {room} a floor in {Path(__file__).name}"
+    return FLOORS[room]
+
+
+def rooms() -> list[str]:
+    return [name for name in modules() if name not in ("", "__main__")]
+
+
+def within(name: str, places: set[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def test_imports_go_downwards():
+    upwards = [
+        f"{name} ({floor(name)}) imports {other} ({floor(other)})"
+        for name in rooms()
+        for other in inner(name)
+        if floor(other) > floor(name)
+    ]
+    assert not upwards
+
+
+def test_no_circles():
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, " → ".join([*path[path.index(name) :], name])
+        if name not in done:
+            path.append(name)
+            for other in sorted(inner(name)):
+                visit(other)
+            done.add(path.pop())
+
+    for name in rooms():
+        visit(name)
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        # Networks import only each other; the loop knows no network and no method.
+        ("models", {"models"}),
+        ("training.loop", {"checkpoint", "training.logs", "training.parallel"}),
+        ("data", {"data", "images"}),
+        # Weights come in without the programs that train or show them.
+        (
+            "convert",
+            {"convert", "models", "build", "bundle", "net", "trees", "offsets"}
+            | {"inversion.files"},
+        ),
+    ],
+)
+def test_some_rooms_see_little(room, allowed):
+    for name in filter(lambda name: within(name, {room}), rooms()):
+        seen = {other for other in inner(name) if not within(other, allowed)}
+        assert not seen, f"{name} imports {seen}"
+
+
+def test_nothing_imports_the_command_line():
+    for name in rooms():
+        if not within(name, {"cli"}):
+            assert not any(within(other, {"cli"}) for other in inner(name)), name
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_each_library_enters_by_one_door(library):
+    used = {name for name in modules() if within_any(imports(name), library)}
+    assert used, f"{library} has a door but no use"
+    assert {name for name in used if not within(name, DOORS[library])} == set()
+
+
+def within_any(names, library):
+    return any(within(name, {library}) for name in names)
+
+
+def test_some_libraries_are_nowhere():
+    files = [*modules().values(), *(parsed(p) for p in beside())]
+    for tree in files:
+        assert not [n for n in imported(tree) if within(n, NOWHERE)]
+
+
+def test_pmap_is_known_in_one_place():
+    users = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("pmap", "shard_map")
+    }
+    assert users == {"training.parallel"}
+
+
+def test_what_is_imported_at_once_is_light():
+    """`import hyperstyle_jax` and the command's start load no jax."""
+    light = {*sys.stdlib_module_names, "hyperstyle_jax"}
+    for name in ("", "__main__", "cli", "cli.main"):
+        for node in modules()[name].body:
+            assert {n.partition(".")[0] for n in imported(statement(node))} <= light
+
+
+def statement(node):
+    """The node itself if it is an import, else an empty module."""
+    imports = isinstance(node, (ast.Import, ast.ImportFrom))
+    return node if imports else ast.Module([], [])
+
+
+def test_files_fit_in_a_head():
+    for path in [*PACKAGE.rglob("*.py"), *beside()]:
+        lines = len(path.read_text().splitlines())
+        # The tables of official names are as long as the official networks.
+        most = 650 if "convert" in str(path.relative_to(ROOT)) else 400
+        assert lines <= most, f"{path.relative_to(ROOT)} has {lines} lines"
+
+
+def test_no_file_knows_this_machine():
+    pattern = re.compile(r"""["'\s(=]/(?:work|home|root|Users|mnt)/""")
+    for path in [*PACKAGE.rglob("*.py"), *beside(), ROOT / "Makefile"]:
+        found = pattern.search(path.read_text())
+        assert not found, f"{path.relative_to(ROOT)}: {found[0]!r}"
+
+
+def beside() -> list[Path]:
+    """Python files around the package."""
+    tests = sorted((ROOT / "tests").glob("*.py"))
+    return [
+        *sorted(ROOT.glob("*.py")),
+        *sorted((ROOT / "configs").glob("*.py")),
+        *tests,
+    ]
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
