@@ -11,7 +11,7 @@ from hyperstyle_jax import config
 
 def get_config():
     c = config.demo("hyperstyle")
-    c.num_steps, c.batch_size, c.num_iters = 2200, 8, 3
+    c.num_steps, c.batch_size, c.num_iters = 1500, 8, 3
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 200, 200, 400
     c.data.train, c.data.augment = (0, 40_000), 0.4
     c.init.generator = c.init.encoder = c.init.features = "runs/demo_encoder"

@@ -92,7 +92,7 @@ def test_regularization_is_lazy(config):
 
 def test_without_the_adversary_there_is_no_discriminator(config):
     c = config.copy_and_resolve_references()
-    c.loss.update(adversarial=0.0, lpips=0.0)
+    c.loss.update(adversarial=0.0, lpips=0.0, attributes=0.0)
     task = gan.make_task(c)
     assert task.phase(16) == {} and "features" not in task.frozen
     key = jax.random.key(0)
