@@ -2,6 +2,9 @@
 
     python train.py --config configs/demo_warmup.py
 
+Measured on 2 CPU cores with other work beside it: 15 minutes; mean squared error of
+held-out faces 0.0140 (it was trained on absolute errors, before they became squared).
+
 Every face is drawn from a Gaussian vector, which is given to the mapping network as z.
 """
 
