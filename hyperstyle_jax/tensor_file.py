@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 _NAMES = {"float32": "F32", "float16": "F16"}
 
@@ -38,9 +39,16 @@ def save_file(arrays: Mapping[str, Lazy], file: str | os.PathLike):
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the numbers start aligned
-    with open(file, "wb") as f:
+    with open(file, "wb") as f, _progress(offset, file) as progress:
         f.write(struct.pack("<Q", len(text)) + text)
         for name in sorted(arrays):
-            f.write(np.ascontiguousarray(arrays[name].make()).data)
+            progress.update(f.write(np.ascontiguousarray(arrays[name].make()).data))
         f.flush()
         os.fsync(f.fileno())
+
+
+def _progress(size: int, file: str | os.PathLike) -> tqdm:
+    """A bar on terminals, for files that take their time."""
+    name, small = os.path.basename(file), size < 1 << 27
+    hidden = True if small else None
+    return tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=hidden)
