@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch_pickles
 
-from hyperstyle_jax.convert import pickles, torch_files
+from hyperstyle_jax.convert import torch_files
+from hyperstyle_jax.convert.pickle_writer import Writer
 
 GOLDENS = Path(__file__).parent.parent.parent / "shared" / "goldens"
 needs_goldens = pytest.mark.skipif(
@@ -154,10 +155,10 @@ class _Evil:
 
 def _tensor_zip(offset=0, shape=(2,), strides=(1,), count=4, size=16):
     """A zip file with one tensor; every number can be wrong."""
-    writer = pickles.Writer()
+    writer = Writer()
     writer.write(np.zeros(count, np.float32))
     out = bytes(writer.out)
-    tail = pickles.Writer()
+    tail = Writer()
     for value in (offset, shape, strides, False):
         tail.write(value)
     head = out[: out.index(b"tQ") + 2]

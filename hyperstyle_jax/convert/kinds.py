@@ -1,27 +1,23 @@
-"""Recognizes what a file of weights holds by its content, and builds our networks.
+"""Recognizes what a file of weights holds by its content.
 
 Every kind of file becomes a `Source`: modules by role, and for every group of tensors
 the table that carries it over. Nothing is read from a file's name.
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from flax import linen as nn
 
-from hyperstyle_jax.convert import rules
+from hyperstyle_jax.convert import architectures, rules
 from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.convert.pickles import Module
-from hyperstyle_jax.models.discriminator import Discriminator
-from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
-from hyperstyle_jax.models.generator import Generator, channels
-from hyperstyle_jax.models.hypernet import Head, Hypernet
+from hyperstyle_jax.models.encoders import StyleEncoder
 from hyperstyle_jax.models.lpips import Heads, Trunk
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
-from hyperstyle_jax.models.resnet import FaceNet, ResNet
+from hyperstyle_jax.models.resnet import FaceNet
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -46,8 +42,8 @@ class Part(NamedTuple):
 class Source(NamedTuple):
     """What a file holds.
 
-    `modules` by role; `shapes` of images [H, W, C] for those whose input the module
-    does not tell; `arrays` are edit directions and the like.
+    `modules` by role; `arrays` are edit directions and the like; `channels` are those
+    of an encoder's input; `opts` the training's options, where the file has them.
     """
 
     kind: str
@@ -128,97 +124,7 @@ def _state(value, *prefixes) -> bool:
     return set(prefixes) <= firsts
 
 
-def _tensor(tensors, name, rank=None) -> np.ndarray:
-    """A tensor whose shape tells the architecture."""
-    if name not in tensors:
-        raise ValueError(f"the tensor {name} is missing, and with it the architecture")
-    array = tensors[name]
-    if rank is not None and (array.ndim != rank or not all(array.shape)):
-        raise ValueError(f"{name} has the shape {array.shape}, expected rank {rank}")
-    return array
-
-
-def _count(tensors, pattern) -> int:
-    """One more than the largest number that the pattern's group matches."""
-    found = (re.match(pattern, name) for name in tensors)
-    return 1 + max((int(m[1]) for m in found if m), default=-1)
-
-
 # StyleGAN2
-
-
-def _rosinality(tensors: Tensors) -> Generator:
-    mapping = _tensor(tensors, "style.1.weight", 2)
-    convs = _count(tensors, r"to_rgbs\.(\d{1,2})\.")
-    widths = [_tensor(tensors, "conv1.conv.weight", 5).shape[1]]
-    widths += [
-        _tensor(tensors, f"convs.{2 * i}.conv.weight", 5).shape[1] for i in range(convs)
-    ]
-    return _generator(
-        widths,
-        z_dim=mapping.shape[1],
-        w_dim=_tensor(tensors, "conv1.conv.modulation.weight", 2).shape[1],
-        num_mapping_layers=_count(tensors, r"style\.(\d{1,2})\.weight") - 1,
-        image_channels=_tensor(tensors, "to_rgb1.conv.weight", 5).shape[1],
-    )
-
-
-def _nvidia(tensors: Tensors) -> Generator:
-    if "mapping.embed.weight" in tensors:
-        raise ValueError("a generator with class labels; only unconditional ones fit")
-    count = len({k.split(".")[1] for k in tensors if k.startswith("synthesis.b")})
-    widths = [
-        _tensor(tensors, f"synthesis.b{4 << i}.conv1.weight", 4).shape[0]
-        for i in range(count)
-    ]
-    return _generator(
-        widths,
-        z_dim=_tensor(tensors, "mapping.fc0.weight", 2).shape[1],
-        w_dim=_tensor(tensors, "synthesis.b4.conv1.affine.weight", 2).shape[1],
-        num_mapping_layers=_count(tensors, r"mapping\.fc(\d{1,2})\.weight"),
-        image_channels=_tensor(tensors, "synthesis.b4.torgb.weight", 4).shape[0],
-    )
-
-
-def _generator(widths, **fields) -> Generator:
-    resolution = 2 << len(widths)
-    return Generator(resolution, **_widths(widths), **fields)
-
-
-def _widths(widths) -> dict[str, int]:
-    """channel_base and channel_max that give these widths at 4, 8, 16, …"""
-    resolutions = [4 << i for i in range(len(widths))]
-    largest = max(widths)
-    narrow = [w * r for w, r in zip(widths, resolutions, strict=True) if w < largest]
-    # Without a narrower layer any sufficient base would do; 32768 is the usual one.
-    base = narrow[0] if narrow else max(32768, largest * resolutions[-1])
-    for width, resolution in zip(widths, resolutions, strict=True):
-        if channels(resolution, base, largest) != width:
-            raise ValueError(
-                f"widths {widths} at 4², 8², … are not min(base / resolution, max), "
-                "which the published networks follow"
-            )
-    return {"channel_base": base, "channel_max": largest}
-
-
-def _rosinality_discriminator(tensors) -> Discriminator:
-    blocks = _count(tensors, r"convs\.(\d{1,2})\.")
-    widths = [_tensor(tensors, "convs.0.0.weight", 4).shape[0]]
-    widths += [
-        _tensor(tensors, f"convs.{i}.conv2.1.weight", 4).shape[0]
-        for i in range(1, blocks)
-    ]
-    return Discriminator(2 << blocks, **_widths(widths[::-1]))
-
-
-def _nvidia_discriminator(tensors) -> Discriminator:
-    blocks = len({k.split(".")[0] for k in tensors if re.match(r"b\d+\.", k)})
-    widths = [_tensor(tensors, "b4.conv.weight", 4).shape[0]]
-    widths += [
-        _tensor(tensors, f"b{4 << i}.conv0.weight", 4).shape[0]
-        for i in range(1, blocks)
-    ]
-    return Discriminator(2 << blocks, **_widths(widths))
 
 
 def _latent_part(value, path, length, role="generator") -> list[Part]:
@@ -237,10 +143,10 @@ def _read_rosinality(value, _) -> Source:
         if not _is_tensors(value.get(name)):
             continue
         if name == "d":
-            modules[role] = module = _rosinality_discriminator(value[name])
+            modules[role] = module = architectures.rosinality_discriminator(value[name])
             table = rules.discriminator(module)
         else:
-            modules[role] = module = _rosinality(value[name])
+            modules[role] = module = architectures.rosinality_generator(value[name])
             table = rules.generator(module)
         parts.append(Part(role, table, value[name], (name,)))
     if "generator" in modules:
@@ -257,10 +163,10 @@ def _read_nvidia(value, _) -> Source:
         if not _is_tensors(value.get(name)):
             continue
         if name == "D":
-            modules[role] = module = _nvidia_discriminator(value[name])
+            modules[role] = module = architectures.nvidia_discriminator(value[name])
             table = rules.nvidia_discriminator(module)
         else:
-            modules[role] = module = _nvidia(value[name])
+            modules[role] = module = architectures.nvidia_generator(value[name])
             table = rules.nvidia_generator(module)
         parts.append(Part(role, table, value[name], (name,)))
     return Source("stylegan2-nvidia", modules, parts)
@@ -269,39 +175,14 @@ def _read_nvidia(value, _) -> Source:
 # Encoders and backbones
 
 
-def _stages(widths: list[int], firsts: list[int]) -> dict[str, tuple[int, ...]]:
-    """Widths of single blocks and the first blocks of stages → widths and depths."""
-    depths = np.diff([*firsts, len(widths)])
-    return {
-        "widths": tuple(widths[i] for i in firsts),
-        "depths": tuple(int(d) for d in depths),
-    }
-
-
-def _block_widths(tensors, name) -> list[int]:
-    count = _count(tensors, r"body\.(\d{1,3})\.")
-    return [_tensor(tensors, name.format(i), 4).shape[0] for i in range(count)]
-
-
-def _ir_stages(tensors) -> dict[str, tuple[int, ...]]:
-    widths = _block_widths(tensors, "body.{}.res_layer.3.weight")
-    firsts = [i for i, w in enumerate(widths) if i == 0 or w != widths[i - 1]]
-    return _stages(widths, firsts)
-
-
-def _resnet_stages(tensors) -> dict[str, tuple[int, ...]]:
-    widths = _block_widths(tensors, "body.{}.conv2.weight")
-    shortcut = "body.{}.downsample.0.weight"
-    firsts = [i for i in range(len(widths)) if i == 0 or shortcut.format(i) in tensors]
-    return _stages(widths, firsts)
-
-
 def _read_encoder(value, kind) -> Source:
     """pSp's layout: an encoder, the generator it is for, and the mean latent."""
     tensors = _with_prefix(value["state_dict"], "encoder.")
     opts = value["opts"] if isinstance(value.get("opts"), dict) else {}
     source = _encoder(tensors, opts, kind, ("state_dict",), "encoder.")
-    generator = _rosinality(_with_prefix(value["state_dict"], "decoder."))
+    generator = architectures.rosinality_generator(
+        _with_prefix(value["state_dict"], "decoder.")
+    )
     module = source.modules["encoder"]
     rows = (module.num_ws,) if isinstance(module, StyleEncoder) else ()
     latent = _latent_part(value, "buffers/latent_avg", (*rows, module.w_dim), "encoder")
@@ -324,13 +205,13 @@ def _is_bare_encoder(value) -> bool:
 
 def _encoder(tensors, opts, kind, root, prefix) -> Source:
     if "linear.weight" in tensors:
-        kind, (module, table) = "w-encoder", _w_encoder(tensors)
+        kind, (module, table) = "w-encoder", architectures.w_encoder(tensors)
     else:
         kind = _which_encoder(tensors, opts, kind)
-        module, table = _style_encoder(tensors, kind.endswith("e4e"))
+        module, table = architectures.style_encoder(tensors, kind.endswith("e4e"))
     first = "conv1.weight" if "conv1.weight" in tensors else "input_layer.0.weight"
     part = Part("encoder", table, tensors, root, prefix)
-    channels = _tensor(tensors, first, 4).shape[1]
+    channels = architectures.tensor(tensors, first, 4).shape[1]
     return Source(kind, {"encoder": module}, [part], {}, channels, opts)
 
 
@@ -339,13 +220,6 @@ def _decoder_parts(value, generator) -> list[Part]:
     table = rules.generator(generator)
     parts = [Part("generator", table, decoder, ("state_dict",), "decoder.")]
     return parts + _latent_part(value, "buffers/mapping/w_avg", (generator.w_dim,))
-
-
-def _w_encoder(tensors):
-    module = WEncoder(
-        _tensor(tensors, "linear.weight", 2).shape[0], **_ir_stages(tensors)
-    )
-    return module, rules.w_encoder(module)
 
 
 _ENCODERS = {  # the official class names
@@ -374,30 +248,9 @@ def _which_encoder(tensors, opts, kind) -> str:
     )
 
 
-def _style_encoder(tensors, progressive: bool):
-    trunk = "resnet" if "conv1.weight" in tensors else "ir_se"
-    stages = _resnet_stages if trunk == "resnet" else _ir_stages
-    count = _count(tensors, r"styles\.(\d{1,2})\.")
-    module = StyleEncoder(
-        num_ws=count,
-        w_dim=_tensor(tensors, "styles.0.linear.weight", 2).shape[0],
-        **stages(tensors),
-        trunk=trunk,
-        pyramid="latlayer1.weight" in tensors,
-        progressive=progressive,
-    )
-    convs = [_style_convs(tensors, f"styles.{i}.convs") for i in range(count)]
-    return module, rules.style_encoder(module, convs)
-
-
-def _style_convs(tensors, name) -> int:
-    """Convolutions of a block, between which there are activations."""
-    return (_count(tensors, re.escape(name) + r"\.(\d{1,2})\.weight") + 1) // 2
-
-
 def _read_face_net(value, _) -> Source:
-    linear = _tensor(value, "output_layer.3.weight", 2)
-    stages = _ir_stages(value)
+    linear = architectures.tensor(value, "output_layer.3.weight", 2)
+    stages = architectures.ir_stages(value)
     module = FaceNet(
         **stages,
         squeeze_excite="body.0.res_layer.5.fc1.weight" in value,
@@ -410,22 +263,8 @@ def _read_face_net(value, _) -> Source:
     return Source(kind, {kind: module}, [Part(kind, table, value, ())])
 
 
-def _resnet(tensors) -> ResNet:
-    counts = [
-        _count(tensors, rf"layer{i}\.(\d{{1,3}})\.")
-        for i in range(1, 1 + _count(tensors, r"layer(\d)\."))
-    ]
-    counts = [n for n in counts if n] or [0]
-    name = "layer{}.0.conv2.weight"
-    widths = [
-        _tensor(tensors, name.format(i + 1), 4).shape[0] for i in range(len(counts))
-    ]
-    bottleneck = "layer1.0.conv3.weight" in tensors
-    return ResNet(tuple(widths), tuple(counts), bottleneck)
-
-
 def _read_resnet(value, _) -> Source:
-    module = _resnet(value)
+    module = architectures.resnet(value)
     part = Part("resnet", rules.resnet(module), value, (), "", r"fc\..*")
     return Source("resnet", {"resnet": module}, [part])
 
@@ -437,7 +276,7 @@ def _read_moco(value, _) -> Source:
         root, tensors = ("state_dict",), value["state_dict"]
     prefix = "module.encoder_q."
     trunk = _with_prefix(tensors, prefix)
-    module = _resnet(trunk)
+    module = architectures.resnet(trunk)
     part = Part("moco", rules.resnet(module), trunk, root, prefix, r"fc\..*")
     return Source("moco", {"moco": module}, [part])
 
@@ -450,26 +289,20 @@ def _read_lpips(value, _) -> Source:
     modules: dict[str, nn.Module] = {}
     parts = []
     if trunk:
-        net = _lpips_net(trunk)
+        net = architectures.lpips_net(trunk)
         modules["lpips_trunk"] = module = Trunk(net)
         table = rules.lpips_trunk(module)
         unused = r"classifier\..*"
         parts += [Part("lpips_trunk", table, trunk, (), "", unused)]
     if heads:
         widths = [
-            _tensor(heads, f"lin{i}.model.1.weight", 4).shape[1]
-            for i in range(_count(heads, r"lin(\d)\."))
+            architectures.tensor(heads, f"lin{i}.model.1.weight", 4).shape[1]
+            for i in range(architectures.numbered(heads, r"lin(\d)\."))
         ]
         modules["lpips_heads"] = Heads(tuple(widths))
         table = rules.lpips_heads(len(widths))
         parts += [Part("lpips_heads", table, heads, ())]
     return Source("lpips", modules, parts)
-
-
-def _lpips_net(tensors) -> str:
-    if "features.3.squeeze.weight" in tensors:
-        return "squeeze"
-    return "alex" if _tensor(tensors, "features.0.weight", 4).shape[2] == 11 else "vgg"
 
 
 def _read_mtcnn(value, _) -> Source:
@@ -485,58 +318,15 @@ def _read_mtcnn(value, _) -> Source:
 
 def _read_hyperstyle(value, _) -> Source:
     tensors = _with_prefix(value["state_dict"], "hypernet.")
-    generator = _rosinality(_with_prefix(value["state_dict"], "decoder."))
-    module, table = _hypernet(tensors, generator)
+    generator = architectures.rosinality_generator(
+        _with_prefix(value["state_dict"], "decoder.")
+    )
+    module, table = architectures.hypernet(tensors, generator)
     parts = [Part("hypernet", table, tensors, ("state_dict",), "hypernet.")]
     parts += _decoder_parts(value, generator)
     modules = {"hypernet": module, "generator": generator}
     opts = value["opts"] if isinstance(value.get("opts"), dict) else {}
     return Source("hyperstyle", modules, parts, opts=opts)
-
-
-def _hypernet(tensors, generator):
-    layers = {rules.layer_index(layer.path): layer for layer in generator.layers()}
-    name = r"refinement_blocks\.(\d{1,2})\."
-    tuned = sorted({int(m[1]) for k in tensors if (m := re.match(name, k))})
-    if unknown := [i for i in tuned if i not in layers]:
-        raise ValueError(
-            f"offsets for the layers {unknown}, which a generator of "
-            f"{generator.resolution}² does not have"
-        )
-    heads, convs = [], {}
-    for i in tuned:
-        block = f"refinement_blocks.{i}"
-        head = Head(*layers[i][:4], _head_kind(tensors, block, layers[i]))
-        heads.append(head)
-        convs[head.path] = _style_convs(tensors, f"{block}.convs")
-    fields = _hypernet_fields(tensors, heads)
-    module = Hypernet(tuple(heads), **_resnet_stages(tensors), **fields)
-    return module, rules.hypernet(module, convs)
-
-
-def _head_kind(tensors, block, layer) -> str:
-    if f"{block}.hypernet.w1" in tensors:
-        return "shared"
-    if f"{block}.output.0.make_kernel_in.weight" in tensors:
-        return "separable"
-    return "rgb" if layer.kernel == 1 else "channel"
-
-
-def _hypernet_fields(tensors, heads) -> dict[str, Any]:
-    """Widths that are not those of the released networks."""
-    fields: dict[str, Any] = {}
-    for head in heads:
-        block = f"refinement_blocks.{rules.layer_index(head.path)}"
-        last = 2 * _style_convs(tensors, f"{block}.convs") - 2
-        name = "inner_shared" if head.kind == "shared" else "inner"
-        inner = _tensor(tensors, f"{block}.convs.0.weight", 4).shape[0]
-        code = _tensor(tensors, f"{block}.convs.{last}.weight", 4).shape[0]
-        fields = {name: inner, "code": code} | fields
-        if head.kind == "shared":
-            w1 = _tensor(tensors, "shared_weight_hypernet.w1", 2)
-            full = w1.shape[1] == head.in_channels * head.kernel**2
-            fields |= {"hidden": w1.shape[0], "shared_kernel": full}
-    return fields
 
 
 # Arrays for editing

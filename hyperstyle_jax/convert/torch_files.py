@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hyperstyle_jax.convert import pickles
+from hyperstyle_jax.convert.pickle_writer import Writer
 from hyperstyle_jax.convert.pickles import Storage
 
 _MAX_PICKLE = 2**26
@@ -237,7 +238,7 @@ def write(path: str | os.PathLike, value: Any):
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            program = pickles.Writer()
+            program = Writer()
             program.write(value)
             _add(archive, "archive/data.pkl", program.finish())
             _add(archive, "archive/byteorder", b"little")
