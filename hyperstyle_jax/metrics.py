@@ -49,15 +49,18 @@ def combine_scales(
     """The weighted product over scales [5, …] → […].
 
     `normalize` keeps the powers real: "relu" cuts negative values, "simple" maps
-    [-1, 1] to [0, 1].
+    [-1, 1] to [0, 1]; "none" is the release's NaN for pictures that have nothing to do
+    with each other.
     """
     if normalize == "simple":
         similarities, contrasts = (similarities + 1) / 2, (contrasts + 1) / 2
-    elif normalize != "relu":
-        raise ValueError(f'normalize {normalize!r}: expected "relu" or "simple"')
+    elif normalize == "relu":
+        similarities, contrasts = (jnp.maximum(v, 0) for v in (similarities, contrasts))
+    elif normalize != "none":
+        raise ValueError(f"normalize {normalize!r}: expected relu, simple or none")
     weights = jnp.array(_WEIGHTS).reshape(-1, *[1] * (contrasts.ndim - 1))
     factors = jnp.concatenate([contrasts[:-1], similarities[-1:]])
-    return jnp.prod(jnp.maximum(factors, 0) ** weights, axis=0)
+    return jnp.prod(factors**weights, axis=0)
 
 
 def ssim(

@@ -72,4 +72,4 @@ def test_frechet_distance_refuses_a_single_feature():
 
 def test_unknown_normalization_is_refused():
     with pytest.raises(ValueError, match="simple"):
-        metrics.combine_scales(jnp.ones((5, 1)), jnp.ones((5, 1)), "none")
+        metrics.combine_scales(jnp.ones((5, 1)), jnp.ones((5, 1)), "other")

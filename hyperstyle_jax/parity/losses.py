@@ -141,7 +141,7 @@ def _scales(a, x, val_range=None):
     return _ssim_scales(a, x, val_range)
 
 
-def _combined(similarities, contrasts, how="relu"):
+def _combined(similarities, contrasts, how="none"):
     return metrics.combine_scales(similarities.mean(1), contrasts.mean(1), how)
 
 
@@ -149,7 +149,7 @@ def _measures(name, a, x) -> dict[str, jax.Array]:
     scales = _scales(a, x)
     values = {
         f"msssim.{name}": _combined(*scales),
-        f"msssim_relu.{name}": _combined(*scales),
+        f"msssim_relu.{name}": _combined(*scales, "relu"),
         f"msssim_simple.{name}": _combined(*scales, "simple"),
         f"msssim.val_range1.{name}": _combined(*_scales(a, x, 1.0)),
         f"msssim.val_range2.{name}": _combined(*_scales(a, x, 2.0)),
@@ -157,7 +157,7 @@ def _measures(name, a, x) -> dict[str, jax.Array]:
         f"ssim.{name}": scales[0][0].mean(),
         f"cs.{name}": scales[1][0].mean(),
     }
-    single = metrics.combine_scales(*scales)
+    single = metrics.combine_scales(*scales, "none")
     values |= {f"msssim.sample{i}.{name}": v for i, v in enumerate(single)}
     return values
 
