@@ -1,0 +1,86 @@
+"""setup.cfg says the truth: names, versions, entry point, what the code imports."""
+
+import configparser
+import importlib
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from test_structure import imports, modules
+
+ROOT = Path(__file__).parent.parent
+# What jax brings along and decides the version of.
+BROUGHT = {"jaxlib", "ml-dtypes"}
+
+
+def setup() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def requirements(*extras: str) -> dict[str, Requirement]:
+    config = setup()
+    lines = config["options"]["install_requires"].split("\n")
+    for extra in extras:
+        lines += config["options.extras_require"][extra].split("\n")
+    found = [Requirement(line) for line in lines if line]
+    return {normalized(r.name): r for r in found}
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_metadata():
+    config = setup()["metadata"]
+    assert config["name"] == "hyperstyle_jax" and config["license"] == "MIT"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", config["version"])
+    assert (ROOT / config["license_files"]).exists()
+    assert setup()["options"]["python_requires"] == ">=3.11"
+    classifiers = config["classifiers"]
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"Python :: {here}" in classifiers
+
+
+def test_pyproject_holds_tools_only():
+    """Metadata stands in setup.cfg; what the table must name is dynamic."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project.keys() == {"build-system", "project", "tool"}
+    assert project["project"].keys() == {"name", "dynamic"}
+    assert project["project"]["name"] == setup()["metadata"]["name"]
+
+
+def test_the_command_starts_where_setup_cfg_says():
+    line = setup()["options.entry_points"]["console_scripts"].strip()
+    command, module, function = re.fullmatch(r"(\w+) = ([\w.]+):(\w+)", line).groups()
+    assert command == "hyperstyle"
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_every_import_is_declared():
+    declared = {*requirements("tensorboard"), *BROUGHT}
+    owners = metadata.packages_distributions()
+    tops = {n.partition(".")[0] for name in modules() for n in imports(name)}
+    tops -= {*sys.stdlib_module_names, "hyperstyle_jax"}
+    for top in sorted(tops):
+        if top == "tensorboardX":  # optional, need not be here
+            continue
+        given = {normalized(owner) for owner in owners[top]}
+        assert given & declared, f"{top} is imported, but setup.cfg has none of {given}"
+
+
+def test_pinned_versions_are_what_setup_cfg_allows():
+    pinned = {}
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            (version,) = [
+                s.version for s in requirement.specifier if s.operator == "=="
+            ]
+            pinned[normalized(requirement.name)] = version
+    for name, wanted in requirements("test").items():
+        assert wanted.specifier.contains(pinned[name]), f"{name} {pinned[name]}"
