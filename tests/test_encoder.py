@@ -1,0 +1,78 @@
+"""Training a W-encoder, on one repeated batch."""
+
+import jax
+import numpy as np
+import pytest
+import tasks
+
+from hyperstyle_jax.training import encoder, parallel
+
+
+@pytest.fixture(scope="module")
+def config():
+    c = tasks.tiny("encoder")
+    c.loss.latent = 0.3
+    c.optim.ema = 0.5
+    return c
+
+
+@pytest.fixture(scope="module")
+def task(config):
+    return encoder.make_task(config)
+
+
+@pytest.fixture(scope="module")
+def trained(task, config):
+    return tasks.train(task, config, steps=8)
+
+
+def test_it_learns_one_batch(trained):
+    _, metrics = trained
+    names = {"l2", "lpips", "id", "latent", "loss", "grad_norm"}
+    for found in metrics:
+        assert found.keys() == names and np.isfinite(list(found.values())).all()
+    assert metrics[-1]["loss"] < metrics[0]["loss"]
+
+
+def test_the_loss_is_the_weighted_sum(config, trained):
+    weights = config.loss
+    for found in trained[1]:
+        expected = sum(weights[k] * found[k] for k in ("l2", "lpips", "id", "latent"))
+        assert found["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_frozen_networks_stay(task, config, trained):
+    fresh = encoder.make_task(config).frozen
+    jax.tree.map(np.testing.assert_array_equal, fresh, task.frozen)
+
+
+def test_export_is_the_average_and_adds_the_mean_latent(
+    task, config, trained, tmp_path
+):
+    state, _ = trained
+    nets = encoder.export(config, state, task.frozen)
+    assert nets.keys() == {"encoder", "generator", "features"}
+    net = nets["encoder"]
+    assert net.params is state["ema"] and net.module.axis_name is None
+    w_avg = nets["generator"].variables["buffers"]["mapping"]["w_avg"]
+    assert net.variables["buffers"]["latent_avg"] is w_avg
+    tasks.assert_bundled(nets, tmp_path / "bundle")
+
+
+def test_evaluation(task, config, trained):
+    found = tasks.evaluated(task, config, trained[0])
+    assert set(task.columns) == found["images"].keys()
+    assert {k: v.shape for k, v in found["per_image"].items()} == {
+        "l2": (4,), "lpips": (4,), "id": (4,),
+    }  # fmt: skip
+
+
+def test_without_latent_loss_nothing_is_generated(config):
+    c = config.copy_and_resolve_references()
+    c.loss.latent = 0.0
+    task, key = encoder.make_task(c), jax.random.key(0)
+    state = jax.eval_shape(task.init, key)
+    examples = parallel.split(tasks.batch(c), 1)
+    step = jax.vmap(task.train_step, (None, None, 0, None), axis_name=parallel.AXIS)
+    _, metrics = jax.eval_shape(step, state, task.frozen, examples, key)
+    assert metrics.keys() == {"l2", "lpips", "id", "loss", "grad_norm"}
