@@ -12,7 +12,7 @@ from hyperstyle_jax.parity import check, procedural
 from hyperstyle_jax.parity.check import Output
 
 GOLDENS = Path(__file__).parents[2] / "shared" / "goldens"
-QUICK = ("lpips_alex", "mtcnn", "shared_weights_hypernet", "tensor2im")
+QUICK = ("lpips_alex", "mtcnn", "tensor2im")
 # Steps of training, and the optimizer: they are compared in the tests of training.
 ELSEWHERE = ("train_step_256", "ranger")
 
@@ -38,8 +38,20 @@ def marks(name, seed):
     return [] if name in QUICK and seed == 0 else [pytest.mark.slow]
 
 
+@pytest.fixture(scope="module")
+def groups():
+    """The groups so far; programs and networks of the one before are freed."""
+    yield (seen := [])
+    parity.forget()
+    seen.clear()
+
+
 @pytest.mark.parametrize("name, seed", cases())
-def test_fixture(name, seed):
+def test_fixture(name, seed, groups):
+    group = parity.group(GOLDENS, name, seed)
+    if groups[-1:] != [group]:
+        parity.forget()
+        groups.append(group)
     rows = list(parity.run(GOLDENS, [(name, seed)]))
     assert rows and all(row.outputs for row in rows)
     assert not [row for row in rows if not row.passed]

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 
 from hyperstyle_jax.parity import edits, encoders, generators, inversions, losses
-from hyperstyle_jax.parity.case import Case
+from hyperstyle_jax.parity.case import Case, forget
 from hyperstyle_jax.parity.check import Row, judge
 
 FIXTURES = {
@@ -38,7 +38,7 @@ FIXTURES = {
 
 
 def find(folder: str | Path, only: Sequence[str] = ()) -> list[tuple[str, int]]:
-    """(name, seed) of all fixtures, those of one hypernetwork in succession.
+    """(name, seed) of all fixtures, group by group.
 
     Args:
         folder: with NAME_seedS.json and .npz files.
@@ -63,7 +63,15 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> list[tuple[str, int]]:
         )
     if only:
         found = [f for f in found if f[0] in only or f"{f[0]}_seed{f[1]}" in only]
-    return sorted(found, key=lambda f: (f[1], _hypernet(folder, *f), f[0]))
+    return sorted(found, key=lambda f: (group(folder, *f), f[1], f[0]))
+
+
+def group(folder: str | Path, name: str, seed: int) -> str:
+    """Fixtures of a group share compiled programs, and of one seed a hypernetwork."""
+    meta = json.loads((Path(folder) / f"{name}_seed{seed}.json").read_text())
+    specs = meta.get("spec", [])
+    specs = [specs] if isinstance(specs, str) else specs
+    return next((s for s in specs if s.startswith("hypernet")), name)
 
 
 def run(folder: str | Path, found: Iterable[tuple[str, int]]) -> Iterator[Row]:
@@ -71,8 +79,13 @@ def run(folder: str | Path, found: Iterable[tuple[str, int]]) -> Iterator[Row]:
 
     A fixture that this program does not know gives a row without outputs.
     """
+    last = None
     for name, seed in found:
         title = f"{name}_seed{seed}"
+        current = group(folder, name, seed)
+        if last not in (None, current):
+            forget()
+        last = current
         check = next((f for k, f in FIXTURES.items() if re.fullmatch(k, name)), None)
         if check is None:
             yield Row(title, "no check here", 0, 0.0, 0.0, "", True, "")
@@ -99,11 +112,3 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
         yield layout.format(
             row.fixture, row.kind, row.outputs or "", *errors, row.tolerance, verdict
         ).rstrip()
-
-
-def _hypernet(folder: Path, name: str, seed: int) -> str:
-    """The hypernetwork that a fixture needs, or nothing."""
-    meta = json.loads((folder / f"{name}_seed{seed}.json").read_text())
-    specs = meta.get("spec", [])
-    specs = [specs] if isinstance(specs, str) else specs
-    return next((s for s in specs if s.startswith("hypernet")), "")

@@ -1,6 +1,5 @@
 """One fixture: its files, its pictures, and networks made the user's way."""
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -88,9 +87,28 @@ def load_spec(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / "specs" / name).read_text())
 
 
-@functools.lru_cache(1)  # fixtures of one hypernetwork follow each other
+_held: dict[tuple, dict[str, Net]] = {}
+
+
 def hyperstyle(folder: Path, spec: str, seed: int) -> dict[str, Net]:
-    """Networks of an official HyperStyle checkpoint with procedural weights."""
+    """Networks of an official HyperStyle checkpoint with procedural weights.
+
+    The last ones are kept: fixtures of one hypernetwork follow each other.
+    """
+    key = (folder, spec, seed)
+    if key not in _held:
+        _held.clear()  # first: they are large
+        _held[key] = _hyperstyle(*key)
+    return _held[key]
+
+
+def forget():
+    """Frees networks and compiled programs."""
+    _held.clear()
+    jax.clear_caches()
+
+
+def _hyperstyle(folder: Path, spec: str, seed: int) -> dict[str, Net]:
     size = next(s for s in ("1024", "512", "256") if s in spec)
     hypernet = procedural.state_dict(seed, load_spec(folder, spec))
     decoder = procedural.state_dict(
