@@ -37,12 +37,15 @@ def train(task, config, steps, devices=1, examples=None):
     """Steps 1 … `steps` on one batch; the state, and the metrics of each step."""
     chosen = jax.local_devices()[:devices]
     compiled = loop.Phases(task, chosen, config.seed)
+    # Placed as steps return them, or the second step is compiled once more.
+    place = parallel.replicated(chosen)
     state = jax.tree.map(jnp.copy, task.init(jax.random.key(config.seed)))
+    state, frozen = jax.device_put((state, task.frozen), place)
     pieces = parallel.split(examples or batch(config), devices)
     found = []
     for step in range(1, steps + 1):
         number = np.int32(step)
-        state, metrics = compiled[step](state, task.frozen, pieces, number)
+        state, metrics = compiled[step](state, frozen, pieces, number)
         found.append({k: float(v) for k, v in jax.device_get(metrics).items()})
     return jax.device_get(state), found
 
