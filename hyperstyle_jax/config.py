@@ -57,7 +57,16 @@ def base(task: str) -> ConfigDict:
                 },
             },
             # Each: "" = random, "demo" = the shipped bundle, a bundle or run folder.
-            "init": {"generator": "", "encoder": "", "features": "", "hypernet": ""},
+            "init": {
+                "generator": "",
+                "encoder": "",
+                "features": "",
+                "hypernet": "",
+                # Bundles of converted networks, "" = the features network judges.
+                "lpips": "",
+                "arcface": "",
+                "moco": "",
+            },
             "optim": _optim(),
             "loss": _loss(),
             "num_iters": 5,  # refinement passes, T
@@ -285,6 +294,7 @@ def _loss() -> dict[str, Any]:
         "l2": 1.0,
         "lpips": 0.8,
         "id": 0.1,
+        "moco": 0.0,  # domains other than faces; needs init.moco
         "attributes": 1.0,
         "shape": 0.0,  # task features: a face's known shape from its identity vector
         "adversarial": 1.0,  # task gan; 0: no discriminator

@@ -13,8 +13,6 @@ from hyperstyle_jax.parity.check import Output
 
 GOLDENS = Path(__file__).parents[2] / "shared" / "goldens"
 QUICK = ("lpips_alex", "mtcnn", "tensor2im")
-# Steps of training, and the optimizer: they are compared in the tests of training.
-ELSEWHERE = ("train_step_256", "ranger")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +28,6 @@ def cases():
     return [
         pytest.param(name, seed, id=f"{name}_seed{seed}", marks=marks(name, seed))
         for name, seed in found
-        if name not in ELSEWHERE
     ]
 
 

@@ -38,6 +38,8 @@ FLOORS = {
     "plots": 3,
     "evaluate": 3,
     "edit_comparison": 3,
+    "speed": 3,
+    "speed_items": 3,
     "cli": 3,
 }
 # Each library that touches the outside enters by one file (or one folder).

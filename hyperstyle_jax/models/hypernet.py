@@ -81,6 +81,24 @@ def heads(
     return tuple(found)
 
 
+def centralized_axes(path: str, ndim: int) -> tuple[int, ...]:
+    """The axes over which the release's Ranger gives a gradient the mean 0.
+
+    The inputs of convolutions and matrices; of the shared head's two matrices, which
+    the release stores the other way round, the outputs.
+
+    Args:
+        path: of a parameter, as "shared/w1". ndim: its number of axes.
+    """
+    *_, layer, name = path.split("/")
+    if name in ("w1", "w2"):
+        return tuple(range(1, ndim))
+    if name != "weight" or ndim == 1:
+        return ()
+    convolution = re.fullmatch(r"conv\d*", layer)
+    return tuple(range(ndim - 1)) if convolution else (0,)
+
+
 class Hypernet(nn.Module):
     """Codes from pictures (`__call__`), offsets from codes (`decode`).
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import jax
 
-from hyperstyle_jax.parity import edits, encoders, generators, inversions, losses
+from hyperstyle_jax.parity import (
+    edits,
+    encoders,
+    generators,
+    inversions,
+    losses,
+    training,
+)
 from hyperstyle_jax.parity.case import Case, forget
 from hyperstyle_jax.parity.check import Row, judge
 
@@ -34,6 +41,8 @@ FIXTURES = {
     r"edit_faces": edits.edit_faces,
     r"edit_cars": edits.edit_cars,
     r"styleclip_1024": edits.styleclip,
+    r"ranger": training.ranger,
+    r"train_step_\d+": training.train_step,
 }
 
 

@@ -79,7 +79,7 @@ def make_task(config: ConfigDict) -> Task:
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
     """The encoder and the networks it was trained for."""
     encoder = _net(common.encoder(config), state, frozen["generator"])
-    return {"encoder": encoder, **frozen}
+    return {"encoder": encoder, **common.without_released(frozen)}
 
 
 def _w_avg(generator: Net):

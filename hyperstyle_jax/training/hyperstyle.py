@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from hyperstyle_jax.inversion import refine
-from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.models.hypernet import Hypernet, centralized_axes, heads
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.training import augment, common, optimizers, parallel, sources
@@ -26,14 +26,19 @@ def module(config: ConfigDict) -> Hypernet:
     return Hypernet(heads(common.generator(config), **options), **fields)
 
 
-def make_task(config: ConfigDict) -> Task:
-    """Frozen generator, encoder and features; the hypernetwork is trained."""
+def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
+    """Frozen generator, encoder and judges; the hypernetwork is trained.
+
+    Args:
+        judges: networks of the losses by the names of `common.judges`, which is asked
+            otherwise.
+    """
     frozen = {
         "generator": common.load_generator(config),
         "encoder": common.load_encoder(config),
-        **common.judges(config),
+        **(common.judges(config) if judges is None else judges),
     }
-    tx = optimizers.make(config.optim, config.num_steps)
+    tx = optimizers.make(config.optim, config.num_steps, centralized=centralized_axes)
     shape = (config.data.size, config.data.size, 3)
     num_iters = config.num_iters
 
@@ -168,7 +173,8 @@ def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
     """Everything that inversion needs."""
     params = state.get("ema", state["params"])
     variables = _variables(params, state["batch_stats"])
-    return {"hypernet": Net(module(config), variables), **frozen}
+    kept = common.without_released(frozen)
+    return {"hypernet": Net(module(config), variables), **kept}
 
 
 def _variables(params, stats):

@@ -1,6 +1,7 @@
 """Optimizers and schedules: Adam, and Ranger, with which HyperStyle was trained."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,11 +9,11 @@ import jax.numpy as jnp
 import optax
 
 
-def make(optim, num_steps: int) -> optax.GradientTransformation:
+def make(optim, num_steps: int, **of_ranger) -> optax.GradientTransformation:
     """From `config.optim`: schedule, clipping, optimizer."""
     lr = _schedule(optim, num_steps)
     if optim.name == "ranger":
-        tx = ranger(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
+        tx = ranger(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps, **of_ranger)
     else:
         tx = optax.adam(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
     if optim.clip:
@@ -33,6 +34,11 @@ def _schedule(optim, num_steps: int):
     return optim.lr
 
 
+def all_but_outputs(path: str, ndim: int) -> tuple[int, ...]:
+    """The inputs of HWIO kernels and of [in, out] matrices; nothing of vectors."""
+    return tuple(range(ndim - 1))
+
+
 class RangerState(NamedTuple):
     count: jax.Array
     mu: optax.Params
@@ -48,23 +54,30 @@ def ranger(
     alpha: float = 0.5,
     every: int = 6,
     threshold: float = 5.0,
+    weight_decay: float = 0.0,
+    centralized: Callable[[str, int], tuple[int, ...]] = all_but_outputs,
 ) -> optax.GradientTransformation:
     """RAdam (https://arxiv.org/abs/1908.03265), Lookahead (1907.08610) and gradient
     centralization (2004.01461) in one.
-
-    Gradients are centralized over all axes but the last: the outputs of HWIO kernels
-    and of [in, out] matrices.
 
     Args:
         lr: step size. b1, b2, eps: of RAdam.
         alpha, every: slow weights move by `alpha` every so many steps.
         threshold: degrees of freedom from which the variance is trusted.
+        weight_decay: times `lr`, how much of a parameter is lost in a step.
+        centralized: from a parameter's path and number of axes to the axes over which
+            its gradient gets mean 0; () for none.
     """
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
         slow = jax.tree.map(jnp.copy, params)
         return RangerState(jnp.zeros((), jnp.int32), zeros, zeros, slow)
+
+    def center(path, g):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        axes = centralized(name, g.ndim)
+        return g - g.mean(axes, keepdims=True) if axes else g
 
     def update(grads, state, params=None):
         if params is None:
@@ -74,7 +87,7 @@ def ranger(
         count = state.count + 1
         t = count.astype(jnp.float32)
         rate = lr(state.count) if callable(lr) else lr
-        grads = jax.tree.map(_centralized, grads)
+        grads = jax.tree_util.tree_map_with_path(center, grads)
         mu = optax.tree.update_moment(grads, state.mu, b1, 1)
         nu = optax.tree.update_moment(grads, state.nu, b2, 2)
         n, n_max = _degrees_of_freedom(t, b2), 2 / (1 - b2) - 1
@@ -84,8 +97,8 @@ def ranger(
         scale = rate / _seen(t, b1)
 
         def step(p, m, v):
-            adaptive = rectified * m / (jnp.sqrt(v) + eps)
-            return p - scale * jnp.where(trusted, adaptive, m)
+            direction = jnp.where(trusted, m / (jnp.sqrt(v) + eps), m)
+            return p * (1 - rate * weight_decay) - scale * rectified * direction
 
         fast = jax.tree.map(step, params, mu, nu)
         sync = count % every == 0
@@ -123,7 +136,3 @@ def _difference(x):
     """1/x − 1/(eˣ − 1) for x > 0; near 0 by its series."""
     series = 1 / 2 - x / 12 + x**3 / 720 - x**5 / 30240 + x**7 / 1209600
     return jnp.where(x < 1, series, 1 / x - 1 / jnp.expm1(x))
-
-
-def _centralized(g):
-    return g - g.mean(tuple(range(g.ndim - 1)), keepdims=True) if g.ndim > 1 else g

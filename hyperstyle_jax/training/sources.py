@@ -47,6 +47,21 @@ def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Ne
     return found
 
 
+def released(name: str, source: str) -> Net:
+    """A converted network that judges pictures: "lpips", "arcface" or "moco".
+
+    Raises:
+        ValueError: the bundle does not hold it.
+    """
+    nets = bundle.load(source).nets
+    if name not in nets:
+        raise ValueError(
+            f"config.init.{name}: {source} has no {name}; it has "
+            f"{', '.join(sorted(nets))} (convert_weights.py makes one of its file)"
+        )
+    return nets[name]
+
+
 def run_nets(workdir: str | Path) -> dict[str, Net]:
     """The networks that a run has trained so far, and those it rests on."""
     path = Path(workdir) / "config.json"

@@ -1,0 +1,69 @@
+"""`hyperstyle speed`: how long things take at full width."""
+
+from pathlib import Path
+
+_COLUMNS = ("median", "images/s", "compile", "cached", "GFLOP", "of peak", "GiB")
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "speed",
+        help="time the networks at full width",
+        description="Times generators, encoder, hypernetwork, inversions, editing and "
+        "training steps, each in a process of its own, and prints one table. Compile: "
+        "without and with a cache on disk. Of peak: the share of the arithmetic that a "
+        "large float32 product reaches on this machine.",
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="print ratios to older figures"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    import json
+
+    from hyperstyle_jax import speed
+
+    if unknown := sorted(set(args.only or ()) - set(speed.ITEMS)):
+        raise ValueError(
+            f"--only {unknown[0]}: no such item; there are {', '.join(speed.ITEMS)}"
+        )
+    old = json.loads(args.compare.read_text()) if args.compare else None
+    if old is not None and "items" not in old:
+        raise ValueError(f"{args.compare} is not a file of `hyperstyle speed --json`")
+    items = {}
+    print(f"{'':26}" + "".join(f"{name:>10}" for name in _COLUMNS), flush=True)
+    for name, found in speed.run(args.only or list(speed.ITEMS)):
+        items[name] = found
+        print(_row(name, found), flush=True)
+        if args.json:
+            args.json.write_text(json.dumps(speed.summary(items), indent=2) + "\n")
+    total = speed.summary(items)
+    print(f"\n{total['device']}; yardstick {total['yardstick_s']:.4f} s" * bool(items))
+    if old is not None:
+        for name, ratio in speed.ratios(old, total):
+            print(f"{name:26}{ratio:9.2f} times as fast (in units of the yardstick)")
+    return int(any("error" in found for found in items.values()))
+
+
+def _row(name: str, found: dict) -> str:
+    if "error" in found:
+        return f"{name:26}  failed: {found['error']}"
+    peak = found["matmul_gflops"] * found["median_s"]
+    cells = (
+        f"{found['median_s']:.4f} s",
+        f"{found['images_per_s']:.2f}",
+        _seconds(found.get("compile_s")),
+        _seconds(found.get("compile_warm_s")),
+        f"{found['gflop']:.1f}" if "gflop" in found else "-",
+        f"{found['gflop'] / peak:.0%}" if "gflop" in found else "-",
+        f"{found['peak_gib']:.2f}",
+    )
+    return f"{name:26}" + "".join(f"{cell:>10}" for cell in cells)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"

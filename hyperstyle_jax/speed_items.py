@@ -1,0 +1,232 @@
+"""What `speed` times. Networks are those of the release at full width."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """Something to time.
+
+    Attributes:
+        make: () → (function to be jitted, its arguments); None: `stream` is timed.
+        images: made or read by one call.
+        stream: () → a function that does the work of one call on the host.
+        renews: the first result is the next call's first argument.
+    """
+
+    make: Callable[[], tuple[Callable, tuple]] | None
+    images: int
+    stream: Callable[[], Callable[[], Any]] | None = None
+    renews: bool = False
+
+
+def _random(module, inputs=None):
+    import jax
+
+    from hyperstyle_jax import build
+
+    return build.init_net(module, jax.random.key(0), inputs)
+
+
+def _generator(size: int):
+    from hyperstyle_jax.models.generator import Generator
+
+    return _random(Generator(size))
+
+
+def _encoder(generator, size=256):
+    from hyperstyle_jax.models.encoders import WEncoder
+
+    return _random(WEncoder(generator.module.w_dim), [(size, size, 3)])
+
+
+def _hypernet(generator, size=256):
+    from hyperstyle_jax.models.hypernet import Hypernet, heads
+
+    return _random(Hypernet(heads(generator.module)), [(size, size, 3)] * 2)
+
+
+def _pictures(batch: int, size: int):
+    import jax
+
+    return jax.random.uniform(jax.random.key(1), (batch, size, size, 3), minval=-1)
+
+
+def _styles(generator, batch: int):
+    import jax
+
+    return jax.random.normal(jax.random.key(2), (batch, generator.module.w_dim))
+
+
+def _render(size: int, batch: int):
+    def make():
+        net = _generator(size)
+        return lambda net, w: net(w, method="synthesis"), (net, _styles(net, batch))
+
+    return Item(make, batch)
+
+
+def _inversion(generator, batch: int):
+    """An inversion with offsets of every convolution."""
+    import jax
+
+    from hyperstyle_jax import trees
+    from hyperstyle_jax.models.hypernet import heads
+    from hyperstyle_jax.offsets import Inversion
+
+    kernels = trees.flatten(generator.params)
+    offsets = {}
+    for path, *_, kind in heads(generator.module):
+        shape = kernels[path].shape
+        shape = shape if kind == "shared" else shape[2:]
+        offsets[path] = 0.1 * jax.random.normal(jax.random.key(3), (batch, *shape))
+    return Inversion(_styles(generator, batch), offsets, {}, None)
+
+
+def _render_offsets(size: int, batch: int):
+    def make():
+        from hyperstyle_jax.offsets import synthesize
+
+        net = _generator(size)
+        return synthesize, (net, _inversion(net, batch))
+
+    return Item(make, batch)
+
+
+def _encode():
+    net = _encoder(_generator(1024))
+    return lambda net, x: net(x), (net, _pictures(1, 256))
+
+
+def _predict():
+    net = _hypernet(_generator(1024))
+    x, y = _pictures(1, 256), 0.5 * _pictures(1, 256)
+
+    def offsets(net, x, y):
+        return net(net(x, y), 1, method="decode")
+
+    return offsets, (net, x, y)
+
+
+def _invert(size: int):
+    def make():
+        from hyperstyle_jax.inversion import refine
+
+        generator = _generator(size)
+        nets = (_encoder(generator), _hypernet(generator), generator)
+
+        def whole(encoder, hypernet, generator, x):
+            done = refine.invert(encoder, hypernet, generator, x, 5)
+            return done.inversion.codes, done.steps
+
+        return whole, (*nets, _pictures(1, 256))
+
+    return Item(make, 1)
+
+
+def _edit():
+    """Codes of an inversion → offsets → the picture of a shifted latent."""
+    import jax.numpy as jnp
+
+    from hyperstyle_jax.inversion import refine
+    from hyperstyle_jax.offsets import Inversion, synthesize
+
+    generator = _generator(1024)
+    hypernet = _hypernet(generator)
+    size = hypernet.module.code
+    codes = {head[0]: jnp.ones((1, size)) for head in hypernet.module.heads}
+    start = Inversion(_styles(generator, 1), {}, codes, None)
+    direction = 0.1 * _styles(generator, 1)
+
+    def edit(hypernet, generator, inversion, direction):
+        inversion = inversion.replace(w_plus=inversion.w_plus + direction)
+        return synthesize(generator, refine.decode(hypernet, inversion, 5))
+
+    return edit, (hypernet, generator, start, direction)
+
+
+def _train(config_of, batch: int, judges_of=None):
+    def make():
+        import jax
+        import jax.numpy as jnp
+        import numpy as np
+
+        from hyperstyle_jax.training import hyperstyle, loop, parallel
+
+        config = config_of()
+        config.batch_size = batch
+        task = hyperstyle.make_task(config, judges_of and judges_of())
+        device = jax.local_devices()[:1]
+        place = parallel.replicated(device)
+        # Copied: a step takes its state's memory, and parts may be the same array.
+        state = jax.tree.map(jnp.copy, task.init(jax.random.key(0)))
+        state = jax.device_put(state, place)
+        frozen = jax.device_put(task.frozen, place)
+        size = config.data.size
+        image = np.zeros((1, batch, size, size, 3), np.uint8) + np.uint8(100)
+        examples = {"image": image, "index": np.zeros((1, batch), np.int32)}
+        step = loop.Phases(task, device, config.seed)[1]
+        return step, (state, frozen, examples, np.int32(1))
+
+    return Item(make, batch, renews=True)
+
+
+def _demo_config():
+    from hyperstyle_jax import config as cfg
+
+    config = cfg.demo("hyperstyle")
+    init = config.init
+    init.generator = init.encoder = init.features = init.hypernet = "demo"
+    config.num_iters = 1
+    return config
+
+
+def _full_config():
+    """256², batch 2, T = 2, every loss of the release, Ranger."""
+    from hyperstyle_jax import config as cfg
+
+    config = cfg.base("hyperstyle")
+    config.model.generator.resolution = config.data.size = 256
+    config.num_iters = 2
+    config.optim.update(name="ranger", b1=0.95, eps=1e-5)
+    return config
+
+
+def _full_judges():
+    from hyperstyle_jax.models.lpips import LPIPS
+    from hyperstyle_jax.models.resnet import FaceNet
+
+    return {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}
+
+
+def _pipeline():
+    """64 faces of 256² as stored PNG files, decoded, mirrored, batched."""
+    from hyperstyle_jax.data import builders, pipeline
+
+    folder = tempfile.TemporaryDirectory()
+    path = builders.prepare_faces(folder.name, (0, 64), 256)
+    batches = pipeline.batches(pipeline.RecordSource(path), 64, 0, flip=True)
+
+    def read(folder=folder):  # the folder lives as long as the function
+        return next(batches)["image"]
+
+    return read
+
+
+ITEMS = {
+    **{f"generator_{r}": _render(r, 1) for r in (64, 256, 1024)},
+    **{f"generator_{r}_b4": _render(r, 4) for r in (64, 256, 1024)},
+    **{f"generator_{r}_offsets": _render_offsets(r, 1) for r in (64, 256, 1024)},
+    **{f"generator_{r}_offsets_b4": _render_offsets(r, 4) for r in (64, 256, 1024)},
+    "w_encoder_256": Item(_encode, 1),
+    "hypernet_1024": Item(_predict, 1),
+    "inversion_256_T5": _invert(256),
+    "inversion_1024_T5": _invert(1024),
+    "edit_1024": Item(_edit, 1),
+    "train_step_256_b2_T2": _train(_full_config, 2, _full_judges),
+    "train_step_demo": _train(_demo_config, 8),
+    "input_pipeline": Item(None, 64, _pipeline),
+}
