@@ -171,7 +171,9 @@ def test_the_training_may_save_before_the_demo_stops(tmp_path, number):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "demo.py").touch()
     (tmp_path / "train.py").write_text(STUBBORN)
-    code = "import sys, pathlib; from hyperstyle_jax.cli import demo;"
+    # Where the tests run in the background, Ctrl-C would be ignored from the start.
+    code = "import pathlib, signal; from hyperstyle_jax.cli import demo;"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler);"
     code += "demo._train(pathlib.Path.cwd(), pathlib.Path('run'), None)"
     running = subprocess.Popen(
         [sys.executable, "-c", code],

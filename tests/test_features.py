@@ -103,7 +103,7 @@ def test_arcface_never_rewards_a_larger_angle():
     vectors = jnp.stack([jnp.cos(angles), jnp.sin(angles), 0 * angles], 1)
     people = jnp.array([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     loss = jax.jit(features.arcface)(vectors, people, jnp.zeros(200, int))
-    assert (jnp.diff(loss) >= 0).all()
+    assert (jnp.diff(loss) > -1e-5).all()  # rounding, where it is flat
     assert (jnp.diff(loss)[60:] > 1e-5).all()
 
 
