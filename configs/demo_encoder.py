@@ -1,4 +1,4 @@
-"""Procedural faces, step 4 of 5: the W-encoder, which gives the first inversion.
+"""Procedural faces, step 4 of 6: the W-encoder, which gives the first inversion.
 
 python train.py --config configs/demo_encoder.py
 

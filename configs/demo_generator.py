@@ -1,4 +1,4 @@
-"""Procedural faces, step 3 of 5: the generator of step 1, sharpened perceptually.
+"""Procedural faces, step 3 of 6: the generator of step 1, sharpened perceptually.
 
     python train.py --config configs/demo_generator.py
     python train.py --config configs/demo_generator.py \\
