@@ -11,10 +11,11 @@ from hyperstyle_jax import config
 
 def get_config():
     c = config.demo("hyperstyle")
-    c.num_steps, c.batch_size, c.num_iters = 1500, 8, 1
-    c.log_every, c.save_every, c.eval_every, c.image_every = 20, 250, 500, 500
+    c.num_steps, c.batch_size, c.num_iters = 1100, 8, 3
+    c.log_every, c.save_every, c.eval_every, c.image_every = 20, 200, 550, 550
     c.data.train, c.data.eval = (0, 8_000), (1_000_000, 1_000_064)
+    c.data.augment = 0.25
     c.init.generator = c.init.encoder = c.init.features = "demo"
     c.loss.update(l2=40.0, lpips=0.8, id=0.4)
-    c.optim.update(lr=1.5e-3, schedule="cosine", warmup_steps=50, clip=1.0, ema=0.99)
+    c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=30, clip=1.0, ema=0.98)
     return c
