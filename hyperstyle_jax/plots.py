@@ -59,7 +59,7 @@ def passes(
     panel.set_title(title)
     panel.set_xlabel("pass (0: first inversion)")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.margins(y=0.12)
+    panel.margins(x=0.08, y=0.12)
     panel.grid(alpha=0.3)
     panel.legend(fontsize="small")
     figure.savefig(path, dpi=120)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -75,15 +76,12 @@ def train_step(case: Case) -> Iterator[Output]:
     count = case.meta["config"]["n_iters_per_batch"]
     first = hyperstyle.no_offsets(hypernet.module, x.shape[0])
     state = (start.replace(offsets=first), hypernet.variables["batch_stats"])
-    step = jax.jit(_pass, static_argnums=0)
-    options = _LossConfig(case.meta["config"])
+    step = jax.jit(partial(_pass, _config(case.meta["config"])))
     total = None
     for i in range(count):
         variables = {"params": hypernet.params, "batch_stats": state[1]}
         net = hypernet.replace(variables=variables)
-        (_, (stats, inversion, found)), grads = step(
-            options, net, frozen, target, state[0]
-        )
+        (_, (stats, inversion, found)), grads = step(net, frozen, target, state[0])
         state = (inversion, stats)
         total = grads if total is None else jax.tree.map(jnp.add, total, grads)
         yield from case.outputs(_losses(found, f"iter{i}"), "loss")
@@ -111,14 +109,12 @@ def _start(frozen, x):
     return hyperstyle.first(frozen, x), common.describe(frozen, x)
 
 
-class _LossConfig:
-    """The fixture's loss weights as `training.hyperstyle` reads them; hashable."""
-
-    def __init__(self, given):
-        config = cfg.base("hyperstyle")
-        for name in ("l2", "lpips", "id"):
-            config.loss[name] = float(given[f"{name}_lambda"])
-        self.loss = config.loss
+def _config(given):
+    """A config with the fixture's weights of the losses."""
+    config = cfg.base("hyperstyle")
+    for name in ("l2", "lpips", "id"):
+        config.loss[name] = float(given[f"{name}_lambda"])
+    return config
 
 
 def _pass(config, hypernet: Net, frozen, target, inversion):

@@ -50,22 +50,15 @@ def make_task(config: ConfigDict) -> Task:
             (identity, attributes), new = module.apply(
                 variables, x, train=True, mutable=["batch_stats"]
             )
-            error = (attributes - batch["attributes"]) / frozen["buffers"][
-                "attribute_std"
-            ]
             found = {
                 "id": arcface(identity, params["people"], labels).mean(),
-                "attributes": jnp.square(error).mean(),
+                "attributes": _attribute_error(attributes, batch, frozen).mean(),
             }
-            loss = config.loss
-            value = loss.id * found["id"] + loss.attributes * found["attributes"]
-            if loss.shape:
-                error = (
-                    identity @ params["shape"]
-                    - batch["latent"][:, : faces.IDENTITY_DIM]
-                )
+            if config.loss.shape:
+                known = batch["latent"][:, : faces.IDENTITY_DIM]
+                error = identity @ params["shape"] - known
                 found["shape"] = jnp.square(error).mean()
-                value += loss.shape * found["shape"]
+            value = sum(config.loss[name] * term for name, term in found.items())
             return value, (found, new["batch_stats"])
 
         (_, (found, stats)), grads = jax.value_and_grad(objective, has_aux=True)(
@@ -80,8 +73,7 @@ def make_task(config: ConfigDict) -> Task:
     def eval_step(state, frozen, batch, key):
         net = _net(common.features(config), state, frozen)
         identity, attributes = net(common.images(batch))
-        std = frozen["buffers"]["attribute_std"]
-        error = jnp.square((attributes - batch["attributes"]) / std)
+        error = _attribute_error(attributes, batch, frozen)
         per_image = {"identity": identity, "person": batch["identity"], "error": error}
         return {"per_image": per_image, "images": {"image": common.images(batch)}}
 
@@ -91,6 +83,12 @@ def make_task(config: ConfigDict) -> Task:
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
     """The features network without the people it was trained on."""
     return {"features": _net(common.features(config), state, frozen)}
+
+
+def _attribute_error(found, batch, frozen):
+    """Squared, in units of each attribute's variance, [B, A]."""
+    std = frozen["buffers"]["attribute_std"]
+    return jnp.square((found - batch["attributes"]) / std)
 
 
 def arcface(identity, people, labels):

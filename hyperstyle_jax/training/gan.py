@@ -5,9 +5,12 @@ of the weights. In a domain whose pictures have known Gaussian parameters, the g
 may also be regressed on them (`loss.render`): minutes instead of hours.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import metrics
@@ -23,51 +26,69 @@ _W_AVG_DECAY, _PATH_DECAY = 0.998, 0.99
 def make_task(config: ConfigDict) -> Task:
     """Alternating steps of discriminator and generator; `loss.adversarial` 0: none."""
     loss = config.loss
-    adversarial = loss.adversarial > 0
     generator = common.load_generator(config)
-    tx = optimizers.make(config.optim, config.num_steps)
-    discriminator = Discriminator(
-        config.model.generator.resolution, **config.model.discriminator
-    )
     frozen = {"noise": _noise(generator)}
     if config.init.features or (loss.render and (loss.lpips or loss.attributes)):
         frozen["features"] = common.load_features(config)
+    gan = _Gan(
+        config,
+        generator,
+        Discriminator(config.model.generator.resolution, **config.model.discriminator),
+        optimizers.make(config.optim, config.num_steps),
+    )
+    columns = ("real", "rendered", "generated") if loss.render else ()
+    return Task(
+        gan.init, gan.train_step, gan.eval_step, frozen, summarize, columns, gan.phase
+    )
 
-    def init(key):
-        params = generator.params
+
+@dataclasses.dataclass(frozen=True)
+class _Gan:
+    """The steps of the task; both networks have optimizers of one kind."""
+
+    config: ConfigDict
+    generator: Net
+    discriminator: Discriminator
+    tx: optax.GradientTransformation
+
+    def init(self, key):
+        params = self.generator.params
         state = {
             "generator": params,
             "ema": params,
-            "w_avg": generator.variables["buffers"]["mapping"]["w_avg"],
-            "opt_generator": tx.init(params),
+            "w_avg": self.generator.variables["buffers"]["mapping"]["w_avg"],
+            "opt_generator": self.tx.init(params),
         }
-        if adversarial:
-            image = jnp.zeros((1, *2 * (config.model.generator.resolution,), 3))
-            params = discriminator.init(key, image)["params"]
+        if self.config.loss.adversarial:
+            image = jnp.zeros((1, *2 * (self.config.model.generator.resolution,), 3))
+            params = self.discriminator.init(key, image)["params"]
             state |= {
                 "discriminator": params,
-                "opt_discriminator": tx.init(params),
+                "opt_discriminator": self.tx.init(params),
                 "path_mean": jnp.zeros(()),
             }
         return state
 
-    def train_step(state, frozen, batch, key, r1=False, path=False):
+    def train_step(self, state, frozen, batch, key, r1=False, path=False):
         x = common.images(batch)
         key = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
         keys = jax.random.split(key, 3)
         found = {}
-        if adversarial:
-            state, d = discriminator_step(state, frozen, x, keys[0], r1)
+        if self.config.loss.adversarial:
+            state, d = self.discriminator_step(state, frozen, x, keys[0], r1)
             found |= d
-        state, g = generator_step(state, frozen, batch, x, keys[1], path)
+        state, g = self.generator_step(state, frozen, batch, x, keys[1], path)
         return state, found | g
 
-    def discriminator_step(state, frozen, x, key, r1):
-        fake, _ = _generate(generator, state["generator"], frozen, config, x, key)
+    def discriminator_step(self, state, frozen, x, key, r1):
+        loss = self.config.loss
+        fake, _ = _generate(
+            self.generator, state["generator"], frozen, self.config, x, key
+        )
 
         def objective(params):
             def logits(image):
-                return discriminator.apply({"params": params}, image)
+                return self.discriminator.apply({"params": params}, image)
 
             value = jax.nn.softplus(logits(fake)).mean()
             value += jax.nn.softplus(-logits(x)).mean()
@@ -83,29 +104,40 @@ def make_task(config: ConfigDict) -> Task:
             state["discriminator"]
         )
         params, opt, norm = common.step_parameters(
-            tx, grads, state["opt_discriminator"], state["discriminator"]
+            self.tx, grads, state["opt_discriminator"], state["discriminator"]
         )
         state = state | {"discriminator": params, "opt_discriminator": opt}
         return state, found | {"d_grad_norm": norm}
 
-    def generator_step(state, frozen, batch, x, key, path):
+    def generator_step(self, state, frozen, batch, x, key, path):
+        loss = self.config.loss
         keys = jax.random.split(key, 2)
 
         def objective(params):
             value, found, mean = 0.0, {}, None
-            if adversarial:
-                fake, _ = _generate(generator, params, frozen, config, x, keys[0])
-                logits = discriminator.apply({"params": state["discriminator"]}, fake)
+            if loss.adversarial:
+                fake, _ = _generate(
+                    self.generator, params, frozen, self.config, x, keys[0]
+                )
+                logits = self.discriminator.apply(
+                    {"params": state["discriminator"]}, fake
+                )
                 found["g_loss"] = jax.nn.softplus(-logits).mean()
                 value += loss.adversarial * found["g_loss"]
             if path:
                 penalty, mean = _path_length(
-                    generator, params, frozen, config, x, keys[1], state["path_mean"]
+                    self.generator,
+                    params,
+                    frozen,
+                    self.config,
+                    x,
+                    keys[1],
+                    state["path_mean"],
                 )
                 found["path_length"] = penalty
                 value += loss.path_length * loss.path_length_every * penalty
             if loss.render:
-                term, more = _render(params, batch, x, frozen)
+                term, more = self._render(params, batch, x, frozen)
                 found |= more
                 value += loss.render * term
             return value, (found, mean)
@@ -114,27 +146,30 @@ def make_task(config: ConfigDict) -> Task:
             state["generator"]
         )
         params, opt, norm = common.step_parameters(
-            tx, grads, state["opt_generator"], state["generator"]
+            self.tx, grads, state["opt_generator"], state["generator"]
         )
-        w = _net(generator, params, frozen)(batch_z(batch, keys[0]), method="mapping")
+        w = _net(self.generator, params, frozen)(
+            self._z(batch, keys[0]), method="mapping"
+        )
         w_mean = jax.lax.pmean(w.mean(0), parallel.AXIS)
         state = state | {
             "generator": params,
             "opt_generator": opt,
-            "ema": common.ema(config.optim.ema, state["ema"], params),
+            "ema": common.ema(self.config.optim.ema, state["ema"], params),
             "w_avg": common.ema(_W_AVG_DECAY, state["w_avg"], w_mean),
         }
         if mean is not None:
             state |= {"path_mean": jax.lax.pmean(mean, parallel.AXIS)}
         return state, found | {"g_grad_norm": norm}
 
-    def batch_z(batch, key):
+    def _z(self, batch, key):
         count = batch["image"].shape[0]
-        return jax.random.normal(key, (count, config.model.generator.z_dim))
+        return jax.random.normal(key, (count, self.config.model.generator.z_dim))
 
-    def _render(params, batch, x, frozen):
+    def _render(self, params, batch, x, frozen):
+        loss = self.config.loss
         latent, labels = batch["latent"], batch["attributes"]
-        y = _net(generator, params, frozen)(latent, noise="random", rngs=_rngs(0))
+        y = _net(self.generator, params, frozen)(latent, noise="random", rngs=_rngs(0))
         # Squared: where the place of a thin line is uncertain, the least absolute error
         # is no line at all. The coarse picture counts as much as the fine one.
         found = {"render_l2": jnp.square(y - x).mean()}
@@ -152,32 +187,30 @@ def make_task(config: ConfigDict) -> Task:
             value += loss.attributes * found["render_attributes"]
         return value, found
 
-    def eval_step(state, frozen, batch, key):
-        net = _net(generator, state["ema"], frozen, state["w_avg"])
+    def eval_step(self, state, frozen, batch, key):
+        net = _net(self.generator, state["ema"], frozen, state["w_avg"])
         x = common.images(batch)
         keys = jax.random.split(key, 2)
-        image = net(batch_z(batch, keys[0]), noise="random", rngs={"noise": keys[1]})
+        image = net(self._z(batch, keys[0]), noise="random", rngs={"noise": keys[1]})
         per_image = {}
         pictures = {"real": x, "generated": jnp.clip(image, -1, 1)}
         if "features" in frozen:
             per_image["real"] = _pooled(frozen["features"], x)
             per_image["fake"] = _pooled(frozen["features"], pictures["generated"])
-        if "latent" in batch and loss.render:
+        if "latent" in batch and self.config.loss.render:
             y = net(batch["latent"], noise="const")
             per_image["render_l2"] = jnp.square(y - x).mean((1, 2, 3))
             pictures["rendered"] = jnp.clip(y, -1, 1)
         return {"per_image": per_image, "images": pictures}
 
-    def phase(step: int) -> dict:
-        if not adversarial:
+    def phase(self, step: int) -> dict:
+        loss = self.config.loss
+        if not loss.adversarial:
             return {}
         return {
             "r1": loss.r1 > 0 and step % loss.r1_every == 0,
             "path": loss.path_length > 0 and step % loss.path_length_every == 0,
         }
-
-    columns = ("real", "rendered", "generated") if loss.render else ()
-    return Task(init, train_step, eval_step, frozen, summarize, columns, phase)
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:

@@ -72,23 +72,24 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
         metrics |= {k: v[-1] for k, v in found.items()} | {"grad_norm": norm}
         return new, metrics
 
-    def eval_step(state, frozen, batch, key):
-        x = common.images(batch)
-        hypernet = export(config, state, frozen)["hypernet"]
-        result = refine.invert(
-            frozen["encoder"], hypernet, frozen["generator"], x, num_iters
-        )
-        shown = {"target": x, "inversion": result.steps[0]}
-        shown |= {f"pass {t}": result.steps[t] for t in range(1, num_iters + 1)}
-        found, target = {}, common.describe(frozen, x)
-        for t, y in enumerate(result.steps):
-            last = common.compare(frozen, y, target)
-            found |= {f"{name}/pass{t}": value for name, value in last.items()}
-        found |= last
-        return {"per_image": found, "images": shown}
-
     columns = ("target", "inversion", *(f"pass {t + 1}" for t in range(num_iters)))
-    return Task(init, train_step, eval_step, frozen, columns=columns)
+    return Task(init, train_step, partial(_eval, config), frozen, columns=columns)
+
+
+def _eval(config, state, frozen, batch, key):
+    """Distances and pictures of the first inversion and after every pass."""
+    x = common.images(batch)
+    hypernet = export(config, state, frozen)["hypernet"]
+    result = refine.invert(
+        frozen["encoder"], hypernet, frozen["generator"], x, config.num_iters
+    )
+    shown = {"target": x, "inversion": result.steps[0]}
+    shown |= {f"pass {t}": y for t, y in enumerate(result.steps) if t}
+    found, target = {}, common.describe(frozen, x)
+    for t, y in enumerate(result.steps):
+        last = common.compare(frozen, y, target)
+        found |= {f"{name}/pass{t}": value for name, value in last.items()}
+    return {"per_image": found | last, "images": shown}
 
 
 def first(frozen: dict[str, Net], x) -> Inversion:

@@ -90,15 +90,12 @@ def ranger(
         grads = jax.tree_util.tree_map_with_path(center, grads)
         mu = optax.tree.update_moment(grads, state.mu, b1, 1)
         nu = optax.tree.update_moment(grads, state.nu, b2, 2)
-        n, n_max = _degrees_of_freedom(t, b2), 2 / (1 - b2) - 1
-        trusted = n > threshold
-        ratio = (n - 4) / (n_max - 4) * (n - 2) / n * n_max / (n_max - 2)
-        rectified = jnp.sqrt(jnp.where(trusted, _seen(t, b2) * ratio, 1.0))
-        scale = rate / _seen(t, b1)
+        trusted, rectified = _rectification(t, b2, threshold)
+        scale = rate * rectified / _seen(t, b1)
 
         def step(p, m, v):
             direction = jnp.where(trusted, m / (jnp.sqrt(v) + eps), m)
-            return p * (1 - rate * weight_decay) - scale * rectified * direction
+            return p * (1 - rate * weight_decay) - scale * direction
 
         fast = jax.tree.map(step, params, mu, nu)
         sync = count % every == 0
@@ -111,6 +108,14 @@ def ranger(
         return updates, RangerState(count, mu, nu, slow)
 
     return optax.GradientTransformation(init, update)
+
+
+def _rectification(t, b2, threshold):
+    """Whether the variance is trusted, and RAdam's factor for it (1 where not)."""
+    n, n_max = _degrees_of_freedom(t, b2), 2 / (1 - b2) - 1
+    trusted = n > threshold
+    ratio = (n - 4) / (n_max - 4) * (n - 2) / n * n_max / (n_max - 2)
+    return trusted, jnp.sqrt(jnp.where(trusted, _seen(t, b2) * ratio, 1.0))
 
 
 def _seen(t, decay):
