@@ -249,7 +249,8 @@ def _data() -> dict[str, Any]:
         "kind": "faces",  # procedural | "folder" of images | "tfds" folder
         "path": "",
         "cache_dir": "data_cache",
-        "size": 64,
+        "size": 64,  # width in pixels
+        "height": 0,  # 0: square
         "train": (0, 100_000),  # indices lo … hi - 1
         "eval": (1_000_000, 1_000_256),
         "images_per_identity": 1,
@@ -330,6 +331,8 @@ def _check_data(data: ConfigDict) -> None:
     apart = hi <= eval_lo or eval_hi <= lo
     _need(apart, "data.eval", data.eval, f"no index of data.train = {data.train}")
     _need(data.size >= 4, "data.size", data.size, "4 pixels or more")
+    good = data.height == 0 or 4 <= data.height <= data.size
+    _need(good, "data.height", data.height, "0 or 4 pixels up to data.size")
     count = data.images_per_identity
     _need(count >= 1, "data.images_per_identity", count, "1 or more")
 
