@@ -34,6 +34,9 @@ def base(task: str) -> ConfigDict:
             "image_every": 500,  # 0: never
             "keep": 2,  # newest checkpoints
             "batch_size": 8,  # over all devices
+            "accumulate": 1,  # parts of a device's batch, one after another
+            "precision": "float32",  # or "bfloat16", of feature maps
+            "remat": False,  # less memory: generator blocks are computed twice
             "num_devices": 0,  # 0: all there are
             "on_nonfinite": "skip",  # or "stop"
             "data": _data(),
@@ -62,6 +65,8 @@ def base(task: str) -> ConfigDict:
                 "encoder": "",
                 "features": "",
                 "hypernet": "",
+                # A converted ResNet-34 or IR-SE-50 to begin the trunk with.
+                "trunk": "",
                 # Bundles of converted networks, "" = the features network judges.
                 "lpips": "",
                 "arcface": "",
@@ -100,6 +105,10 @@ def check(config: ConfigDict) -> None:
     _need(c.task in TASKS, "task", c.task, f"one of {', '.join(TASKS)}")
     for name in ("num_steps", "log_every", "save_every", "keep", "batch_size"):
         _need(c[name] >= 1, name, c[name], "1 or more")
+    parts = max(c.num_devices, 1) * max(c.accumulate, 1)
+    good = c.accumulate >= 1 and c.batch_size % parts == 0
+    expected = f"1 or more, num_devices · accumulate a divisor of batch {c.batch_size}"
+    _need(good, "accumulate", c.accumulate, expected)
     for name in ("seed", "eval_every", "image_every", "num_devices", "num_iters"):
         _need(c[name] >= 0, name, c[name], "0 or more")
     _need(
@@ -110,6 +119,7 @@ def check(config: ConfigDict) -> None:
     )
     choices = {
         "on_nonfinite": ("skip", "stop"),
+        "precision": ("float32", "bfloat16"),
         "data.kind": ("faces", "folder", "tfds"),
         "optim.name": ("adam", "ranger"),
         "optim.schedule": ("constant", "cosine"),
@@ -296,11 +306,15 @@ def _loss() -> dict[str, Any]:
         "lpips": 0.8,
         "id": 0.1,
         "moco": 0.0,  # domains other than faces; needs init.moco
+        "moco_normalize": True,  # by ImageNet's statistics; the release does not
         "attributes": 1.0,
         "shape": 0.0,  # task features: a face's known shape from its identity vector
         "adversarial": 1.0,  # task gan; 0: no discriminator
         "render": 0.0,  # task gan: regression on pictures of known latents
         "latent": 0.0,  # task encoder: w of generated pictures
+        "w_norm": 0.0,  # task encoder: squared distance of w from the mean latent
+        "w_adversarial": 0.0,  # task encoder: a discriminator of latents
+        "w_r1": 10.0,
         "r1": 1.0,
         "r1_every": 16,
         "path_length": 2.0,

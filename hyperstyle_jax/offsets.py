@@ -69,14 +69,19 @@ def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 
 def synthesize(
-    generator: Net, inversion: Inversion, *, noise="const", chunk: int | None = None
+    generator: Net,
+    inversion: Inversion,
+    *,
+    noise="const",
+    chunk: int | None = None,
+    **options,
 ) -> jax.Array:
     """Renders an inversion with any generator of the same layers.
 
     Args:
         generator: Net of a Generator.
         inversion: with w_plus [B, …] and offsets [B, …].
-        noise: as in `Generator.synthesis`.
+        noise: as in `Generator.synthesis`; so are options, `dtype` and `remat`.
         chunk: images rendered at a time when there are offsets (default: measured
             per backend).
 
@@ -84,12 +89,12 @@ def synthesize(
         [B, R, R, 3], not clipped.
     """
     if not inversion.offsets:
-        return generator(inversion.w_plus, noise, method="synthesis")
+        return generator(inversion.w_plus, noise, method="synthesis", **options)
 
     def render(one):
         w, offsets = one
         net = generator.with_params(apply_offsets(generator.params, offsets))
-        return net(w[None], noise, method="synthesis")[0]
+        return net(w[None], noise, method="synthesis", **options)[0]
 
     chunk = chunk or _CHUNK.get(jax.default_backend(), 8)
     return jax.lax.map(render, (inversion.w_plus, inversion.offsets), batch_size=chunk)

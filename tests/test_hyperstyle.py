@@ -105,7 +105,7 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
     def run(variables, frozen, x):
         net = Net(hypernet.module, variables)
         target = common.describe(frozen, x)
-        start = hyperstyle.first(frozen, x)
+        start = hyperstyle.first(frozen, {"image": x})
 
         def judge(*args):
             return hyperstyle.pass_loss(config, net.module, frozen, target, *args)

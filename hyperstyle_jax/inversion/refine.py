@@ -57,7 +57,8 @@ def first_inversion(
         num_iters: passes that will follow; separable heads keep a code for each.
     """
     w = encoder(x)
-    image = view(generator(w, noise, method="synthesis"), x.shape[1:3])
+    image = generator(w, noise, method="synthesis", dtype=x.dtype)
+    image = view(image, x.shape[1:3])
     batch, size = x.shape[0], hypernet.module.code
     codes = {}
     for head in hypernet.module.heads:
@@ -92,7 +93,8 @@ def refine(hypernet: Net, generator: Net, x, inversion: Inversion, step, noise="
     new = hypernet(x, inversion.image)
     codes = add_codes(inversion.codes, new, step)
     offsets = hypernet(codes, step + 1, method="decode")
-    full = synthesize(generator, inversion.replace(offsets=offsets), noise=noise)
+    tuned = inversion.replace(offsets=offsets)
+    full = synthesize(generator, tuned, noise=noise, dtype=x.dtype)
     return inversion.replace(codes=codes, image=view(full, x.shape[1:3]))
 
 
@@ -112,7 +114,9 @@ def invert(
 
     Args:
         encoder: Net of a WEncoder. hypernet: of a Hypernet. generator: of a Generator.
-        x: [B, h, w, 3] in [-1, 1] at the size the networks were trained with.
+        x: [B, h, w, 3] in [-1, 1] at the size the networks were trained with. Its
+            dtype, float32 or bfloat16, is that of all feature maps; parameters, codes
+            and pictures stay float32.
         num_iters: passes T; 0 gives the first inversion alone.
         noise: as in `Generator.synthesis`.
 

@@ -7,6 +7,7 @@ from flax import linen as nn
 
 from hyperstyle_jax.models import ops
 from hyperstyle_jax.models.generator import channels, resolutions
+from hyperstyle_jax.models.resnet import Linear
 
 
 class Discriminator(nn.Module):
@@ -58,6 +59,20 @@ class Epilogue(nn.Module):
         x = ops.leaky_relu(ops.EqualConv(self.width, name="conv")(x))
         x = ops.EqualLinear(self.width, name="fc")(x.reshape(x.shape[0], -1))
         return ops.EqualLinear(1, name="out")(ops.leaky_relu(x))
+
+
+class LatentDiscriminator(nn.Module):
+    """Latents [B, D] → logits [B, 1] (https://arxiv.org/abs/2102.02766)."""
+
+    depth: int = 4
+
+    @nn.compact
+    def __call__(self, w):
+        x, width = w, w.shape[-1]
+        for i in range(self.depth - 1):
+            x = Linear(width, name=f"fc{i}")(x)
+            x = nn.leaky_relu(x, 0.2)
+        return Linear(1, name="out")(x)
 
 
 def minibatch_stddev(x, group: int):

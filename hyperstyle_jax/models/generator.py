@@ -61,8 +61,8 @@ class StyledConv(nn.Module):
         y = ops.modulated_conv2d(x, weight, style, up=self.up)
         grid = self._noise(noise, const.value, y.shape)
         if grid is not None:
-            y = y + strength * grid
-        return ops.leaky_relu(y + bias)
+            y = y + (strength * grid).astype(y.dtype)
+        return ops.leaky_relu(y + bias.astype(y.dtype))
 
     def _draw(self, shape):
         key = self.make_rng("params") if self.has_rng("params") else jax.random.key(0)
@@ -89,7 +89,8 @@ class ToRGB(nn.Module):
         shape = (1, 1, x.shape[-1], self.features)
         weight = self.param("weight", nn.initializers.normal(1.0), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return ops.modulated_conv2d(x, weight, style, demodulate=False) + bias
+        y = ops.modulated_conv2d(x, weight, style, demodulate=False)
+        return y.astype(jnp.float32) + bias
 
 
 class Block(nn.Module):
@@ -100,11 +101,11 @@ class Block(nn.Module):
     image_channels: int
 
     @nn.compact
-    def __call__(self, x, image, ws, noise):
+    def __call__(self, x, image, ws, noise, dtype):
         if self.resolution == 4:
             init, shape = nn.initializers.normal(1.0), (4, 4, self.features)
             const = self.param("const", init, shape)
-            x = jnp.broadcast_to(const, (ws.shape[0], *shape))
+            x = jnp.broadcast_to(const, (ws.shape[0], *shape)).astype(dtype)
         else:
             x = StyledConv(self.features, up=True, name="conv0")(x, ws[:, 0], noise)
             self.sow("intermediates", "conv0_out", x)
@@ -125,14 +126,20 @@ class Synthesis(nn.Module):
     image_channels: int
 
     @nn.compact
-    def __call__(self, w_plus, noise):
+    def __call__(self, w_plus, noise, dtype, remat):
         x = image = None
+        cls = _forgetful(Block, noise) if remat else Block
         for i, res in enumerate(resolutions(self.resolution)):
             features = channels(res, self.channel_base, self.channel_max)
             ws = w_plus[:, :2] if i == 0 else w_plus[:, 2 * i - 1 : 2 * i + 2]
-            block = Block(res, features, self.image_channels, name=f"b{res}")
-            x, image = block(x, image, ws, noise)
+            block = cls(res, features, self.image_channels, name=f"b{res}")
+            x, image = block(x, image, ws, noise, dtype)
         return image
+
+
+def _forgetful(block, noise):
+    """A block whose backward pass computes the forward pass again (less memory)."""
+    return nn.remat(block, static_argnums=(4, 5) if isinstance(noise, str) else (5,))
 
 
 class Generator(nn.Module):
@@ -184,22 +191,25 @@ class Generator(nn.Module):
         """z [B, Z] → w [B, D]."""
         return self.mapping_(z)
 
-    def synthesis(self, w_plus, noise="const"):
+    def synthesis(self, w_plus, noise="const", dtype=jnp.float32, remat=False):
         """Renders latents.
 
         Args:
             w_plus: [B, L, D], or w [B, D] for the same row in every layer.
             noise: "const" (the stored maps), "none", "random" (rng "noise"), or
                 arrays [B or 1, r, r] by layer, e.g. {"b8/conv0": …}.
+            dtype: of the feature maps; styles, sums of toRGB and the picture are
+                float32.
+            remat: keep one block's maps at a time for the backward pass.
 
         Returns:
-            Picture [B, R, R, C], about [-1, 1], not clipped.
+            Picture float32 [B, R, R, C], about [-1, 1], not clipped.
         """
         if w_plus.ndim == 2:
             w_plus = jnp.broadcast_to(
                 w_plus[:, None], (w_plus.shape[0], self.num_ws, w_plus.shape[1])
             )
-        return self.synthesis_(w_plus, noise)
+        return self.synthesis_(w_plus, noise, jnp.dtype(dtype), remat)
 
     def truncate(self, w, psi=1.0):
         """w_avg + psi·(w − w_avg)."""

@@ -151,19 +151,22 @@ class Hypernet(nn.Module):
         """One pass.
 
         Args:
-            x: target [B, H, W, 3] in [-1, 1]. y_hat: reconstruction, the same shape.
+            x: target [B, H, W, 3] in [-1, 1]; its dtype is that of the computation.
+            y_hat: reconstruction, the same shape.
             train: use and update the statistics of the batch.
 
         Returns:
-            {path: code [B, C]}.
+            {path: code float32 [B, C]}.
         """
         if x.shape != y_hat.shape:
             raise ValueError(
                 f"hypernetwork: target {x.shape} and reconstruction {y_hat.shape} "
                 "differ, expected the same shape"
             )
-        features = self.trunk(jnp.concatenate([x, y_hat], axis=-1), train)
-        return {h.path: self.coders[h.name](features) for h in self.table}
+        pair = jnp.concatenate([x, y_hat.astype(x.dtype)], axis=-1)
+        features = self.trunk(pair, train)
+        codes = {h.path: self.coders[h.name](features) for h in self.table}
+        return {path: code.astype(jnp.float32) for path, code in codes.items()}
 
     def decode(self, codes, num_iters=1):
         """Offsets summed over passes.

@@ -161,17 +161,19 @@ def modulated_conv2d(x, weight, style, *, demodulate: bool = True, up: bool = Fa
     (equations 1 and 3 of the paper) and needs no grouped convolution.
 
     Args:
-        x: [B, H, W, I]. weight: [K, K, I, O]. style: [B, I].
+        x: [B, H, W, I]; its dtype is that of the convolution.
+        weight: [K, K, I, O]. style: [B, I].
 
     Returns:
         [B, H, W, O], or twice the size with `up`.
     """
     weight = weight * (1 / math.sqrt(math.prod(weight.shape[:3])))
-    x = x * style[:, None, None, :]
-    y = upsampling_conv2d(x, weight) if up else conv2d(x, weight)
+    x = x * style.astype(x.dtype)[:, None, None, :]
+    kernel = weight.astype(x.dtype)
+    y = upsampling_conv2d(x, kernel) if up else conv2d(x, kernel)
     if demodulate:
         power = jnp.square(style) @ jnp.sum(jnp.square(weight), axis=(0, 1))
-        y = y * jax.lax.rsqrt(power + 1e-8)[:, None, None, :]
+        y = y * jax.lax.rsqrt(power + 1e-8).astype(y.dtype)[:, None, None, :]
     return y
 
 

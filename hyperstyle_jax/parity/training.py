@@ -106,7 +106,7 @@ def train_step(case: Case) -> Iterator[Output]:
 
 @jax.jit
 def _start(frozen, x):
-    return hyperstyle.first(frozen, x), common.describe(frozen, x)
+    return hyperstyle.first(frozen, {"image": x}), common.describe(frozen, x)
 
 
 def _config(given):

@@ -1,5 +1,6 @@
 """What several tasks share: modules from a config, pictures, criteria."""
 
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,7 +35,11 @@ def load_generator(config: ConfigDict) -> Net:
 
 def load_encoder(config: ConfigDict) -> Net:
     return sources.net(
-        "encoder", config.init.encoder, encoder(config), config.seed, [_shape(config)]
+        "encoder",
+        config.init.encoder,
+        encoder(config),
+        config.seed,
+        [image_shape(config)],
     )
 
 
@@ -51,7 +56,7 @@ def features(config: ConfigDict) -> Features:
 def load_features(config: ConfigDict) -> Net:
     return sources.net(
         "features", config.init.features, features(config), config.seed,
-        [_shape(config)],
+        [image_shape(config)],
     )  # fmt: skip
 
 
@@ -66,7 +71,9 @@ def judges(config: ConfigDict) -> dict[str, Net]:
     nets = {}
     for loss, name in wanted.items():
         if weights[loss] and init[name]:
-            nets[name] = sources.released(name, init[name])
+            net = sources.released(name, init[name])
+            raw = name == "moco" and not weights.moco_normalize
+            nets["moco_raw" if raw else name] = net
         elif weights[loss] and loss == "moco":
             raise ValueError(
                 f"config.loss.moco is {weights.moco} but config.init.moco is empty: "
@@ -77,13 +84,15 @@ def judges(config: ConfigDict) -> dict[str, Net]:
     return nets
 
 
-def _shape(config):
-    return (config.data.size, config.data.size, 3)
+def image_shape(config) -> tuple[int, int, int]:
+    """(H, W, 3) of the run's pictures."""
+    return (config.data.height or config.data.size, config.data.size, 3)
 
 
 def without_released(frozen: dict[str, Net]) -> dict[str, Net]:
     """Without the networks that others have published: a bundle does not carry them."""
-    return {k: v for k, v in frozen.items() if k not in ("lpips", "arcface", "moco")}
+    released = ("lpips", "arcface", "moco", "moco_raw")
+    return {k: v for k, v in frozen.items() if k not in released}
 
 
 class _Judge(NamedTuple):
@@ -109,6 +118,10 @@ _JUDGES = {
     "moco": _Judge(
         losses.moco_features, lambda net, a, b: {"moco": losses.dissimilarity(a, b)}
     ),
+    "moco_raw": _Judge(
+        lambda net, x: losses.moco_features(net, x, normalize=False),
+        lambda net, a, b: {"moco": losses.dissimilarity(a, b)},
+    ),
 }
 
 
@@ -117,35 +130,85 @@ def _apart(a, b):
     return lpips, 1.0 - similarity
 
 
-def describe(frozen: dict[str, Net], x):
+def describe(frozen: dict[str, Net], x, dtype=jnp.float32):
     """A target picture as `compare` reads it, worked out once for all passes."""
-    found = {
-        name: judge.describe(frozen[name], x)
-        for name, judge in _JUDGES.items()
-        if name in frozen
-    }
+    names = [name for name in _JUDGES if name in frozen]
+    found = {name: _described(name, frozen[name], x, dtype) for name in names}
     return x, jax.lax.stop_gradient(found)
 
 
-def compare(frozen: dict[str, Net], y_hat, target) -> dict[str, jax.Array]:
+def compare(
+    frozen: dict[str, Net], y_hat, target, dtype=jnp.float32
+) -> dict[str, jax.Array]:
     """Distances of reconstructions, one number per image: l2, lpips, id … (all ≥ 0).
 
     Args:
         frozen: with the networks of `judges`; without, only l2.
-        y_hat: [B, H, W, 3]. target: of `describe`.
+        y_hat: float32 [B, H, W, 3]. target: of `describe`.
+        dtype: of the judges' feature maps; distances are float32.
     """
     x, descriptions = target
     apart = {"l2": losses.l2(y_hat, x)}
     for name, description in descriptions.items():
-        judge, net = _JUDGES[name], frozen[name]
-        apart |= judge.compare(net, judge.describe(net, y_hat), description)
+        net = frozen[name]
+        seen = _described(name, net, y_hat, dtype)
+        apart |= _JUDGES[name].compare(net, seen, description)
     return apart
+
+
+def _described(name, net, x, dtype):
+    found = _JUDGES[name].describe(net, x.astype(dtype))
+    return jax.tree.map(lambda a: a.astype(jnp.float32), found)
 
 
 def weighted(config: ConfigDict, distances: dict[str, jax.Array]) -> jax.Array:
     """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco, averaged over the batch."""
     weights = config.loss
     return sum(weights[name] * value.mean() for name, value in distances.items())
+
+
+def in_parts(step: Callable, stats, batch, count: int):
+    """Gradients of a batch in `count` equal parts, one after another: less memory.
+
+    Batch normalization sees one part at a time.
+
+    Args:
+        step: (stats, part) → (gradients, stats, aux).
+        batch: pytree of [B, …].
+
+    Returns:
+        The parts' mean gradients, the last stats, aux stacked [count, …].
+    """
+    if count == 1:
+        grads, stats, aux = step(stats, batch)
+        return grads, stats, jax.tree.map(lambda a: jnp.asarray(a)[None], aux)
+
+    def body(carry, part):
+        stats, total = carry
+        grads, stats, aux = step(stats, part)
+        return (stats, jax.tree.map(jnp.add, total, grads)), aux
+
+    parts = jax.tree.map(lambda a: a.reshape(count, -1, *a.shape[1:]), batch)
+    shapes = jax.eval_shape(step, stats, jax.tree.map(lambda a: a[0], parts))[0]
+    total = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+    (stats, total), aux = loop(body, (stats, total), parts, count)
+    return jax.tree.map(lambda g: g / count, total), stats, aux
+
+
+def loop(body: Callable, carry, xs, length: int, scanned: bool | None = None):
+    """`lax.scan`, or on a CPU (by default) its body `length` times.
+
+    XLA has slow convolution gradients inside loops there: 64², 0.75 s for 0.15 s.
+    """
+    if scanned is None:
+        scanned = jax.default_backend() != "cpu"
+    if scanned:
+        return jax.lax.scan(body, carry, xs, length)
+    outs = []
+    for i in range(length):
+        carry, out = body(carry, jax.tree.map(operator.itemgetter(i), xs))
+        outs.append(out)
+    return carry, jax.tree.map(lambda *values: jnp.stack(values), *outs)
 
 
 def step_parameters(tx, grads, opt, params):

@@ -1,79 +1,158 @@
 """Trains a W-encoder: one w per picture, the first inversion.
 
 L2 + perceptual + identity on real pictures; on generated ones, whose w is known, also
-the distance to it (`loss.latent`).
+the distance to it (`loss.latent`). w stays editable near the latents of the mapping
+network: by its distance from their mean (`loss.w_norm`) or, as in e4e
+(https://arxiv.org/abs/2102.02766, section 4), by a discriminator that tells the two
+apart (`loss.w_adversarial`).
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
 from hyperstyle_jax.inversion.refine import view
+from hyperstyle_jax.models.discriminator import LatentDiscriminator
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, optimizers, parallel
+from hyperstyle_jax.training import common, optimizers, parallel, sources
 from hyperstyle_jax.training.loop import Task
+
+_R1_EVERY = 16
+# e4e trains its discriminator with Adam at this rate.
+_LATENT_LR = 2e-5
 
 
 def make_task(config: ConfigDict) -> Task:
-    """Frozen generator and features; the encoder adds the generator's mean latent."""
-    module = common.encoder(config).clone(axis_name=parallel.AXIS)
-    generator = common.load_generator(config)
-    frozen = {"generator": generator, **common.judges(config)}
+    """Frozen generator and judges; the encoder adds the generator's mean latent."""
+    frozen = {"generator": common.load_generator(config), **common.judges(config)}
     tx = optimizers.make(config.optim, config.num_steps)
+    tx_latent = optax.adam(_LATENT_LR)
 
     def init(key):
-        variables = common.load_encoder(config).variables
-        params, stats = variables["params"], variables["batch_stats"]
+        net = common.load_encoder(config)
+        net = sources.with_trunk(net, "body", "arcface", config.init.trunk)
+        params, stats = net.params, net.variables["batch_stats"]
         state = {"params": params, "batch_stats": stats, "opt": tx.init(params)}
-        return state | ({"ema": params} if config.optim.ema else {})
+        if config.optim.ema:
+            state["ema"] = params
+        if config.loss.w_adversarial:
+            w = jnp.zeros((1, config.model.generator.w_dim))
+            params = LatentDiscriminator().init(key, w)["params"]
+            state |= {"judge_w": params, "opt_judge_w": tx_latent.init(params)}
+        return state
 
-    def train_step(state, frozen, batch, key):
+    def train_step(state, frozen, batch, key, r1=False):
         x = common.images(batch)
-        generator = frozen["generator"]
-        key = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
-        if config.loss.latent:
-            z = jax.random.normal(key, (x.shape[0], generator.module.z_dim))
-            w_true = generator(z, method="mapping")
-            drawn = view(generator(w_true, method="synthesis"), x.shape[1:3])
-            both = jnp.concatenate([x, jnp.clip(drawn, -1, 1)])
-        else:
-            both = x
-        buffers = {"latent_avg": _w_avg(generator)}
-        target = common.describe(frozen, x)
-
-        def objective(params):
-            variables = {"params": params, "buffers": buffers}
-            variables["batch_stats"] = state["batch_stats"]
-            w, new = module.apply(variables, both, train=True, mutable=["batch_stats"])
-            y = view(generator(w[: len(x)], method="synthesis"), x.shape[1:3])
-            distances = common.compare(frozen, y, target)
-            found = {name: value.mean() for name, value in distances.items()}
-            value = common.weighted(config, distances)
-            if config.loss.latent:
-                found["latent"] = jnp.square(w[len(x) :] - w_true).mean()
-                value += config.loss.latent * found["latent"]
-            return value, (found | {"loss": value}, new["batch_stats"])
-
-        (_, (found, stats)), grads = jax.value_and_grad(objective, has_aux=True)(
-            state["params"]
+        keys = parallel.example_keys(key, x.shape[0])
+        grads, stats, (found, w) = common.in_parts(
+            partial(_gradients, config, frozen, state),
+            state["batch_stats"],
+            {"image": x} | _drawn_w(config, frozen["generator"], keys),
+            config.accumulate,
         )
+        found = {name: value.mean() for name, value in found.items()}
         params, opt, norm = common.step_parameters(
             tx, grads, state["opt"], state["params"]
         )
         new = {"params": params, "batch_stats": stats, "opt": opt}
         if "ema" in state:
             new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+        if "judge_w" in state:
+            real = _drawn_w(config, frozen["generator"], keys)["w_true"]
+            fake = w.reshape(-1, w.shape[-1])
+            judge, opt, more = _judge_step(config, state, tx_latent, real, fake, r1)
+            new |= {"judge_w": judge, "opt_judge_w": opt}
+            found |= more
         return new, found | {"grad_norm": norm}
 
     def eval_step(state, frozen, batch, key):
-        x = common.images(batch)
+        x, dtype = common.images(batch), jnp.dtype(config.precision)
         net = _net(common.encoder(config), state, frozen["generator"])
-        y = view(frozen["generator"](net(x), method="synthesis"), x.shape[1:3])
-        target = common.describe(frozen, x)
-        per_image = common.compare(frozen, y, target)
+        y = frozen["generator"](net(x.astype(dtype)), method="synthesis", dtype=dtype)
+        y = view(y, x.shape[1:3])
+        per_image = common.compare(frozen, y, common.describe(frozen, x))
         return {"per_image": per_image, "images": {"target": x, "inversion": y}}
 
-    return Task(init, train_step, eval_step, frozen, columns=("target", "inversion"))
+    def phase(step):
+        return {"r1": step % _R1_EVERY == 0} if config.loss.w_adversarial else {}
+
+    columns = ("target", "inversion")
+    return Task(init, train_step, eval_step, frozen, columns=columns, phase=phase)
+
+
+def _drawn_w(config, generator: Net, keys) -> dict[str, jax.Array]:
+    """Latents of the mapping network for losses that need them: {"w_true": [B, D]}."""
+    if not config.loss.latent and not config.loss.w_adversarial:
+        return {}
+    z = jax.vmap(lambda k: jax.random.normal(k, (generator.module.z_dim,)))(keys)
+    return {"w_true": generator(z, method="mapping")}
+
+
+def _gradients(config, frozen, state, stats, part):
+    """Of one part of a batch: gradients, statistics, ({name: mean loss}, w [B, D])."""
+    x, generator, loss = part["image"], frozen["generator"], config.loss
+    dtype = jnp.dtype(config.precision)
+    module = common.encoder(config).clone(axis_name=parallel.AXIS)
+    target = common.describe(frozen, x, dtype)
+    seen, render = x, partial(generator, method="synthesis", dtype=dtype)
+    if loss.latent:
+        drawn = view(render(part["w_true"]), x.shape[1:3])
+        seen = jnp.concatenate([x, jnp.clip(drawn, -1, 1)])
+
+    def objective(params):
+        variables = {"params": params, "batch_stats": stats}
+        variables["buffers"] = {"latent_avg": _w_avg(generator)}
+        w, new = module.apply(
+            variables, seen.astype(dtype), train=True, mutable=["batch_stats"]
+        )
+        w, known = w[: len(x)], w[len(x) :]
+        y = view(render(w, remat=config.remat), x.shape[1:3])
+        distances = common.compare(frozen, y, target, dtype)
+        found = {name: value.mean() for name, value in distances.items()}
+        value = common.weighted(config, distances)
+        if loss.latent:
+            found["latent"] = jnp.square(known - part["w_true"]).mean()
+            value += loss.latent * found["latent"]
+        if loss.w_norm:
+            away = jnp.square(w - _w_avg(generator)).sum(-1)
+            found["w_norm"] = jnp.sqrt(away + 1e-12).mean()
+            value += loss.w_norm * found["w_norm"]
+        if loss.w_adversarial:
+            logits = LatentDiscriminator().apply({"params": state["judge_w"]}, w)
+            found["w_adversarial"] = jax.nn.softplus(-logits).mean()
+            value += loss.w_adversarial * found["w_adversarial"]
+        return value, (found | {"loss": value}, w, new["batch_stats"])
+
+    (_, (found, w, stats)), grads = jax.value_and_grad(objective, has_aux=True)(
+        state["params"]
+    )
+    return grads, stats, (found, w)
+
+
+def _judge_step(config, state, tx, real, fake, r1):
+    """One step of the latent discriminator: its parameters, optimizer, metrics."""
+
+    def logits(params, w):
+        return LatentDiscriminator().apply({"params": params}, w)
+
+    def objective(params):
+        value = jax.nn.softplus(logits(params, fake)).mean()
+        value += jax.nn.softplus(-logits(params, real)).mean()
+        found = {"judge_w_loss": value}
+        if r1:
+            slope = jax.grad(lambda w: logits(params, w).sum())(real)
+            penalty = jnp.square(slope).sum(-1).mean()
+            value += 0.5 * config.loss.w_r1 * _R1_EVERY * penalty
+        return value, found
+
+    (_, found), grads = jax.value_and_grad(objective, has_aux=True)(state["judge_w"])
+    params, opt, norm = common.step_parameters(
+        tx, grads, state["opt_judge_w"], state["judge_w"]
+    )
+    return params, opt, found | {"judge_w_grad_norm": norm}
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:

@@ -18,6 +18,9 @@ from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.training import augment, common, optimizers, parallel, sources
 from hyperstyle_jax.training.loop import Task
 
+# Stored first inversions are int16: this many steps per unit, from −2 to 2.
+STORED_SCALE = 16383.5
+
 
 def module(config: ConfigDict) -> Hypernet:
     """The hypernetwork that fits the config's generator."""
@@ -39,13 +42,10 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
         **(common.judges(config) if judges is None else judges),
     }
     tx = optimizers.make(config.optim, config.num_steps, centralized=centralized_axes)
-    shape = (config.data.size, config.data.size, 3)
     num_iters = config.num_iters
 
     def init(key):
-        variables = sources.net(
-            "hypernet", config.init.hypernet, module(config), config.seed, [shape] * 2
-        ).variables
+        variables = _hypernet(config).variables
         params, stats = variables["params"], variables["batch_stats"]
         state = {"params": params, "batch_stats": stats, "opt": tx.init(params)}
         return state | ({"ema": params} if config.optim.ema else {})
@@ -53,13 +53,14 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
     def train_step(state, frozen, batch, key):
         x = common.images(batch)
         keys = parallel.example_keys(key, x.shape[0])
-        x = augment.paste(x, keys, config.data.augment)
-        net = module(config).clone(axis_name=parallel.AXIS)
-        hypernet = Net(net, _variables(state["params"], state["batch_stats"]))
-        start = first(frozen, x)
-        target = common.describe(frozen, x)
-        judge = partial(pass_loss, config, hypernet.module, frozen, target)
-        grads, stats, end, found = passes(judge, hypernet, start, num_iters)
+        batch = batch | {"image": augment.paste(x, keys, config.data.augment)}
+        grads, stats, found = common.in_parts(
+            partial(_gradients, config, frozen, state["params"]),
+            state["batch_stats"],
+            {k: batch[k] for k in ("image", "w", "inversion") if k in batch},
+            config.accumulate,
+        )
+        found = {name: value.mean(0) for name, value in found.items()}
         params, opt, norm = common.step_parameters(
             tx, grads, state["opt"], state["params"]
         )
@@ -76,12 +77,36 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
     return Task(init, train_step, partial(_eval, config), frozen, columns=columns)
 
 
+def _hypernet(config: ConfigDict) -> Net:
+    shape, init = common.image_shape(config), config.init
+    net = sources.net(
+        "hypernet", init.hypernet, module(config), config.seed, [shape] * 2
+    )
+    return sources.with_trunk(net, "trunk", "resnet", init.trunk)
+
+
+def _gradients(config, frozen, params, stats, batch):
+    """Of one part of a batch: gradients, statistics, {name: [T]}."""
+    x, dtype = batch["image"], jnp.dtype(config.precision)
+    net = module(config).clone(axis_name=parallel.AXIS)
+    start = first(frozen, batch, dtype)
+    target = common.describe(frozen, x, dtype)
+    judge = partial(pass_loss, config, net, frozen, target)
+    hypernet = Net(net, _variables(params, stats))
+    grads, stats, _, found = passes(judge, hypernet, start, config.num_iters)
+    return grads, stats, found
+
+
 def _eval(config, state, frozen, batch, key):
     """Distances and pictures of the first inversion and after every pass."""
-    x = common.images(batch)
+    x, dtype = common.images(batch), jnp.dtype(config.precision)
     hypernet = export(config, state, frozen)["hypernet"]
     result = refine.invert(
-        frozen["encoder"], hypernet, frozen["generator"], x, config.num_iters
+        frozen["encoder"],
+        hypernet,
+        frozen["generator"],
+        x.astype(dtype),
+        config.num_iters,
     )
     shown = {"target": x, "inversion": result.steps[0]}
     shown |= {f"pass {t}": y for t, y in enumerate(result.steps) if t}
@@ -92,11 +117,20 @@ def _eval(config, state, frozen, batch, key):
     return {"per_image": found | last, "images": shown}
 
 
-def first(frozen: dict[str, Net], x) -> Inversion:
-    """w = E(x) and its picture, with random noise off; no codes, no offsets."""
-    w = frozen["encoder"](x)
-    y = refine.view(frozen["generator"](w, method="synthesis"), x.shape[1:3])
-    return jax.lax.stop_gradient(Inversion(w, {}, {}, y))
+def first(frozen: dict[str, Net], batch, dtype=jnp.float32) -> Inversion:
+    """w = E(x) and its picture, with random noise off; no codes, no offsets.
+
+    Args:
+        batch: "image" float32 [B, H, W, 3]; or also "w" [B, D] and "inversion"
+            (as `pre_extract` stores it), which are then not worked out again.
+    """
+    x = batch["image"]
+    if "w" in batch:
+        y = batch["inversion"].astype(jnp.float32) / STORED_SCALE
+        return Inversion(batch["w"], {}, {}, y)
+    w = frozen["encoder"](x.astype(dtype))
+    y = frozen["generator"](w, method="synthesis", dtype=dtype)
+    return jax.lax.stop_gradient(Inversion(w, {}, {}, refine.view(y, x.shape[1:3])))
 
 
 def pass_loss(config, module, frozen, target, params, stats, inversion):
@@ -110,14 +144,17 @@ def pass_loss(config, module, frozen, target, params, stats, inversion):
     Returns:
         loss, (new statistics, new inversion, {name: mean loss}).
     """
-    x = target[0]
+    x, dtype = target[0], jnp.dtype(config.precision)
     net = Net(module, _variables(params, stats))
-    codes, new = net(x, inversion.image, train=True, mutable=["batch_stats"])
+    codes, new = net(
+        x.astype(dtype), inversion.image, train=True, mutable=["batch_stats"]
+    )
     deltas = net(refine.single_pass(module, codes), 1, method="decode")
     offsets = {k: inversion.offsets[k] + d for k, d in deltas.items()}
     inversion = inversion.replace(offsets=offsets)
-    y = refine.view(synthesize(frozen["generator"], inversion), x.shape[1:3])
-    distances = common.compare(frozen, y, target)
+    y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=config.remat)
+    y = refine.view(y, x.shape[1:3])
+    distances = common.compare(frozen, y, target, dtype)
     loss = common.weighted(config, distances)
     found = {name: value.mean() for name, value in distances.items()}
     inversion = inversion.replace(image=y)
@@ -128,8 +165,7 @@ def passes(judge, hypernet: Net, start: Inversion, num_iters: int, scanned=None)
     """T passes with their gradients added up.
 
     Args:
-        scanned: one scan, or its body T times (default: the latter on a CPU, where XLA
-            has slow convolution gradients inside loops; 64², T = 1: 0.75 s, 0.15 s).
+        scanned: as in `common.loop`.
 
     Returns:
         gradients, statistics after the last pass, the last inversion, {name: [T]}.
@@ -146,16 +182,7 @@ def passes(judge, hypernet: Net, start: Inversion, num_iters: int, scanned=None)
         return (jax.lax.stop_gradient(inversion), stats, grads), found
 
     carry = (start, stats, jax.tree.map(jnp.zeros_like, params))
-    if scanned is None:
-        scanned = jax.default_backend() != "cpu"
-    if scanned:
-        carry, found = jax.lax.scan(body, carry, None, num_iters)
-    else:
-        history = []
-        for _ in range(num_iters):
-            carry, found = body(carry, None)
-            history.append(found)
-        found = jax.tree.map(lambda *values: jnp.stack(values), *history)
+    carry, found = common.loop(body, carry, None, num_iters, scanned)
     end, stats, grads = carry
     return grads, stats, end, found
 

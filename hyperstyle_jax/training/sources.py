@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import build, bundle, checkpoint
+from hyperstyle_jax import build, bundle, checkpoint, trees
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import loop
@@ -47,8 +48,12 @@ def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Ne
     return found
 
 
-def released(name: str, source: str) -> Net:
-    """A converted network that judges pictures: "lpips", "arcface" or "moco".
+def released(name: str, source: str, field: str = "") -> Net:
+    """A converted network: "lpips", "arcface", "moco", or a backbone.
+
+    Args:
+        name: of the network in the bundle. source: a bundle folder.
+        field: of `config.init` for the error, where it is not `name`.
 
     Raises:
         ValueError: the bundle does not hold it.
@@ -56,10 +61,50 @@ def released(name: str, source: str) -> Net:
     nets = bundle.load(source).nets
     if name not in nets:
         raise ValueError(
-            f"config.init.{name}: {source} has no {name}; it has "
+            f"config.init.{field or name}: {source} has no {name}; it has "
             f"{', '.join(sorted(nets))} (convert_weights.py makes one of its file)"
         )
     return nets[name]
+
+
+def with_trunk(net: Net, inside: str, name: str, source: str) -> Net:
+    """`net` with the weights of a converted backbone in it; `source` "": as it is.
+
+    A first convolution that sees two pictures gets half of the kernel for each, so that
+    equal pictures look to it as one did. What the backbone lacks (PReLU, heads) stays.
+
+    Args:
+        inside: where in `net` the backbone is, as "trunk".
+        name: of the backbone in the bundle: "resnet", or "arcface" for its body.
+        source: a bundle folder.
+
+    Raises:
+        ValueError: the bundle does not hold it, or a weight does not fit.
+    """
+    if not source:
+        return net
+    found = released(name, source, field="trunk").variables
+    if name == "arcface":
+        found = {k: v["body"] for k, v in found.items()}
+    variables = dict(net.variables)
+    for collection in ("params", "batch_stats"):
+        old = trees.flatten(variables[collection])
+        for path, value in trees.flatten(found[collection]).items():
+            old[f"{inside}/{path}"] = _fitted(old, f"{inside}/{path}", value, source)
+        variables[collection] = trees.unflatten(old)
+    return Net(net.module, variables)
+
+
+def _fitted(old, path, value, source):
+    want = old[path].shape if path in old else None
+    if want and value.ndim == 4 and want[2] == 2 * value.shape[2]:
+        value = jnp.concatenate([value / 2, value / 2], axis=2)
+    if value.shape != want:
+        raise ValueError(
+            f"config.init.trunk: {path} of {source} has shape {value.shape}, the "
+            f"config has {want or 'no such weight'}; change widths and depths"
+        )
+    return value
 
 
 def run_nets(workdir: str | Path) -> dict[str, Net]:
