@@ -76,3 +76,43 @@ def test_without_latent_loss_nothing_is_generated(config):
     step = jax.vmap(task.train_step, (None, None, 0, None), axis_name=parallel.AXIS)
     _, metrics = jax.eval_shape(step, state, task.frozen, examples, key)
     assert metrics.keys() == {"l2", "lpips", "id", "loss", "grad_norm"}
+
+
+def test_a_discriminator_and_a_norm_keep_latents_near_the_mapping(config):
+    options = config.copy_and_resolve_references()
+    options.loss.update(latent=0.0, w_norm=0.1, w_adversarial=0.5)
+    task = encoder.make_task(options)
+    state, metrics = tasks.train(task, options, steps=2)
+    first = metrics[0]
+    assert {"w_norm", "w_adversarial", "judge_w_loss"} <= first.keys()
+    weights = {"l2": 1.0, "lpips": 0.8, "id": 0.1, "w_norm": 0.1, "w_adversarial": 0.5}
+    total = sum(weight * first[name] for name, weight in weights.items())
+    assert first["loss"] == pytest.approx(total, rel=1e-4)
+    # A discriminator that has learnt nothing cannot tell: log 2 for each kind.
+    assert first["judge_w_loss"] == pytest.approx(2 * np.log(2), rel=0.3)
+    before = task.init(jax.random.key(options.seed))["judge_w"]
+    moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before, state["judge_w"])
+    assert max(jax.tree.leaves(moved)) > 0
+    assert [task.phase(step)["r1"] for step in (15, 16)] == [False, True]
+
+
+def test_the_penalty_makes_the_discriminators_loss_steeper(config):
+    options = config.copy_and_resolve_references()
+    options.loss.update(latent=0.0, w_adversarial=0.5)
+    task = encoder.make_task(options)
+    state = task.init(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    real, fake = (rng.normal(size=(4, 6)).astype(np.float32) for _ in range(2))
+    tx = encoder.optax.sgd(1.0)
+    steps = []
+    for r1 in (False, True):
+
+        def step(params, r1=r1):
+            own = {"judge_w": params, "opt_judge_w": tx.init(params)}
+            return encoder._judge_step(options, own, tx, real, fake, r1)
+
+        run = jax.vmap(step, axis_name=parallel.AXIS, in_axes=None, axis_size=1)
+        steps.append(run(state["judge_w"]))
+    (_, _, plain), (_, _, punished) = steps
+    np.testing.assert_allclose(plain["judge_w_loss"], punished["judge_w_loss"])
+    assert punished["judge_w_grad_norm"] != plain["judge_w_grad_norm"]
