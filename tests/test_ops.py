@@ -79,33 +79,52 @@ def test_upsample_is_the_interpolating_filter():
     )
 
 
-def test_upsampling_conv2d_in_both_forms():
+def plainly_upsampled(form, x, weight):
+    y = form(x, weight)
+    return y if form is ops._polyphase else ops.blur(y, (1, 1), gain=4.0)
+
+
+@pytest.mark.parametrize("form", [ops._taps, ops._phases, ops._polyphase])
+def test_every_form_of_the_upsampling_convolution(form):
     x, weight = normal(2, 4, 5, 3), normal(3, 3, 3, 2, seed=1)
     expected = transposed(x, weight)
     assert expected.shape == (2, 8, 10, 2)
     np.testing.assert_allclose(
-        ops.upsampling_conv2d(x, weight), expected, rtol=1e-5, atol=1e-5
-    )
-    np.testing.assert_allclose(
-        ops._polyphase(x, weight), expected, rtol=1e-5, atol=1e-5
+        plainly_upsampled(form, x, weight), expected, rtol=1e-5, atol=1e-5
     )
 
 
-def test_large_pictures_take_the_polyphase_form(monkeypatch):
-    x, weight = normal(1, 4, 4, 2), normal(3, 3, 2, 2, seed=1)
-    monkeypatch.setattr(ops, "_POLYPHASE_FROM", 8)
-    monkeypatch.setattr(ops, "_polyphase", lambda *_: "polyphase")
-    assert ops.upsampling_conv2d(x, weight) == "polyphase"
-    monkeypatch.setattr(ops, "_POLYPHASE_FROM", 9)
-    assert ops.upsampling_conv2d(x, weight).shape == (1, 8, 8, 2)
+@pytest.mark.parametrize(
+    ("backend", "size", "form"),
+    [("cpu", 128, "_taps"), ("cpu", 256, "_phases"), ("cpu", 1024, "_phases"),
+     ("gpu", 256, "_taps"), ("gpu", 512, "_polyphase")],
+)  # fmt: skip
+def test_the_form_depends_on_size_and_backend(monkeypatch, backend, size, form):
+    used = []
+
+    def watched(name, function):
+        def call(*args):
+            used.append(name)
+            return function(*args)
+
+        return call
+
+    for name in ("_taps", "_phases", "_polyphase"):
+        monkeypatch.setattr(ops, name, watched(name, getattr(ops, name)))
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    x = jax.ShapeDtypeStruct((1, size // 2, size // 2, 2), np.float32)
+    weight = jax.ShapeDtypeStruct((3, 3, 2, 4), np.float32)
+    y = jax.eval_shape(lambda *args: ops.upsampling_conv2d(*args), x, weight)
+    assert used == [form] and y.shape == (1, size, size, 4)
 
 
+@pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize("demodulate", [False, True])
-def test_modulation_scales_the_kernels(up, demodulate):
+def test_modulation_scales_the_kernels(up, demodulate, images):
     """Equations 1 and 3 of the paper, a kernel for every image."""
-    x, weight = normal(2, 4, 4, 3), normal(3, 3, 3, 5, seed=1)
-    style = 1 + normal(2, 3, seed=2)
+    x, weight = normal(images, 4, 4, 3), normal(3, 3, 3, 5, seed=1)
+    style = 1 + normal(images, 3, seed=2)
     expected = []
     for image, scale in zip(x, style, strict=True):
         kernel = weight / np.sqrt(3 * 3 * 3) * scale[:, None]

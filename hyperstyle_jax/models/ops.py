@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 _FIR = (0.125, 0.375, 0.375, 0.125)  # [1, 3, 3, 1] / 8 in each direction
-# From this output size on, one 3×3 convolution with 4·O outputs on the small picture
-# beats a dilated one (2-core CPU: 512→1024, 64→32 channels 224 ms against 445 ms;
-# 128→256 the other way round, 176 against 102).
+# How up-sampling is done best from which output size on, on 2 CPU cores: below 256²
+# nine products (128², 512→256 channels: 28 ms, phases 32, polyphase 102), from there on
+# phases (1024², 64→32: 107, 75, 110; 512²: 61, 50, 107). Elsewhere one large
+# convolution is expected to win, not measured.
+_PHASES_FROM = {"cpu": 256}
 _POLYPHASE_FROM = 512
 
 
@@ -101,16 +103,46 @@ def upsampling_conv2d(x, weight):
 
     [B, H, W, I] with `weight` [3, 3, I, O] → [B, 2H, 2W, O].
     """
-    if 2 * x.shape[1] >= _POLYPHASE_FROM:
+    size, backend = 2 * x.shape[1], jax.default_backend()
+    if size >= _PHASES_FROM.get(backend, math.inf):
+        return blur(_phases(x, weight), (1, 1), gain=4.0)
+    if size >= _POLYPHASE_FROM and backend != "cpu":
         return _polyphase(x, weight)
+    return blur(_taps(x, weight), (1, 1), gain=4.0)
+
+
+def _taps(x, weight):
+    """Transposed convolution [B, 2H + 1, 2W + 1, O]: one product for the nine taps.
+
+    Tap k of pixel i is added to output 2i + k.
+    """
     b, h, w, i = x.shape
     o = weight.shape[-1]
-    # One product for the nine taps, then tap k of pixel i is added to output 2i + k.
     taps = x.reshape(-1, i) @ weight.transpose(2, 0, 1, 3).reshape(i, 9 * o)
     taps = taps.reshape(b, h, w, 3, 3, o)
     y = _spread(1, *(taps[:, :, :, t] for t in range(3)))
-    y = _spread(2, *(y[:, :, :, t] for t in range(3)))
-    return blur(y, (1, 1), gain=4.0)
+    return _spread(2, *(y[:, :, :, t] for t in range(3)))
+
+
+def _phases(x, weight):
+    """The same as four convolutions, one for each parity of the output's place.
+
+    Even outputs 2i see taps 0 and 2 at i and i − 1, odd ones tap 1 at i.
+    """
+    b, h, w, _ = x.shape
+
+    def phase(row, column):
+        taps = [slice(None, None, -2), slice(1, 2)]  # 2 and 0, or 1 alone
+        pads = [(1, 1), (0, 0)]
+        y = jax.lax.conv_general_dilated(
+            x, weight[taps[row], taps[column]], (1, 1), (pads[row], pads[column]),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
+        return jnp.pad(y, ((0, 0), (0, row), (0, column), (0, 0)))
+
+    rows = [jnp.stack([phase(r, 0), phase(r, 1)], axis=3) for r in (0, 1)]
+    y = jnp.stack(rows, axis=2).reshape(b, 2 * h + 2, 2 * w + 2, -1)
+    return y[:, :-1, :-1]
 
 
 def _spread(axis, first, middle, last):
@@ -155,10 +187,11 @@ def leaky_relu(x):
 
 
 def modulated_conv2d(x, weight, style, *, demodulate: bool = True, up: bool = False):
-    """StyleGAN2's convolution with per-image channel scales, one kernel for the batch.
+    """StyleGAN2's convolution with per-image channel scales (its equations 1 and 3).
 
-    Scaling the input and the output equals scaling the kernel of every image
-    (equations 1 and 3 of the paper) and needs no grouped convolution.
+    Several images share one kernel: scaling input and output equals scaling the kernel
+    of every image and needs no grouped convolution. One image alone has its kernel
+    scaled, which is smaller than a feature map.
 
     Args:
         x: [B, H, W, I]; its dtype is that of the convolution.
@@ -167,14 +200,21 @@ def modulated_conv2d(x, weight, style, *, demodulate: bool = True, up: bool = Fa
     Returns:
         [B, H, W, O], or twice the size with `up`.
     """
-    weight = weight * (1 / math.sqrt(math.prod(weight.shape[:3])))
-    x = x * style.astype(x.dtype)[:, None, None, :]
-    kernel = weight.astype(x.dtype)
-    y = upsampling_conv2d(x, kernel) if up else conv2d(x, kernel)
+    k, _, i, o = weight.shape
+    weight = weight * (1 / math.sqrt(k * k * i))
+    out = 1.0
     if demodulate:
-        power = jnp.square(style) @ jnp.sum(jnp.square(weight), axis=(0, 1))
-        y = y * jax.lax.rsqrt(power + 1e-8).astype(y.dtype)[:, None, None, :]
-    return y
+        # A product: a sum over the kernel's first axes is slow on a CPU (512 → 512
+        # channels: 6.5 ms, so 1.4).
+        power = jnp.tile(jnp.square(style), k * k) @ jnp.square(weight).reshape(-1, o)
+        out = jax.lax.rsqrt(power + 1e-8)
+    convolve = upsampling_conv2d if up else conv2d
+    if x.shape[0] == 1:
+        weight = weight * style[0][:, None] * (out[0] if demodulate else out)
+        return convolve(x, weight.astype(x.dtype))
+    x = x * style.astype(x.dtype)[:, None, None, :]
+    y = convolve(x, weight.astype(x.dtype))
+    return y * out.astype(y.dtype)[:, None, None, :] if demodulate else y
 
 
 class EqualLinear(nn.Module):
