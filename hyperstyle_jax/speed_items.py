@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -201,13 +202,13 @@ def _demo_config():
     return config
 
 
-def _full_config():
-    """256², batch 2, T = 2, every loss of the release, Ranger."""
+def _full_config(size: int, num_iters: int):
+    """Pictures of 256², every loss of the release, Ranger."""
     from hyperstyle_jax import config as cfg
 
     config = cfg.base("hyperstyle")
-    config.model.generator.resolution = config.data.size = 256
-    config.num_iters = 2
+    config.model.generator.resolution, config.data.size = size, 256
+    config.num_iters = num_iters
     config.optim.update(name="ranger", b1=0.95, eps=1e-5)
     return config
 
@@ -243,7 +244,8 @@ ITEMS = {
     "inversion_256_T5": _invert(256),
     "inversion_1024_T5": _invert(1024),
     "edit_1024": Item(_edit, 1),
-    "train_step_256_b2_T2": _train(_full_config, 2, _full_judges),
+    "train_step_256_b2_T2": _train(partial(_full_config, 256, 2), 2, _full_judges),
+    "train_step_1024_b1_T1": _train(partial(_full_config, 1024, 1), 1, _full_judges),
     "train_step_demo": _train(_demo_config, 8),
     "input_pipeline": Item(None, 64, _pipeline),
 }

@@ -195,8 +195,9 @@ def test_export_inverts_and_evaluation_shows_every_pass(task, trained, tmp_path)
     tasks.assert_bundled(nets, tmp_path / "bundle", size=16)
     found = tasks.evaluated(task, config, state)
     assert found["images"].keys() == set(task.columns)
-    names = {f"{k}/pass{t}" for k in ("l2", "lpips", "id") for t in range(3)}
-    assert found["per_image"].keys() == names | {"l2", "lpips", "id"}
+    kinds = ("l2", "lpips", "id", "loss")
+    names = {f"{k}/pass{t}" for k in kinds for t in range(3)}
+    assert found["per_image"].keys() == names | set(kinds)
 
 
 def test_only_the_losses_that_count_are_computed():
@@ -206,4 +207,5 @@ def test_only_the_losses_that_count_are_computed():
     assert task.frozen.keys() == {"generator", "encoder"}
     state = jax.eval_shape(task.init, jax.random.key(0))
     found = tasks.evaluated(task, config, state)
-    assert found["per_image"].keys() == {"l2", "l2/pass0", "l2/pass1", "l2/pass2"}
+    names = {f"{k}/pass{t}" for k in ("l2", "loss") for t in range(3)}
+    assert found["per_image"].keys() == names | {"l2", "loss"}

@@ -118,6 +118,19 @@ def test_the_form_depends_on_size_and_backend(monkeypatch, backend, size, form):
     assert used == [form] and y.shape == (1, size, size, 4)
 
 
+def test_gradients_of_the_phases_are_those_of_the_taps():
+    x, weight = normal(2, 4, 5, 3), normal(3, 3, 3, 2, seed=1)
+
+    def value(form, x, weight):
+        return jnp.sum(jnp.sin(form(x, weight)))
+
+    gradient = jax.grad(value, (1, 2))
+    for a, b in zip(
+        gradient(ops._phases, x, weight), gradient(ops._taps, x, weight), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize("demodulate", [False, True])

@@ -162,9 +162,9 @@ def _described(name, net, x, dtype):
 
 
 def weighted(config: ConfigDict, distances: dict[str, jax.Array]) -> jax.Array:
-    """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco, averaged over the batch."""
+    """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco of each picture, [B]."""
     weights = config.loss
-    return sum(weights[name] * value.mean() for name, value in distances.items())
+    return sum(weights[name] * value for name, value in distances.items())
 
 
 def in_parts(step: Callable, stats, batch, count: int):

@@ -73,7 +73,8 @@ def make_task(config: ConfigDict) -> Task:
         net = _net(common.encoder(config), state, frozen["generator"])
         y = frozen["generator"](net(x.astype(dtype)), method="synthesis", dtype=dtype)
         y = view(y, x.shape[1:3])
-        per_image = common.compare(frozen, y, common.describe(frozen, x))
+        distances = common.compare(frozen, y, common.describe(frozen, x))
+        per_image = distances | {"loss": common.weighted(config, distances)}
         return {"per_image": per_image, "images": {"target": x, "inversion": y}}
 
     def phase(step):
@@ -112,7 +113,7 @@ def _gradients(config, frozen, state, stats, part):
         y = view(render(w, remat=config.remat), x.shape[1:3])
         distances = common.compare(frozen, y, target, dtype)
         found = {name: value.mean() for name, value in distances.items()}
-        value = common.weighted(config, distances)
+        value = common.weighted(config, distances).mean()
         if loss.latent:
             found["latent"] = jnp.square(known - part["w_true"]).mean()
             value += loss.latent * found["latent"]

@@ -113,6 +113,7 @@ def _eval(config, state, frozen, batch, key):
     found, target = {}, common.describe(frozen, x)
     for t, y in enumerate(result.steps):
         last = common.compare(frozen, y, target)
+        last |= {"loss": common.weighted(config, last)}
         found |= {f"{name}/pass{t}": value for name, value in last.items()}
     return {"per_image": found | last, "images": shown}
 
@@ -155,7 +156,7 @@ def pass_loss(config, module, frozen, target, params, stats, inversion):
     y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=config.remat)
     y = refine.view(y, x.shape[1:3])
     distances = common.compare(frozen, y, target, dtype)
-    loss = common.weighted(config, distances)
+    loss = common.weighted(config, distances).mean()
     found = {name: value.mean() for name, value in distances.items()}
     inversion = inversion.replace(image=y)
     return loss, (new["batch_stats"], inversion, found | {"loss": loss})

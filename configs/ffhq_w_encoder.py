@@ -1,0 +1,29 @@
+"""The W-encoder for faces, HyperStyle's first inversion: IR-SE-50.
+
+    python train.py --config configs/ffhq_w_encoder.py
+
+Needs, once, besides the data of configs/ffhq.py:
+    python convert_weights.py stylegan2-ffhq-config-f.pt --out pretrained/stylegan2_ffhq
+    python convert_weights.py model_ir_se50.pth alexnet.pth alex.pth \\
+      --out pretrained/judges
+
+The trunk begins as ArcFace's. w stays near the mapping network's latents by e4e's
+discriminator (`loss.w_adversarial`); `--config.loss.w_norm=0.005` is pSp's way instead.
+Hardware: any number of devices with 16 GB or more. Nothing measured.
+"""
+
+from hyperstyle_jax import config
+
+
+def get_config():
+    c = config.base("encoder")
+    c.num_steps, c.batch_size = 200_000, 8
+    c.log_every, c.save_every, c.eval_every, c.image_every = 50, 2500, 5000, 2500
+    c.best = "eval/loss"
+    c.data.update(kind="tfds", path="data/ffhq_256", size=256, flip=True)
+    c.model.generator.resolution = 1024
+    c.init.generator = "pretrained/stylegan2_ffhq"
+    c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/judges"
+    c.loss.update(l2=1.0, lpips=0.8, id=0.1, w_adversarial=0.1)
+    c.optim.update(name="ranger", lr=1e-4, b1=0.95, b2=0.999, eps=1e-5)
+    return c

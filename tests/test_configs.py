@@ -1,0 +1,84 @@
+"""Every file of configs/: it can be read, passes the checks, and says how to be run."""
+
+import importlib
+import math
+from pathlib import Path
+
+import jax
+import pytest
+
+from hyperstyle_jax import build
+from hyperstyle_jax import config as cfg
+from hyperstyle_jax.training import common, encoder, hyperstyle
+
+FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+FULL = [f.stem for f in FILES if f.stem.startswith(("ffhq", "cars", "afhq"))]
+
+
+def read(stem):
+    return importlib.import_module(f"configs.{stem}")
+
+
+@pytest.mark.parametrize("stem", [f.stem for f in FILES])
+def test_a_config_is_valid_and_says_its_command(stem):
+    module = read(stem)
+    cfg.check(module.get_config())
+    assert f"python train.py --config configs/{stem}.py" in module.__doc__
+
+
+def numbers(tree) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    ("stem", "millions"),
+    [("ffhq", 332.66), ("ffhq_medium_fine", None), ("ffhq_separable", None),
+     ("cars", 325.19), ("afhq_wild", 325.19)],
+)  # fmt: skip
+def test_full_size_hypernetworks_have_the_released_size(stem, millions):
+    config = read(stem).get_config()
+    shape = common.image_shape(config)
+    found = build.shapes(hyperstyle.module(config), [shape] * 2)
+    count = numbers(found["params"]) / 1e6
+    if millions:
+        assert count == pytest.approx(millions, abs=0.01)
+    else:
+        assert count < 332.66
+    assert config.num_iters == 5 and config.optim.name == "ranger"
+
+
+def test_cars_are_wider_than_high():
+    """Shapes through the whole step: 192×256 in, a 512² generator."""
+    config = read("cars").get_config()
+    assert common.image_shape(config) == (192, 256, 3)
+    config.init = cfg.base("hyperstyle").init  # no downloads
+    config.loss.update(lpips=0.0, moco=0.0)
+    nets = {
+        "generator": common.generator(config),
+        "encoder": common.encoder(config),
+    }
+
+    def first(variables, image):
+        frozen = {k: build.Net(m, variables[k]) for k, m in nets.items()}
+        return hyperstyle.first(frozen, {"image": image})
+
+    shapes = {
+        "generator": build.shapes(nets["generator"]),
+        "encoder": build.shapes(nets["encoder"], [common.image_shape(config)]),
+    }
+    image = jax.ShapeDtypeStruct((2, 192, 256, 3), "float32")
+    found = jax.eval_shape(first, shapes, image)
+    assert found.image.shape == image.shape and found.w_plus.shape == (2, 512)
+
+
+def test_the_w_encoder_is_judged_by_a_discriminator_of_latents():
+    config = read("ffhq_w_encoder").get_config()
+    assert config.loss.w_adversarial > 0 and encoder._LATENT_LR < config.optim.lr
+
+
+def test_full_size_configs_name_their_data_and_networks():
+    for stem in FULL:
+        config = read(stem).get_config()
+        assert config.data.kind == "tfds" and config.data.path in read(stem).__doc__ + (
+            read("ffhq").__doc__
+        )
