@@ -17,7 +17,8 @@ from ml_collections import ConfigDict
 TASKS = ("gan", "features", "encoder", "hyperstyle")
 # What a run may change when it goes on: none of these alters a single step.
 MAY_DIFFER = frozenset(
-    "num_steps log_every save_every eval_every image_every keep num_devices".split()
+    "num_steps log_every save_every eval_every image_every keep best "
+    "num_devices".split()
 )
 
 
@@ -33,6 +34,7 @@ def base(task: str) -> ConfigDict:
             "eval_every": 500,  # 0: never
             "image_every": 500,  # 0: never
             "keep": 2,  # newest checkpoints
+            "best": "",  # as "eval/loss": where it is least is kept too
             "batch_size": 8,  # over all devices
             "accumulate": 1,  # parts of a device's batch, one after another
             "precision": "float32",  # or "bfloat16", of feature maps
@@ -105,10 +107,6 @@ def check(config: ConfigDict) -> None:
     _need(c.task in TASKS, "task", c.task, f"one of {', '.join(TASKS)}")
     for name in ("num_steps", "log_every", "save_every", "keep", "batch_size"):
         _need(c[name] >= 1, name, c[name], "1 or more")
-    parts = max(c.num_devices, 1) * max(c.accumulate, 1)
-    good = c.accumulate >= 1 and c.batch_size % parts == 0
-    expected = f"1 or more, num_devices · accumulate a divisor of batch {c.batch_size}"
-    _need(good, "accumulate", c.accumulate, expected)
     for name in ("seed", "eval_every", "image_every", "num_devices", "num_iters"):
         _need(c[name] >= 0, name, c[name], "0 or more")
     _need(
@@ -117,6 +115,10 @@ def check(config: ConfigDict) -> None:
         c.batch_size,
         f"a multiple of num_devices = {c.num_devices}",
     )
+    parts = max(c.num_devices, 1) * max(c.accumulate, 1)
+    good = c.accumulate >= 1 and c.batch_size % parts == 0
+    expected = f"1 or more, num_devices · accumulate a divisor of batch {c.batch_size}"
+    _need(good, "accumulate", c.accumulate, expected)
     choices = {
         "on_nonfinite": ("skip", "stop"),
         "precision": ("float32", "bfloat16"),

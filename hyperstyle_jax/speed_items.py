@@ -36,17 +36,20 @@ def _random(module, inputs=None):
 
 
 def _weight(path: str, shape):
-    """A pattern of normal numbers, of the size that keeps feature maps near one."""
+    """Normal numbers, so small that residual networks without training do not grow."""
     import jax.numpy as jnp
     import numpy as np
 
-    if path.endswith(("var", "affine/bias")):
+    if path.endswith(
+        ("var", "affine/bias", "norm/weight", "norm1/weight", "norm2/weight")
+    ):
         return jnp.ones(shape)
     if len(shape) < 2 and not path.endswith("noise_const"):
         return jnp.zeros(shape)
-    pattern = np.random.default_rng(0).normal(size=4093).astype(np.float32)
-    scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
-    return jnp.asarray(np.resize(pattern * scale, shape))
+    rng = np.random.default_rng(len(path))
+    values = rng.standard_normal(shape, np.float32)
+    values *= np.float32(np.sqrt(0.2 / np.prod(shape[:-1])))
+    return jnp.asarray(values)
 
 
 def _generator(size: int):
@@ -176,7 +179,7 @@ def _train(config_of, batch: int, judges_of=None):
 
         config = config_of()
         config.batch_size = batch
-        task = hyperstyle.make_task(config, judges_of and judges_of())
+        task = hyperstyle.make_task(config, judges_of and judges_of(config))
         device = jax.local_devices()[:1]
         place = parallel.replicated(device)
         # Copied: a step takes its state's memory, and parts may be the same array.
@@ -184,8 +187,11 @@ def _train(config_of, batch: int, judges_of=None):
         state = jax.device_put(state, place)
         frozen = jax.device_put(task.frozen, place)
         size = config.data.size
-        image = np.zeros((1, batch, size, size, 3), np.uint8) + np.uint8(100)
-        examples = {"image": image, "index": np.zeros((1, batch), np.int32)}
+        image = np.random.default_rng(0).integers(0, 256, (1, batch, size, size, 3))
+        examples = {
+            "image": image.astype(np.uint8),
+            "index": np.zeros((1, batch), np.int32),
+        }
         step = loop.Phases(task, device, config.seed)[1]
         return step, (state, frozen, examples, np.int32(1))
 
@@ -213,11 +219,14 @@ def _full_config(size: int, num_iters: int):
     return config
 
 
-def _full_judges():
+def _full_judges(config):
     from hyperstyle_jax.models.lpips import LPIPS
     from hyperstyle_jax.models.resnet import FaceNet
+    from hyperstyle_jax.training import common
 
-    return {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}
+    judges = {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}
+    shape = common.image_shape(config)
+    return judges | {"encoder": _random(common.encoder(config), [shape])}
 
 
 def _pipeline():

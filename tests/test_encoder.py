@@ -63,7 +63,7 @@ def test_evaluation(task, config, trained):
     found = tasks.evaluated(task, config, trained[0])
     assert set(task.columns) == found["images"].keys()
     assert {k: v.shape for k, v in found["per_image"].items()} == {
-        "l2": (4,), "lpips": (4,), "id": (4,),
+        "l2": (4,), "lpips": (4,), "id": (4,), "loss": (4,),
     }  # fmt: skip
 
 
