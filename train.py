@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from hyperstyle_jax import compilation_cache
+from hyperstyle_jax import compilation_cache, huge_pages
 from hyperstyle_jax import config as cfg
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
@@ -50,4 +50,5 @@ def parse(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    huge_pages.restart()
     app.run(main, flags_parser=parse)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from hyperstyle_jax import huge_pages
 from hyperstyle_jax.speed_items import ITEMS
 
 _RUNS = 5  # timed runs at least
@@ -69,7 +70,7 @@ def run(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _in_process(name: str, cache: str) -> dict[str, Any]:
-    environment = {**os.environ, "HYPERSTYLE_CACHE": cache}
+    environment = huge_pages.environment() | {"HYPERSTYLE_CACHE": cache}
     command = [sys.executable, "-m", "hyperstyle_jax.speed", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
