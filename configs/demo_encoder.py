@@ -1,4 +1,4 @@
-"""Procedural faces, step 4 of 6: the W-encoder, which gives the first inversion.
+"""Procedural faces, step 5 of 7: the W-encoder, which gives the first inversion.
 
 python train.py --config configs/demo_encoder.py
 
@@ -14,7 +14,7 @@ def get_config():
     c.num_steps, c.batch_size = 2000, 16
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 500, 500
     c.data.train = (0, 40_000)
-    c.init.generator, c.init.features = "runs/demo_generator_4", "runs/demo_features_2"
+    c.init.generator, c.init.features = "runs/demo_adversarial", "runs/demo_features_2"
     c.loss.update(l2=1.0, lpips=0.8, id=0.1, latent=0.3)
     c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=100, ema=0.998)
     return c

@@ -1,4 +1,4 @@
-"""Procedural faces, step 2 of 6: identity and attributes, also a perceptual distance.
+"""Procedural faces, step 2 of 7: identity and attributes, also a perceptual distance.
 
 python train.py --config configs/demo_features.py
 python train.py --config configs/demo_features.py --workdir runs/demo_features_2 \\

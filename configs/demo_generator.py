@@ -1,4 +1,4 @@
-"""Procedural faces, step 3 of 6: the generator of step 1, sharpened perceptually.
+"""Procedural faces, step 3 of 7: the generator of step 1, sharpened perceptually.
 
     python train.py --config configs/demo_generator.py
     python train.py --config configs/demo_generator.py \\
@@ -19,8 +19,6 @@ rounds, Fréchet distance in the features network's space (1,024 held-out faces)
 with the features of step 2's first command, then 0.0036 and 0.0018 (last round) with
 its second; mean squared error of held-out faces 0.0112. All but the last round were
 trained on absolute errors, before they became squared.
-
-`--config.loss.adversarial=0.02` adds the discriminator: five times as slow a step.
 """
 
 from hyperstyle_jax import config

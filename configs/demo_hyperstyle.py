@@ -1,4 +1,4 @@
-"""Procedural faces, step 5 of 6: the hypernetwork, one pass.
+"""Procedural faces, step 6 of 7: the hypernetwork, one pass.
 
     python train.py --config configs/demo_hyperstyle.py
 

@@ -1,4 +1,4 @@
-"""Procedural faces, step 6 of 6: the hypernetwork of step 5, five passes in a row.
+"""Procedural faces, step 7 of 7: the hypernetwork of step 6, five passes in a row.
 
     python train.py --config configs/demo_hyperstyle_passes.py
 

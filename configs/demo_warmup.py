@@ -1,4 +1,4 @@
-"""Procedural faces, step 1 of 6: a generator regressed on pictures of known latents.
+"""Procedural faces, step 1 of 7: a generator regressed on pictures of known latents.
 
     python train.py --config configs/demo_warmup.py
 

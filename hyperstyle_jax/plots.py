@@ -65,6 +65,34 @@ def passes(
     figure.savefig(path, dpi=120)
 
 
+def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
+    """How seconds grow, one panel for each thing that grows; both axes double.
+
+    Args:
+        table: {"batch": {1: seconds, 2: …}, …}.
+        path: PNG file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.0 * max(len(table), 1), 2.8), layout="constrained")
+    panels = figure.subplots(1, max(len(table), 1), squeeze=False)[0]
+    for panel, (what, times) in zip(panels, table.items(), strict=False):
+        sizes = sorted(times)
+        panel.loglog(sizes, [times[n] for n in sizes], "o-", ms=4, base=2)
+        panel.set_xticks(sizes, [str(n) for n in sizes])
+        panel.minorticks_off()
+        for n in sizes:
+            panel.annotate(
+                f"{times[n]:.3g} s", (n, times[n]), (0, 6),
+                textcoords="offset points", ha="center", fontsize="small",
+            )  # fmt: skip
+        panel.set_title(what)
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.margins(x=0.15, y=0.2)
+        panel.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
 def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
     """A table as bars with their numbers, one panel per measure.
 

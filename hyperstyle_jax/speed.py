@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hyperstyle_jax import huge_pages
-from hyperstyle_jax.speed_items import ITEMS
+from hyperstyle_jax.speed_items import EVERY, GROWTH
 
 _RUNS = 5  # timed runs at least
 _SECONDS = 3.0  # of timed runs at least
@@ -31,7 +31,7 @@ def measure(name: str) -> dict[str, Any]:
     """
     import jax
 
-    item = ITEMS[name]
+    item = EVERY[name]
     found = {"yardstick_s": _yardstick(), **_limits()}
     if item.make is None:
         times = _times(item.stream())
@@ -70,7 +70,10 @@ def run(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _in_process(name: str, cache: str) -> dict[str, Any]:
-    environment = huge_pages.environment() | {"HYPERSTYLE_CACHE": cache}
+    flags = f"--xla_force_host_platform_device_count={EVERY[name].devices}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+    environment = huge_pages.environment()
+    environment |= {"HYPERSTYLE_CACHE": cache, "XLA_FLAGS": flags}
     command = [sys.executable, "-m", "hyperstyle_jax.speed", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -98,6 +101,15 @@ def ratios(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, floa
             times = (v["median_s"] / v["yardstick_s"] for v in (before, item))
             then, now = times
             yield name, then / now
+
+
+def growth(items: dict[str, dict]) -> dict[str, dict[int, float]]:
+    """{"resolution": {64: seconds, …}, "batch": …} of the items that were timed."""
+    found = {}
+    for what, sizes in GROWTH.items():
+        times = {n: items.get(f"{what}_{n}", {}).get("median_s") for n in sizes}
+        found[what] = {n: t for n, t in times.items() if t is not None}
+    return {what: times for what, times in found.items() if times}
 
 
 def _caller(compiled, args: list, renews: bool) -> Callable[[], Any]:

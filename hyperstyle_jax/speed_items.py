@@ -17,12 +17,14 @@ class Item:
         images: made or read by one call.
         stream: () → a function that does the work of one call on the host.
         renews: the first result is the next call's first argument.
+        devices: CPU devices to be had, where there is no other kind.
     """
 
     make: Callable[[], tuple[Callable, tuple]] | None
     images: int
     stream: Callable[[], Callable[[], Any]] | None = None
     renews: bool = False
+    devices: int = 1
 
 
 def _random(module, inputs=None):
@@ -143,7 +145,7 @@ def _predict():
     return offsets, (net, x, y)
 
 
-def _invert(size: int):
+def _invert(size: int, num_iters: int = 5, batch: int = 1, dtype: str = "float32"):
     def make():
         from hyperstyle_jax.inversion import refine
 
@@ -151,12 +153,13 @@ def _invert(size: int):
         nets = (_encoder(generator), _hypernet(generator), generator)
 
         def whole(encoder, hypernet, generator, x):
-            done = refine.invert(encoder, hypernet, generator, x, 5)
+            x = x.astype(dtype)
+            done = refine.invert(encoder, hypernet, generator, x, num_iters)
             return done.inversion.codes, done.steps
 
-        return whole, (*nets, _pictures(1, 256))
+        return whole, (*nets, _pictures(batch, 256))
 
-    return Item(make, 1)
+    return Item(make, batch)
 
 
 def _edit():
@@ -180,7 +183,7 @@ def _edit():
     return edit, (hypernet, generator, start, direction)
 
 
-def _train(config_of, batch: int, judges_of=None):
+def _train(config_of, batch: int, judges_of=None, devices: int = 1):
     def make():
         import jax
         import jax.numpy as jnp
@@ -191,22 +194,23 @@ def _train(config_of, batch: int, judges_of=None):
         config = config_of()
         config.batch_size = batch
         task = hyperstyle.make_task(config, judges_of and judges_of(config))
-        device = jax.local_devices()[:1]
+        device = jax.local_devices()[:devices]
         place = parallel.replicated(device)
         # Copied: a step takes its state's memory, and parts may be the same array.
         state = jax.tree.map(jnp.copy, task.init(jax.random.key(0)))
         state = jax.device_put(state, place)
         frozen = jax.device_put(task.frozen, place)
         size = config.data.size
-        image = np.random.default_rng(0).integers(0, 256, (1, batch, size, size, 3))
+        shape = (devices, batch // devices, size, size, 3)
+        image = np.random.default_rng(0).integers(0, 256, shape)
         examples = {
             "image": image.astype(np.uint8),
-            "index": np.zeros((1, batch), np.int32),
+            "index": np.zeros(shape[:2], np.int32),
         }
         step = loop.Phases(task, device, config.seed)[1]
         return step, (state, frozen, examples, np.int32(1))
 
-    return Item(make, batch, renews=True)
+    return Item(make, batch, renews=True, devices=devices)
 
 
 def _demo_config():
@@ -219,13 +223,13 @@ def _demo_config():
     return config
 
 
-def _full_config(size: int, num_iters: int):
+def _full_config(size: int, num_iters: int, precision: str = "float32"):
     """Pictures of 256², every loss of the release, Ranger."""
     from hyperstyle_jax import config as cfg
 
     config = cfg.base("hyperstyle")
     config.model.generator.resolution, config.data.size = size, 256
-    config.num_iters = num_iters
+    config.num_iters, config.precision = num_iters, precision
     config.optim.update(name="ranger", b1=0.95, eps=1e-5)
     return config
 
@@ -268,4 +272,30 @@ ITEMS = {
     "train_step_1024_b1_T1": _train(partial(_full_config, 1024, 1), 1, _full_judges),
     "train_step_demo": _train(_demo_config, 8),
     "input_pipeline": Item(None, 64, _pipeline),
+}
+# What `--only` takes besides single items. Growth: of the cost, one thing at a time.
+GROWTH = {
+    "resolution": {r: _invert(r) for r in (64, 128, 256, 512, 1024)},
+    "batch": {b: _invert(256, batch=b) for b in (1, 2, 4, 8, 16)},
+    "passes": {t: _invert(256, t) for t in (1, 2, 5, 10)},
+    "devices": {d: _train(_demo_config, 16, devices=d) for d in (1, 2, 4)},
+}
+_HALF = "bfloat16"
+GPU = {
+    "inversion_1024_T5_b8": _invert(1024, batch=8),
+    "inversion_1024_T5_b8_bf16": _invert(1024, batch=8, dtype=_HALF),
+    "train_step_1024_b8_T5": _train(partial(_full_config, 1024, 5), 8, _full_judges),
+    "train_step_1024_b8_T5_bf16": _train(
+        partial(_full_config, 1024, 5, _HALF), 8, _full_judges
+    ),
+}
+GROUPS = {
+    "growth": [f"{what}_{n}" for what, items in GROWTH.items() for n in items],
+    "gpu": list(GPU),
+}
+EVERY = {
+    **ITEMS,
+    "inversion_1024_T5_bf16": _invert(1024, dtype=_HALF),
+    **{f"{what}_{n}": v for what, items in GROWTH.items() for n, v in items.items()},
+    **GPU,
 }

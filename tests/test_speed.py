@@ -1,9 +1,10 @@
 import json
+import subprocess
 
 import jax.numpy as jnp
 import pytest
 
-from hyperstyle_jax import speed, speed_items
+from hyperstyle_jax import images, speed, speed_items
 from hyperstyle_jax.cli.main import main
 
 
@@ -22,7 +23,14 @@ def tiny(monkeypatch):
         "sum": speed_items.Item(renewed, 1, renews=True),
         "host": speed_items.Item(None, 10, lambda: lambda: sum(range(1000))),
     }
-    monkeypatch.setattr(speed, "ITEMS", items)
+    monkeypatch.setattr(speed_items, "ITEMS", items)
+    grown = {"batch": {1: items["product"], 2: items["product"]}}
+    every = {**items, "batch_1": items["product"], "batch_2": items["product"]}
+    monkeypatch.setattr(speed_items, "GROWTH", grown)
+    monkeypatch.setattr(speed, "GROWTH", grown)
+    monkeypatch.setattr(speed_items, "EVERY", every)
+    monkeypatch.setattr(speed, "EVERY", every)
+    monkeypatch.setattr(speed_items, "GROUPS", {"growth": ["batch_1", "batch_2"]})
     monkeypatch.setattr(speed, "_SECONDS", 0.0)
     monkeypatch.setattr(speed, "_yardstick", lambda: 0.5)
     limits = {"matmul_gflops": 2.0, "copy_gb_s": 3.0}
@@ -57,10 +65,46 @@ def test_the_command_prints_a_table_and_compares(tiny, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["product", "sum", "host"]
     saved = json.loads(file.read_text())
-    assert saved["yardstick_s"] == 0.5 and set(saved["items"]) == set(speed.ITEMS)
+    assert saved["yardstick_s"] == 0.5 and set(saved["items"]) == {
+        "product",
+        "sum",
+        "host",
+    }
     assert saved["items"]["product"]["compile_warm_s"] > 0
     assert main(["speed", "--only", "host", "--compare", str(file)]) == 0
     assert "times as fast" in capsys.readouterr().out
+
+
+def test_growth_is_a_group_and_a_picture(tiny, tmp_path, capsys):
+    picture = tmp_path / "growth.png"
+    assert main(["speed", "--only", "growth", "--plot", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["batch_1", "batch_2"]
+    assert images.read(picture).std() > 0
+
+
+def test_growth_leaves_out_what_was_not_timed(tiny):
+    items = {"batch_1": {"median_s": 2.0}, "batch_2": {"error": "x"}, "sum": {}}
+    assert speed.growth(items) == {"batch": {1: 2.0}}
+    assert speed.growth({}) == {}
+
+
+def test_every_group_names_items():
+    groups = [name for names in speed_items.GROUPS.values() for name in names]
+    assert set(groups) <= speed_items.EVERY.keys() >= speed_items.ITEMS.keys()
+
+
+def test_an_item_may_have_several_devices(monkeypatch):
+    seen = []
+
+    def run(command, env, **_):
+        seen.append(env["XLA_FLAGS"])
+        return subprocess.CompletedProcess(command, 1, "", "stopped")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("XLA_FLAGS", "--first")
+    speed._in_process("devices_4", "cache")
+    assert seen == ["--first --xla_force_host_platform_device_count=4"]
 
 
 def test_an_item_that_fails_does_not_stop_the_others(tiny, capsys, monkeypatch):
@@ -74,6 +118,8 @@ def test_an_item_that_fails_does_not_stop_the_others(tiny, capsys, monkeypatch):
 
 
 def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
+    nothing = speed_items.Item(None, 1)
+    monkeypatch.setitem(speed_items.EVERY, "nothing", nothing)
     found = speed._in_process("nothing", str(tmp_path))
     assert "KeyError" in found["error"]
 
@@ -81,7 +127,10 @@ def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        (["--only", "generator_65"], "no such item; there are generator_64"),
+        (
+            ["--only", "generator_65"],
+            "no such item; there are growth, gpu, ",
+        ),
         (["--compare", "no_file.json"], "no_file.json"),
     ],
 )

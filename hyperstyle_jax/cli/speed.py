@@ -14,7 +14,16 @@ def add_commands(commands):
         "without and with a cache on disk. Of peak: the share of the arithmetic that a "
         "large float32 product reaches on this machine.",
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="items, or `growth` (over resolution, batch, passes, devices), or `gpu` "
+        "(1024², batch 8); default: the table of single items",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw how the cost grows"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures")
     parser.add_argument(
         "--compare", type=Path, metavar="OLD.json", help="print ratios to older figures"
@@ -27,16 +36,13 @@ def run(args):
 
     from hyperstyle_jax import speed
 
-    if unknown := sorted(set(args.only or ()) - set(speed.ITEMS)):
-        raise ValueError(
-            f"--only {unknown[0]}: no such item; there are {', '.join(speed.ITEMS)}"
-        )
+    names = _names(args.only)
     old = json.loads(args.compare.read_text()) if args.compare else None
     if old is not None and "items" not in old:
         raise ValueError(f"{args.compare} is not a file of `hyperstyle speed --json`")
     items = {}
     print(f"{'':26}" + "".join(f"{name:>10}" for name in _COLUMNS), flush=True)
-    for name, found in speed.run(args.only or list(speed.ITEMS)):
+    for name, found in speed.run(names):
         items[name] = found
         print(_row(name, found), flush=True)
         if args.json:
@@ -46,7 +52,22 @@ def run(args):
     if old is not None:
         for name, ratio in speed.ratios(old, total):
             print(f"{name:26}{ratio:9.2f} times as fast (in units of the yardstick)")
+    if args.plot:
+        from hyperstyle_jax import plots
+
+        plots.growth(speed.growth(items), args.plot)
     return int(any("error" in found for found in items.values()))
+
+
+def _names(only: list[str] | None) -> list[str]:
+    from hyperstyle_jax.speed_items import EVERY, GROUPS, ITEMS
+
+    names = [n for name in only or ITEMS for n in GROUPS.get(name, [name])]
+    for name in names:
+        if name not in EVERY:
+            known = ", ".join([*GROUPS, *EVERY])
+            raise ValueError(f"--only {name}: no such item; there are {known}")
+    return names
 
 
 def _row(name: str, found: dict) -> str:
