@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import images
-from hyperstyle_jax.data import builders, faces, pipeline
+from hyperstyle_jax.data import builders, faces, pipeline, preparing, shards
 
 
 @pytest.fixture(scope="module")
@@ -82,33 +82,35 @@ def test_accessories_are_another_data_set(tmp_path):
 
 
 def test_folder_skips_and_lists_what_it_cannot_read(photos, tmp_path, capsys):
-    path = builders.prepare_folder(photos, tmp_path / "data", 16)
-    assert set(builders.skipped(path)) == {"broken.png", "cut.jpg"}
+    path = preparing.prepare_folder(photos, tmp_path / "data", 16)
+    assert set(shards.skipped(path)) == {"broken.png", "cut.jpg"}
     assert "skipped 2 of 11 files" in capsys.readouterr().out
     records = pipeline.RecordSource(path)
     batch = records.take(np.arange(len(records)))
     assert batch["image"].shape == (9, 16, 16, 3)
     assert batch["index"].tolist() == list(range(9))
     for name, image in zip(records.names(), batch["image"], strict=True):
-        np.testing.assert_array_equal(image, images.read_square(photos / name, 16))
-    builders.prepare_folder(photos, tmp_path / "data", 16)
+        np.testing.assert_array_equal(
+            image, images.fit(images.read(photos / name), 16, 16)
+        )
+    preparing.prepare_folder(photos, tmp_path / "data", 16)
     assert "broken.png" in capsys.readouterr().out  # said again when reused
 
 
 def test_a_changed_folder_is_prepared_anew(photos, tmp_path):
-    before = builders.prepare_folder(photos, tmp_path / "data", 16)
+    before = preparing.prepare_folder(photos, tmp_path / "data", 16)
     images.save_png(photos / "new.png", np.zeros((20, 20, 3), np.uint8))
-    after = builders.prepare_folder(photos, tmp_path / "data", 16)
+    after = preparing.prepare_folder(photos, tmp_path / "data", 16)
     assert before != after and len(pipeline.RecordSource(after)) == 10
 
 
 def test_bad_folders(photos, tmp_path):
-    with pytest.raises(ValueError, match="expected a folder"):
-        builders.prepare_folder(tmp_path / "none", tmp_path / "data", 16)
+    with pytest.raises(ValueError, match="expected a folder or a zip"):
+        preparing.prepare_folder(tmp_path / "none", tmp_path / "data", 16)
     for path in photos.rglob("*.png"):
         path.write_text("no picture")
     with pytest.raises(ValueError, match="no readable picture"):
-        builders.prepare_folder(photos, tmp_path / "data", 16)
+        preparing.prepare_folder(photos, tmp_path / "data", 16)
     with pytest.raises(ValueError, match="not a prepared data set"):
         len(pipeline.RecordSource(tmp_path / "none"))
     with pytest.raises(ValueError, match="first < end"):

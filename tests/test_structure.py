@@ -45,7 +45,9 @@ FLOORS = {
 # Each library that touches the outside enters by one file (or one folder).
 DOORS = {
     "PIL": {"images"},
-    "tensorflow_datasets": {"data.builders"},
+    "tensorflow_datasets": {"data.builders", "data.shards"},
+    "array_record": {"data.shards"},
+    "etils": {"data.archives", "data.datasets"},
     "grain": {"data.pipeline"},
     "orbax": {"checkpoint"},
     "safetensors": {"bundle"},

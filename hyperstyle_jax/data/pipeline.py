@@ -16,6 +16,8 @@ from hyperstyle_jax.data.noise import uniforms
 
 Batch = dict[str, np.ndarray]
 _FLIP_STREAM = 4
+# First inversions worked out beforehand, of the picture and of its mirror image.
+STORED = ("w", "inversion", "w_flipped", "inversion_flipped")
 
 
 class Source(Protocol):
@@ -74,29 +76,35 @@ class FaceSource:
 
 
 class RecordSource:
-    """A data set that `builders` has prepared; opened when first used."""
+    """A split of a prepared data set; opened when first used.
 
-    def __init__(self, path: str | Path):
-        self._path, self._records = Path(path), None
+    `index` is what the data set stores, or else the place in the split. Examples with
+    stored first inversions have `w` and `inversion`, and perhaps those of the flipped
+    picture, `w_flipped` and `inversion_flipped`.
+    """
+
+    def __init__(self, path: str | Path, split: str = "train"):
+        self._path, self._split, self._records = Path(path), split, None
 
     @property
     def records(self):
         if self._records is None:
             from hyperstyle_jax.data import builders  # seconds, so not before it is due
 
-            self._records = builders.open_records(self._path)
+            self._records = builders.open_records(self._path, self._split)
         return self._records
 
     def __len__(self) -> int:
         return len(self.records)
 
     def take(self, positions: np.ndarray) -> Batch:
-        examples = [self.records[int(i)] for i in positions]
+        """Raises ValueError where a record is damaged."""
+        examples = [self._example(int(i)) for i in positions]
         batch = {"image": np.stack([images.read(e["image"]) for e in examples])}
         for name in ("index", "identity"):
             if name in examples[0]:
                 batch[name] = np.array([e[name] for e in examples], np.int32)
-        for name in ("latent", "attributes"):
+        for name in ("latent", "attributes", *STORED):
             if name in examples[0]:
                 batch[name] = np.stack([e[name] for e in examples])
         batch.setdefault("index", np.asarray(positions, np.int32))
@@ -105,6 +113,12 @@ class RecordSource:
     def names(self) -> list[str]:
         """The file each picture came from (data sets made from folders only)."""
         return [record["name"].decode() for record in self.records]
+
+    def _example(self, i: int):
+        try:
+            return self.records[i]
+        except RuntimeError as error:  # of the checksums of array_record
+            raise ValueError(f"{self._path}: record {i}: {error}") from None
 
 
 class Part:

@@ -42,10 +42,10 @@ def _faces(data: ConfigDict, indices: tuple[int, int]) -> pipeline.Source:
 def _records(data: ConfigDict) -> pipeline.RecordSource:
     if data.kind == "tfds":
         return pipeline.RecordSource(data.path)
-    from hyperstyle_jax.data import builders
+    from hyperstyle_jax.data import preparing
 
     cache = data.cache_dir or "data_cache"
-    return pipeline.RecordSource(builders.prepare_folder(data.path, cache, data.size))
+    return pipeline.RecordSource(preparing.prepare_folder(data.path, cache, data.size))
 
 
 def _part(records: pipeline.Source, data: ConfigDict, split: str) -> pipeline.Source:
