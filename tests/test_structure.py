@@ -14,6 +14,7 @@ PACKAGE = ROOT / "hyperstyle_jax"
 FLOORS = {
     # 0, the ground: arrays, files, descriptions
     "config": 0,
+    "config_errors": 0,
     "trees": 0,
     "net": 0,
     "images": 0,
@@ -54,7 +55,7 @@ DOORS = {
     "matplotlib": {"plots"},
     "tensorboardX": {"training.logs"},
     # Configs end at the tasks: below, functions take plain values.
-    "ml_collections": {"config", "training"},
+    "ml_collections": {"config", "config_errors", "training"},
 }
 NOWHERE = {"torch", "torchvision", "tensorflow", "cv2", "flax.nnx", "haiku"}
 
