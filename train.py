@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from hyperstyle_jax import compilation_cache, huge_pages
+from hyperstyle_jax import compilation_cache, config_errors, huge_pages
 from hyperstyle_jax import config as cfg
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
@@ -45,7 +45,7 @@ def parse(argv: list[str]) -> list[str]:
         cfg.check(_CONFIG.value)
         return rest
     except Exception as error:
-        print(f"error: {cfg.explain(error, argv)}", file=sys.stderr)
+        print(f"error: {config_errors.explain(error, argv)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -4,12 +4,9 @@ A config file's `get_config()` takes `base(task)`, sets some fields and returns 
 fields are locked and typed: a name or a type that is not here is refused.
 """
 
-import difflib
 import json
 import math
-import re
-import traceback
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -18,7 +15,7 @@ TASKS = ("gan", "features", "encoder", "hyperstyle")
 # What a run may change when it goes on: none of these alters a single step.
 MAY_DIFFER = frozenset(
     "num_steps log_every save_every eval_every image_every keep best "
-    "num_devices".split()
+    "num_devices data.threads".split()
 )
 
 
@@ -123,6 +120,7 @@ def check(config: ConfigDict) -> None:
         "on_nonfinite": ("skip", "stop"),
         "precision": ("float32", "bfloat16"),
         "data.kind": ("faces", "folder", "tfds"),
+        "data.leaks": ("refuse", "drop"),
         "optim.name": ("adam", "ranger"),
         "optim.schedule": ("constant", "cosine"),
         "model.hypernet.preset": ("medium_fine", "all_convs"),
@@ -133,6 +131,11 @@ def check(config: ConfigDict) -> None:
     _check_data(c.data)
     _check_models(flat)
     _check_numbers(flat)
+
+
+def image_size(data: Mapping[str, Any]) -> tuple[int, int]:
+    """(H, W) of a run's pictures, by its fields `data`."""
+    return data.get("height") or data["size"], data["size"]
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
@@ -174,88 +177,6 @@ def differences(saved: str, config: ConfigDict) -> list[str]:
     return lines
 
 
-def suggestion(config: ConfigDict, name: str) -> str:
-    """`; did you mean optim.lr?` for the field nearest to `name`, or nothing."""
-    names = list(flatten(config)) + [k for k in config if k not in TASKS]
-    found = difflib.get_close_matches(name, names, 1, 0.6)
-    if not found:  # the last part alone, wherever it belongs
-        ends = {n.rsplit(".", 1)[-1]: n for n in names}
-        close = difflib.get_close_matches(name.rsplit(".", 1)[-1], list(ends), 1, 0.6)
-        found = [ends[k] for k in close]
-    return f"; did you mean {found[0]}?" if found else ""
-
-
-def explain(error: BaseException, argv: list[str]) -> str:
-    """One line on what is wrong with a config file or with `--config…` options.
-
-    Args:
-        error: raised while `argv` was read by absl and ml_collections.
-        argv: the command line.
-    """
-    file, given = _options(argv)
-    if not file:
-        return "which run? Give one as --config configs/NAME.py"
-    if not Path(file).is_file():
-        return f"--config {file}: there is no such file"
-    known = base(TASKS[0])
-    fields = flatten(known)
-    for name in given:
-        inside = [field for field in fields if field.startswith(f"{name}.")]
-        if inside:
-            return (
-                f"--config.{name}: a group of fields; set one, as --config.{inside[0]}"
-            )
-        if name not in fields:
-            return f"--config.{name}: unknown field{suggestion(known, name)}"
-    illegal = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error))
-    if illegal and illegal[1] in fields:
-        value = fields[illegal[1]]
-        kind = type(value).__name__
-        return f"--config.{illegal[1]}={illegal[2]}: expected {kind}, like {value!r}"
-    return _explain_file(error, file, known)
-
-
-def _explain_file(error: BaseException, file: str, known: ConfigDict) -> str:
-    """The error with the line of the config file that it comes from, if any."""
-    lines = _lines(error, file)
-    while error.__cause__ or error.__context__:  # ml_collections wraps some errors
-        inner = error.__cause__ or error.__context__
-        if lines and not _lines(inner, file):
-            break
-        error, lines = inner, _lines(inner, file)
-    message = " ".join(str(error).split()).replace(" (reference)", "")
-    if isinstance(error, SyntaxError):
-        lines, message = [error.lineno], f"syntax error, {error.msg}"
-    unknown = re.search(r'Key "(\w+)" does not exist', message)
-    if unknown:
-        message = f"unknown field {unknown[1]}{suggestion(known, unknown[1])}"
-    if lines:
-        return f"{file}, line {lines[-1]}: {message}"
-    if isinstance(error, AttributeError) and "get_config" in message:
-        return f"{file} has no function get_config()"
-    return message
-
-
-def _lines(error: BaseException, file: str) -> list[int]:
-    """The lines of `file` in the traceback of the error, outermost first."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f.lineno for f in frames if Path(f.filename) == Path(file).absolute()]
-
-
-def _options(argv: list[str]) -> tuple[str, list[str]]:
-    """The config file and the names of the overridden fields on a command line."""
-    file, fields = "", []
-    for i, argument in enumerate(argv):
-        name, equals, value = argument.lstrip("-").partition("=")
-        if not argument.startswith("-"):
-            continue
-        if name == "config":
-            file = value if equals else "".join(argv[i + 1 : i + 2])
-        elif name.startswith("config."):
-            fields.append(name.removeprefix("config."))
-    return file, fields
-
-
 def _data() -> dict[str, Any]:
     return {
         "kind": "faces",  # procedural | "folder" of images | "tfds" folder
@@ -263,8 +184,12 @@ def _data() -> dict[str, Any]:
         "cache_dir": "data_cache",
         "size": 64,  # width in pixels
         "height": 0,  # 0: square
-        "train": (0, 100_000),  # indices lo … hi - 1
-        "eval": (1_000_000, 1_000_256),
+        "train": (0, 100_000),  # indices lo … hi - 1; of a data set's split "train"
+        "eval": (1_000_000, 1_000_256),  # of eval_split
+        "eval_path": "",  # another folder to evaluate on; "": path
+        "eval_split": "train",  # of a tfds folder
+        "leaks": "refuse",  # or "drop": what eval has too is left out of train
+        "threads": 0,  # that read and decode; 0: one for each core, at most 16
         "images_per_identity": 1,
         "accessories": False,
         "flip": False,
@@ -343,12 +268,25 @@ def _check_data(data: ConfigDict) -> None:
         good = len(pair) == 2 and all(isinstance(i, int) for i in pair)
         good = good and 0 <= pair[0] < pair[1]
         _need(good, f"data.{name}", pair, "two integers (lo, hi) with 0 <= lo < hi")
+    tfds = data.kind == "tfds"
+    good = tfds or data.eval_split == "train"
+    _need(good, "data.eval_split", data.eval_split, '"train" unless kind is tfds')
+    good = data.kind != "faces" or not data.eval_path
+    _need(good, "data.eval_path", data.eval_path, "nothing for kind faces")
     (lo, hi), (eval_lo, eval_hi) = data.train, data.eval
     apart = hi <= eval_lo or eval_hi <= lo
+    apart = apart or data.eval_split != "train" or data.eval_path not in ("", data.path)
     _need(apart, "data.eval", data.eval, f"no index of data.train = {data.train}")
+    _need(data.threads >= 0, "data.threads", data.threads, "0 or more")
     _need(data.size >= 4, "data.size", data.size, "4 pixels or more")
     good = data.height == 0 or 4 <= data.height <= data.size
-    _need(good, "data.height", data.height, "0 or 4 pixels up to data.size")
+    good = good and (data.kind != "faces" or data.height in (0, data.size))
+    _need(
+        good,
+        "data.height",
+        data.height,
+        "0 or 4 pixels up to data.size; 0 for kind faces",
+    )
     count = data.images_per_identity
     _need(count >= 1, "data.images_per_identity", count, "1 or more")
 

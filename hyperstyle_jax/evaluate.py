@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hyperstyle_jax import bundle, images, plots
+from hyperstyle_jax import config as cfg
 from hyperstyle_jax.bundle import Bundle
 from hyperstyle_jax.data import faces
 from hyperstyle_jax.inversion import photos
@@ -54,7 +55,7 @@ def load(source: str | Path) -> Bundle:
         return bundle.load(source)
     config = json.loads(saved.read_text())
     info = {
-        "image_size": config["data"]["size"],
+        "image_size": cfg.image_size(config["data"]),
         "num_iters": config["num_iters"],
         "attributes": list(faces.ATTRIBUTES),
     }

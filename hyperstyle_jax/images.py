@@ -78,12 +78,13 @@ def find(folder: str | Path) -> list[Path]:
     return files
 
 
-def crop_square(image: np.ndarray) -> np.ndarray:
-    """The largest centred square of [H, W, 3]."""
+def crop(image: np.ndarray, ratio: float = 1.0) -> np.ndarray:
+    """The largest centred part of [H, W, 3] with height / width = `ratio`."""
     height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+    rows = min(height, max(1, round(width * ratio)))
+    columns = min(width, max(1, round(height / ratio)))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return image[top : top + rows, left : left + columns]
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -96,9 +97,9 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def read_square(file: str | Path | bytes, size: int) -> np.ndarray:
-    """Reads, crops the centre and resizes: [size, size, 3] uint8."""
-    return resize(crop_square(read(file)), size, size)
+def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Crops the centre and resizes: [H, W, 3] uint8 → [height, width, 3]."""
+    return resize(crop(image, height / width), height, width)
 
 
 def to_float(image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hyperstyle_jax import config as cfg
+from hyperstyle_jax import config_errors
 
 
 @pytest.mark.parametrize("task", cfg.TASKS)
@@ -33,6 +34,11 @@ def test_unknown_and_ill_typed_fields_are_refused():
         ("data.train", (5, 5)),
         ("data.train", (1, "b")),
         ("data.eval", (0, 10)),  # overlaps data.train
+        ("data.eval_split", "test"),  # of drawn faces
+        ("data.eval_path", "other"),
+        ("data.leaks", "ignore"),
+        ("data.height", 48),
+        ("data.threads", -1),
         ("model.generator.resolution", 48),
         ("model.encoder.widths", (8, 8, 8, 0)),
         ("model.encoder.depths", (1,)),
@@ -58,6 +64,17 @@ def test_a_folder_needs_a_path():
         cfg.check(config)
 
 
+def test_ranges_of_two_splits_or_folders_may_overlap():
+    config = cfg.base("gan")
+    config.data.update(kind="tfds", path="a", train=(0, 9), eval=(0, 9))
+    with pytest.raises(ValueError, match="data.eval"):
+        cfg.check(config)
+    config.data.eval_split = "test"
+    cfg.check(config)
+    config.data.update(eval_split="train", eval_path="b")
+    cfg.check(config)
+
+
 def test_batch_must_be_divisible_by_devices():
     config = cfg.base("gan")
     config.batch_size, config.num_devices = 6, 4
@@ -75,8 +92,8 @@ def test_batch_must_be_divisible_by_devices():
     ],
 )
 def test_suggestions(wrong, right):
-    assert right in cfg.suggestion(cfg.base("gan"), wrong)
-    assert cfg.suggestion(cfg.base("gan"), "qqqqqq") == ""
+    assert right in config_errors.suggestion(cfg.base("gan"), wrong)
+    assert config_errors.suggestion(cfg.base("gan"), "qqqqqq") == ""
 
 
 def test_a_saved_run_goes_on_only_with_itself():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import images
-from hyperstyle_jax.data import builders, faces, pipeline
+from hyperstyle_jax.data import builders, faces, pipeline, preparing, shards
 
 
 @pytest.fixture(scope="module")
@@ -82,33 +82,35 @@ def test_accessories_are_another_data_set(tmp_path):
 
 
 def test_folder_skips_and_lists_what_it_cannot_read(photos, tmp_path, capsys):
-    path = builders.prepare_folder(photos, tmp_path / "data", 16)
-    assert set(builders.skipped(path)) == {"broken.png", "cut.jpg"}
+    path = preparing.prepare_folder(photos, tmp_path / "data", 16)
+    assert set(shards.skipped(path)) == {"broken.png", "cut.jpg"}
     assert "skipped 2 of 11 files" in capsys.readouterr().out
     records = pipeline.RecordSource(path)
     batch = records.take(np.arange(len(records)))
     assert batch["image"].shape == (9, 16, 16, 3)
     assert batch["index"].tolist() == list(range(9))
     for name, image in zip(records.names(), batch["image"], strict=True):
-        np.testing.assert_array_equal(image, images.read_square(photos / name, 16))
-    builders.prepare_folder(photos, tmp_path / "data", 16)
+        np.testing.assert_array_equal(
+            image, images.fit(images.read(photos / name), 16, 16)
+        )
+    preparing.prepare_folder(photos, tmp_path / "data", 16)
     assert "broken.png" in capsys.readouterr().out  # said again when reused
 
 
 def test_a_changed_folder_is_prepared_anew(photos, tmp_path):
-    before = builders.prepare_folder(photos, tmp_path / "data", 16)
+    before = preparing.prepare_folder(photos, tmp_path / "data", 16)
     images.save_png(photos / "new.png", np.zeros((20, 20, 3), np.uint8))
-    after = builders.prepare_folder(photos, tmp_path / "data", 16)
+    after = preparing.prepare_folder(photos, tmp_path / "data", 16)
     assert before != after and len(pipeline.RecordSource(after)) == 10
 
 
 def test_bad_folders(photos, tmp_path):
-    with pytest.raises(ValueError, match="expected a folder"):
-        builders.prepare_folder(tmp_path / "none", tmp_path / "data", 16)
+    with pytest.raises(ValueError, match="expected a folder or a zip"):
+        preparing.prepare_folder(tmp_path / "none", tmp_path / "data", 16)
     for path in photos.rglob("*.png"):
         path.write_text("no picture")
     with pytest.raises(ValueError, match="no readable picture"):
-        builders.prepare_folder(photos, tmp_path / "data", 16)
+        preparing.prepare_folder(photos, tmp_path / "data", 16)
     with pytest.raises(ValueError, match="not a prepared data set"):
         len(pipeline.RecordSource(tmp_path / "none"))
     with pytest.raises(ValueError, match="first < end"):
@@ -201,7 +203,7 @@ def test_half_is_flipped_and_labels_follow():
 def test_sources_hold_the_same(faces_dir):
     records = pipeline.RecordSource(faces_dir)
     memory = pipeline.in_memory(records, chunk=7)
-    part = pipeline.Part(records, 5, 9)
+    part = pipeline.Part(records, range(5, 9))
     assert len(memory) == 23 and len(part) == 4
     assert same(memory.take(np.arange(23)), records.take(np.arange(23)))
     assert same(part.take(np.arange(4)), memory.take(np.arange(5, 9)))
@@ -233,7 +235,7 @@ def test_padding_marks_its_own():
 @pytest.mark.parametrize("call", [
     lambda: pipeline.batches(source(), 0, 0),
     lambda: pipeline.batches(source(), 4, 0, shard=(2, 2)),
-    lambda: pipeline.Part(source(), 5, 99),
+    lambda: pipeline.Part(source(), range(5, 99)),
     lambda: pipeline.FaceSource((9, 3), 16),
     lambda: pipeline.ArraySource({"index": np.arange(3)}),
 ])  # fmt: skip
@@ -247,3 +249,60 @@ def test_a_missing_record_file_is_reported(faces_dir, tmp_path):
     next(copy.glob("*array_record*")).unlink()
     with pytest.raises(Exception, match="array_record|No such|not found"):
         pipeline.RecordSource(copy).take(np.arange(1))
+
+
+class Damaged:
+    """`source()` with some positions that cannot be read."""
+
+    def __init__(self, bad):
+        self._source, self._bad = source(), set(bad)
+
+    def __len__(self):
+        return len(self._source)
+
+    def take(self, positions):
+        if found := self._bad.intersection(int(i) for i in positions):
+            raise ValueError(f"record {min(found)} is damaged")
+        return self._source.take(positions)
+
+
+def test_a_damaged_example_is_replaced_by_the_next():
+    bad = {3, 4, 36}
+    stream = pipeline.batches(Damaged(bad), 8, 1, flip=True, threads=2)
+    plain = pipeline.batches(source(), 8, 1, flip=True, threads=2)
+    replaced = {3: 5, 4: 5, 36: 0}
+    for _ in range(12):
+        expected = [replaced.get(int(i), int(i)) for i in next(plain)["index"]]
+        assert next(stream)["index"].tolist() == expected
+    numbers, lines = stream.report()
+    assert numbers["data_unreadable"] == 3
+    assert sorted(lines)[0] == "warning: record 3 is damaged; left out"
+    state, again = stream.get_state(), pipeline.batches(Damaged(bad), 8, 1, flip=True)
+    again.set_state(state)
+    assert same(next(again), next(stream))
+
+
+def test_evaluation_leaves_damaged_examples_out():
+    problems = {}
+    found = list(pipeline.each_once(Damaged({0, 5, 36}), 12, problems=problems))
+    indices = [int(i) for b in found for i in b["index"]]
+    assert indices == [i for i in range(37) if i not in (0, 5, 36)]
+    assert problems.keys() == {0, 5, 36} and len(found) == 3
+    with pytest.raises(ValueError, match="record 0 is damaged"):
+        list(pipeline.each_once(Damaged({0}), 12))
+
+
+def test_nothing_readable_is_an_error():
+    with pytest.raises(ValueError, match="no example can be read"):
+        next(pipeline.batches(Damaged(range(37)), 8, 1, threads=0))
+
+
+def test_a_damaged_record_is_named(faces_dir, tmp_path):
+    copy = shutil.copytree(faces_dir, tmp_path / "copy")
+    (file,) = copy.glob("*array_record*")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"IDAT") + 9] ^= 255
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="copy, record 0: Corrupted"):
+        pipeline.RecordSource(copy).take(np.arange(1))
+    assert pipeline.RecordSource(copy).image_size == (16, 16)

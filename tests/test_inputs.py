@@ -5,6 +5,7 @@ import pytest
 
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax import images
+from hyperstyle_jax.data import preparing
 from hyperstyle_jax.training import inputs
 
 
@@ -16,16 +17,38 @@ def config(tmp_path):
     return c
 
 
+def fill(folder, names):
+    for name in names:
+        draw = np.random.default_rng([*name.encode()])
+        picture = draw.integers(0, 255, (20, 24, 3), dtype=np.uint8)
+        images.save_png(folder / name, picture)
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path, config):
-    draw = np.random.default_rng(0)
-    for i in range(10):
-        picture = draw.integers(0, 255, (20, 24, 3), dtype=np.uint8)
-        images.save_png(tmp_path / "pictures" / f"{i}.png", picture)
-    config.data.kind, config.data.path = "folder", str(tmp_path / "pictures")
+    names = [f"{i}.png" for i in range(10)]
+    config.data.kind, config.data.path = "folder", str(fill(tmp_path / "in", names))
     config.data.cache_dir = str(tmp_path / "cache")
     config.data.train, config.data.eval = (0, 6), (6, 100)
     return config
+
+
+@pytest.fixture
+def prepared(tmp_path, config):
+    """A data set with a test split, wider than high."""
+    names = [f"cars_{s}/{s}{i}.png" for s in ("train", "test") for i in range(5)]
+    source = fill(tmp_path / "in", names)
+    out = tmp_path / "cars"
+    preparing.prepare("stanford-cars", [str(source)], out, 20, 16, partial=True)
+    config.data.update(kind="tfds", path=str(out), size=20, height=16)
+    config.data.update(train=(0, 100), eval=(0, 100), eval_split="test")
+    cfg.check(config)
+    return config
+
+
+def held_out(config) -> int:
+    return sum(len(b["index"]) for b in inputs.make_data(config)[1]())
 
 
 def test_faces(config):
@@ -65,8 +88,69 @@ def test_a_cache_changes_nothing(config, tmp_path):
 def test_a_folder_in_two_parts(folder):
     train, evaluation = inputs.make_data(folder)
     seen = {int(i) for _ in range(6) for i in next(train)["index"]}
-    held_out = {int(i) for batch in evaluation() for i in batch["index"]}
-    assert seen <= set(range(6)) and held_out == {6, 7, 8, 9}
+    rest = {int(i) for batch in evaluation() for i in batch["index"]}
+    assert seen <= set(range(6)) and rest == {6, 7, 8, 9}
+
+
+def test_two_folders_and_zip_files(folder, tmp_path):
+    import shutil
+
+    other = fill(tmp_path / "other", ["a.png", "b.png"])
+    folder.data.eval_path = shutil.make_archive(str(tmp_path / "z"), "zip", other)
+    folder.data.eval = (0, 100)
+    cfg.check(folder)
+    assert held_out(folder) == 2
+
+
+def test_splits_of_pictures_wider_than_high(prepared):
+    train, _ = inputs.make_data(prepared)
+    batch = next(train)
+    assert batch["image"].shape == (4, 16, 20, 3)
+    assert held_out(prepared) == 5
+    prepared.data.eval_split = "validation"
+    with pytest.raises(ValueError, match="no split 'validation', but test, train"):
+        inputs.make_data(prepared)
+
+
+def test_the_log_gets_rates_and_what_cannot_be_read(prepared):
+    from pathlib import Path
+
+    file = next(Path(prepared.data.path).glob("*-test.array_record*"))
+    data = bytearray(file.read_bytes())
+    data[data.index(b"IDAT") + 8] ^= 255
+    file.write_bytes(data)
+    train, evaluation = inputs.make_data(prepared)
+    next(train)
+    assert sum(len(b["index"]) for b in evaluation()) == 4
+    numbers, lines = train.report()
+    assert numbers["data_images_per_second_per_core"] > 0
+    assert numbers["data_unreadable"] == 1
+    assert len(lines) == 1 and "record 0" in lines[0]
+    assert train.report()[1] == []
+
+
+def test_a_picture_in_both_parts(folder, tmp_path, capsys):
+    """Found by its pixels, though the files differ; refused, or left out."""
+    same = images.read(tmp_path / "in" / "2.png")
+    from PIL import Image
+
+    Image.fromarray(same).save(tmp_path / "in" / "9.png", compress_level=1)
+    with pytest.raises(
+        ValueError, match=r"1 pictures are in .*in: 2.png = .*in: 9.png"
+    ):
+        inputs.make_data(folder)
+    folder.data.leaks = "drop"
+    train, _ = inputs.make_data(folder)
+    assert "1 pictures are left out of training" in capsys.readouterr().err
+    seen = {int(i) for _ in range(10) for i in next(train)["index"]}
+    assert seen == {0, 1, 3, 4, 5}
+
+
+def test_one_picture_in_two_folders(folder, tmp_path):
+    folder.data.eval_path = str(fill(tmp_path / "other", ["a.png", "3.png"]))
+    folder.data.eval = (0, 100)
+    with pytest.raises(ValueError, match="in: 3.png = .*other: 3.png"):
+        inputs.make_data(folder)
 
 
 def test_mistakes(folder):
@@ -74,7 +158,7 @@ def test_mistakes(folder):
     with pytest.raises(ValueError, match="data.eval is .10, 20., but .* 10 pictures"):
         inputs.make_data(folder)
     folder.data.eval = (6, 10)
-    folder.data.path = str(inputs._records(folder.data)._path)
+    folder.data.path = inputs.records_path(folder.data, folder.data.path)
     folder.data.kind, folder.data.size = "tfds", 32
-    with pytest.raises(ValueError, match="data.size is 32, but .* are 16 x 16"):
+    with pytest.raises(ValueError, match="pictures of 32 x 32 .* are 16 x 16"):
         inputs.make_data(folder)

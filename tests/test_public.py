@@ -9,6 +9,7 @@ import pytest
 from networks import tiny_nets
 
 import hyperstyle_jax as hs
+from hyperstyle_jax import images
 
 
 def test_every_public_name_exists():
@@ -66,13 +67,11 @@ def test_floats_of_the_right_size_are_taken_as_they_are(bundle):
 
 
 def test_the_centre_in_the_bundles_aspect_is_taken():
-    from hyperstyle_jax.inversion import photos
-
     x = np.zeros((30, 90, 3), np.uint8)
     x[:, 30:60] = 255
-    assert (photos._crop(x, 1.0) == 255).all()
-    assert photos._crop(x, 0.75).shape == (30, 40, 3)
-    assert photos._crop(x.transpose(1, 0, 2), 0.75).shape == (22, 30, 3)
+    assert (images.crop(x, 1.0) == 255).all()
+    assert images.crop(x, 0.75).shape == (30, 40, 3)
+    assert images.crop(x.transpose(1, 0, 2), 0.75).shape == (22, 30, 3)
 
 
 @pytest.mark.parametrize(

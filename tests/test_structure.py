@@ -14,6 +14,7 @@ PACKAGE = ROOT / "hyperstyle_jax"
 FLOORS = {
     # 0, the ground: arrays, files, descriptions
     "config": 0,
+    "config_errors": 0,
     "trees": 0,
     "net": 0,
     "images": 0,
@@ -46,14 +47,16 @@ FLOORS = {
 # Each library that touches the outside enters by one file (or one folder).
 DOORS = {
     "PIL": {"images"},
-    "tensorflow_datasets": {"data.builders"},
+    "tensorflow_datasets": {"data.builders", "data.shards"},
+    "array_record": {"data.shards"},
+    "etils": {"data.archives", "data.datasets"},
     "grain": {"data.pipeline"},
     "orbax": {"checkpoint"},
     "safetensors": {"bundle"},
     "matplotlib": {"plots"},
     "tensorboardX": {"training.logs"},
     # Configs end at the tasks: below, functions take plain values.
-    "ml_collections": {"config", "training"},
+    "ml_collections": {"config", "config_errors", "training"},
 }
 NOWHERE = {"torch", "torchvision", "tensorflow", "cv2", "flax.nnx", "haiku"}
 

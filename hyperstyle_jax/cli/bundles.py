@@ -43,6 +43,7 @@ def add_commands(commands):
 
 def export(args):
     from hyperstyle_jax import bundle
+    from hyperstyle_jax import config as cfg
     from hyperstyle_jax.data import faces
     from hyperstyle_jax.training import sources
 
@@ -55,7 +56,7 @@ def export(args):
     info = {
         "licence": args.licence,
         "made_by": configs,
-        "image_size": configs[-1]["data"]["size"],
+        "image_size": cfg.image_size(configs[-1]["data"]),
         "num_iters": args.num_iters or configs[-1]["num_iters"],
     }
     if "features" in nets:

@@ -4,7 +4,10 @@ A *source* has a length and `take(positions [B]) -> {name: array [B, ...]}` with
 least `image` (uint8) and `index` (int32); faces add `latent`, `identity`, `attributes`.
 """
 
-from collections.abc import Iterator
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +19,9 @@ from hyperstyle_jax.data.noise import uniforms
 
 Batch = dict[str, np.ndarray]
 _FLIP_STREAM = 4
+_SHOWN = 20  # unreadable examples named at a time
+# First inversions worked out beforehand, of the picture and of its mirror image.
+STORED = ("w", "inversion", "w_flipped", "inversion_flipped")
 
 
 class Source(Protocol):
@@ -74,29 +80,35 @@ class FaceSource:
 
 
 class RecordSource:
-    """A data set that `builders` has prepared; opened when first used."""
+    """A split of a prepared data set; opened when first used.
 
-    def __init__(self, path: str | Path):
-        self._path, self._records = Path(path), None
+    `index` is what the data set stores, or else the place in the split. Examples with
+    stored first inversions have `w` and `inversion`, and perhaps those of the flipped
+    picture, `w_flipped` and `inversion_flipped`.
+    """
+
+    def __init__(self, path: str | Path, split: str = "train"):
+        self._path, self._split, self._records = Path(path), split, None
 
     @property
     def records(self):
         if self._records is None:
             from hyperstyle_jax.data import builders  # seconds, so not before it is due
 
-            self._records = builders.open_records(self._path)
+            self._records = builders.open_records(self._path, self._split)
         return self._records
 
     def __len__(self) -> int:
         return len(self.records)
 
     def take(self, positions: np.ndarray) -> Batch:
-        examples = [self.records[int(i)] for i in positions]
-        batch = {"image": np.stack([images.read(e["image"]) for e in examples])}
+        """Raises ValueError where a record is damaged."""
+        examples = [self._example(int(i)) for i in positions]
+        batch = {"image": np.stack([e["image"] for e in examples])}
         for name in ("index", "identity"):
             if name in examples[0]:
                 batch[name] = np.array([e[name] for e in examples], np.int32)
-        for name in ("latent", "attributes"):
+        for name in ("latent", "attributes", *STORED):
             if name in examples[0]:
                 batch[name] = np.stack([e[name] for e in examples])
         batch.setdefault("index", np.asarray(positions, np.int32))
@@ -106,31 +118,49 @@ class RecordSource:
         """The file each picture came from (data sets made from folders only)."""
         return [record["name"].decode() for record in self.records]
 
+    def rows(self) -> list:
+        """Name and checksums of each picture (`shards.Row`); [] if none are stored."""
+        from hyperstyle_jax.data import shards
+
+        stored = shards.is_data_set(self._path)
+        return shards.rows(self._path, self._split) if stored else []
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the first picture that can be read."""
+        return _next(self, 0, {})["image"].shape[1:3]
+
+    def _example(self, i: int):
+        try:
+            record = self.records[i]
+            return record | {"image": images.read(record["image"])}
+        except (ValueError, RuntimeError) as error:  # RuntimeError: of array_record
+            raise ValueError(f"{self._path}, record {i}: {error}") from None
+
 
 class Part:
-    """The examples first ≤ position < end of another source."""
+    """Some of the examples of another source, by their positions."""
 
-    def __init__(self, source: Source, first: int, end: int):
-        if not 0 <= first < end <= len(source):
+    def __init__(self, source: Source, positions: Sequence[int]):
+        self._source, self._positions = source, np.asarray(positions)
+        good = self._positions.size and self._positions.min() >= 0
+        if not good or self._positions.max() >= len(source):
             raise ValueError(
-                f"part: got {first} to {end} of {len(source)} examples, expected "
-                "0 <= first < end <= number of examples"
+                f"part: got {positions} of {len(source)} examples, expected one or "
+                "more positions from 0 on, less than the number of examples"
             )
-        self._source, self._first, self._end = source, first, end
 
     def __len__(self) -> int:
-        return self._end - self._first
+        return len(self._positions)
 
     def take(self, positions: np.ndarray) -> Batch:
-        return self._source.take(self._first + np.asarray(positions))
+        return self._source.take(self._positions[positions])
 
 
 def in_memory(source: Source, chunk: int = 256) -> ArraySource:
     """Reads a whole source once (64² pictures: 12 MB per thousand)."""
     parts = [source.take(positions) for positions in _chunks(len(source), chunk)]
-    return ArraySource(
-        {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
-    )
+    return ArraySource(_joined(parts))
 
 
 def batches(
@@ -143,12 +173,16 @@ def batches(
     shard: tuple[int, int] = (0, 1),
     epochs: int | None = None,
     threads: int = 2,
-):
+) -> "Stream":
     """Batches for training, prepared in the background.
 
     All hosts together see exactly the examples that one host with the sum of their
     batches would see, step by step. A flipped face comes with the mirrored latent and
-    attributes, which describe it exactly (see `faces.mirror`).
+    attributes, which describe it exactly (see `faces.mirror`), a flipped picture with
+    the first inversion of its mirror image, if there are stored ones.
+
+    An example that cannot be read is replaced by the next one that can: the same in
+    every epoch, on every host and after every start.
 
     Args:
         source: where examples come from.
@@ -160,10 +194,6 @@ def batches(
         epochs: passes over the source; None for ever. The last incomplete batch of a
             finite stream is left out.
         threads: background threads; 0 reads when asked.
-
-    Returns:
-        A grain iterator. `get_state()` is a small dictionary; after `set_state(state)`
-        the same batches follow as before, bit for bit.
     """
     import grain  # seconds, so not before it is due
 
@@ -178,17 +208,79 @@ def batches(
         order = order.shuffle()
     order = order.repeat(epochs).map_with_index(lambda place, i: np.array((place, i)))
     ordered = order[host::hosts].batch(batch_size, drop_remainder=True)
+    watch = Watch()
 
     def load(pair: np.ndarray) -> Batch:
-        batch = source.take(pair[:, 1])
-        return _flipped(batch, _coin(seed, pair[:, 0])) if flip else batch
+        with watch.measured(batch_size):
+            batch = _replacing(source, pair[:, 1], watch.problems)
+            chosen = _coin(seed, pair[:, 0]) if flip else np.zeros(batch_size, bool)
+            return _flipped(batch, chosen)
 
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-    return iter(ordered.map(load).to_iter_dataset(options))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
+    return Stream(iter(ordered.map(load).to_iter_dataset(options)), watch)
+
+
+class Stream(Iterator[Batch]):
+    """Batches, and how they are doing.
+
+    `get_state()` is a small dictionary; after `set_state(state)` the same batches
+    follow as before, bit for bit.
+    """
+
+    def __init__(self, iterator, watch: "Watch"):
+        self._iterator, self.watch = iterator, watch
+        self.get_state, self.set_state = iterator.get_state, iterator.set_state
+
+    def __next__(self) -> Batch:
+        return next(self._iterator)
+
+    def report(self) -> tuple[dict[str, float], list[str]]:
+        """Numbers for the log and lines for the console, since the last call."""
+        return self.watch.report()
+
+
+class Watch:
+    """Counts what the threads of a stream do, and notes what cannot be read.
+
+    `problems` of training and `held_out` of evaluation are {position: text}.
+    """
+
+    def __init__(self):
+        self.problems: dict[int, str] = {}
+        self.held_out: dict[int, str] = {}
+        self._told, self._measures = set(), deque()
+
+    @contextlib.contextmanager
+    def measured(self, count: int):
+        """Around the work on `count` examples: seconds that the processor worked."""
+        start = time.thread_time()
+        yield
+        self._measures.append((count, time.thread_time() - start))
+
+    def report(self) -> tuple[dict[str, float], list[str]]:
+        """See `Stream.report`."""
+        taken = [self._measures.popleft() for _ in range(len(self._measures))]
+        seconds = sum(s for _, s in taken)
+        numbers = {}
+        if seconds:
+            rate = sum(n for n, _ in taken) / seconds
+            numbers["data_images_per_second_per_core"] = rate
+        problems = [*self.problems.copy().values(), *self.held_out.values()]
+        if problems:
+            numbers["data_unreadable"] = len(problems)
+        new = [text for text in problems if text not in self._told]
+        self._told |= set(new)
+        lines = [f"warning: {problem}; left out" for problem in new[:_SHOWN]]
+        if len(new) > _SHOWN:
+            lines.append(f"warning: {len(new) - _SHOWN} more could not be read")
+        return numbers, lines
 
 
 def each_once(
-    source: Source, batch_size: int, shard: tuple[int, int] = (0, 1)
+    source: Source,
+    batch_size: int,
+    shard: tuple[int, int] = (0, 1),
+    problems: dict[int, str] | None = None,
 ) -> Iterator[Batch]:
     """Every example exactly once and in order, for evaluation; the last batch is short.
 
@@ -196,11 +288,47 @@ def each_once(
         source: where examples come from.
         batch_size: of this host.
         shard: (this host, number of hosts); hosts take turns.
+        problems: takes note of examples that cannot be read, which are left out;
+            without, they are an error.
     """
     host, hosts = shard
     mine = np.arange(host, len(source), hosts)
     for positions in _chunks(len(mine), batch_size):
-        yield source.take(mine[positions])
+        if problems is None:
+            yield source.take(mine[positions])
+        elif readable := _each(source, mine[positions], problems):
+            yield _joined(readable)
+
+
+def _each(source: Source, positions, problems: dict[int, str]) -> list[Batch]:
+    """The examples that can be read, all in one batch if nothing is wrong."""
+    try:
+        return [source.take(positions)]
+    except ValueError as error:
+        if len(positions) == 1:
+            problems[int(positions[0])] = str(error)
+            return []
+    return [b for i in positions for b in _each(source, np.array([i]), problems)]
+
+
+def _replacing(source: Source, positions, problems: dict[int, str]) -> Batch:
+    """A full batch, whatever can be read."""
+    try:
+        return source.take(positions)
+    except ValueError:
+        return _joined([_next(source, int(i), problems) for i in positions])
+
+
+def _next(source: Source, start: int, problems: dict[int, str]) -> Batch:
+    for i in range(start, start + len(source)):
+        found = _each(source, np.array([i % len(source)]), problems)
+        if found:
+            return found[0]
+    raise ValueError(f"no example can be read; the first problem: {problems[start]}")
+
+
+def _joined(parts: list[Batch]) -> Batch:
+    return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
 def padded(batch: Batch, size: int) -> Batch:
@@ -222,14 +350,17 @@ def _coin(seed: int, places: np.ndarray) -> np.ndarray:
 
 
 def _flipped(batch: Batch, chosen: np.ndarray) -> Batch:
-    """Mirrors the chosen examples: their pictures, latents and attributes."""
-    mirrored = {"image": batch["image"][:, :, ::-1]}
+    """Mirrors the chosen examples: pictures, latents, attributes, first inversions."""
+    mirrored = {k: batch[f"{k}_flipped"] for k in STORED[:2] if f"{k}_flipped" in batch}
+    batch = {k: v for k, v in batch.items() if not k.endswith("_flipped")}
+    if not chosen.any():
+        return batch
+    mirrored["image"] = batch["image"][:, :, ::-1]
     if "latent" in batch:
         mirrored["latent"] = faces.mirror(batch["latent"])
     if "attributes" in batch:
         mirrored["attributes"] = faces.mirror_attributes(batch["attributes"])
-    chosen = {
-        name: chosen.reshape(-1, *[1] * (batch[name].ndim - 1)) for name in mirrored
-    }
-    changed = {k: np.where(chosen[k], mirrored[k], batch[k]) for k in mirrored}
-    return {**batch, **changed}
+    for name, values in mirrored.items():
+        here = chosen.reshape(-1, *[1] * (values.ndim - 1))
+        batch[name] = np.where(here, values, batch[name])
+    return batch

@@ -72,8 +72,7 @@ def _prepare_one(photo, height, width):
         )
     if photo.shape[:2] == (height, width) and photo.dtype != np.uint8:
         return photo.astype(np.float32)
-    photo = _crop(images.to_uint8(photo), height / width)
-    return images.to_float(images.resize(photo, height, width))
+    return images.to_float(images.fit(images.to_uint8(photo), height, width))
 
 
 def passes(bundle: Bundle, num_iters: int | None) -> int:
@@ -111,12 +110,3 @@ def _measure(features, x, steps):
         return values
 
     return jax.lax.map(one, steps)
-
-
-def _crop(photo: np.ndarray, ratio: float) -> np.ndarray:
-    """The largest centred part with height / width = ratio."""
-    height, width = photo.shape[:2]
-    rows = min(height, max(1, round(width * ratio)))
-    columns = min(width, max(1, round(height / ratio)))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return photo[top : top + rows, left : left + columns]

@@ -27,9 +27,9 @@ def paste(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
 
 def _one(x, key, probability):
     pick, where, kind, colour = jax.random.split(key, 4)
-    size = x.shape[0]
-    grid = jnp.linspace(-1, 1, size)
-    yy, xx = jnp.meshgrid(grid, grid, indexing="ij")
+    size, width = x.shape[:2]
+    sides = jnp.linspace(-1, 1, size), jnp.linspace(-1, 1, width)
+    yy, xx = jnp.meshgrid(*sides, indexing="ij")
     out, other = x, jnp.roll(x[:, ::-1], size // 2, axis=0)
     u = jax.random.uniform(where, (_SHAPES, 5))
     kinds = jax.random.uniform(kind, (_SHAPES, 2))

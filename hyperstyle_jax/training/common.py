@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from hyperstyle_jax import config as cfg
 from hyperstyle_jax import losses
 from hyperstyle_jax.data import faces
 from hyperstyle_jax.models.encoders import WEncoder
@@ -86,7 +87,7 @@ def judges(config: ConfigDict) -> dict[str, Net]:
 
 def image_shape(config) -> tuple[int, int, int]:
     """(H, W, 3) of the run's pictures."""
-    return (config.data.height or config.data.size, config.data.size, 3)
+    return (*cfg.image_size(config.data), 3)
 
 
 def without_released(frozen: dict[str, Net]) -> dict[str, Net]:

@@ -1,29 +1,61 @@
 """The batches that a config describes, for training and for evaluation."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from hyperstyle_jax import config as cfg
 from hyperstyle_jax.data import pipeline
 
 
-def make_data(config: ConfigDict) -> tuple[Iterator, Callable[[], Iterator]]:
+class _Examples(NamedTuple):
+    """Pictures to train or to evaluate on: where they are, and which of them."""
+
+    records: pipeline.RecordSource
+    path: str
+    place: str  # for people: "PATH, split train"
+    first: int
+    end: int
+
+
+def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterator]]:
     """Training batches without end (resumable), and a function that starts evaluation.
 
     Raises:
-        ValueError: no such folder, no picture in it, or ranges that it does not have.
+        ValueError: no such folder, no picture in it, ranges that it does not have, or
+            pictures that are both trained and evaluated on.
     """
     data = config.data
-    train, held_out = (source(data, name) for name in ("train", "eval"))
-    batches = pipeline.batches(train, config.batch_size, config.seed, flip=data.flip)
-    return batches, lambda: pipeline.each_once(held_out, config.batch_size)
+    train, held_out = sources(data)
+    threads = data.threads or min(os.cpu_count() or 1, 16)
+    batches = pipeline.batches(
+        train, config.batch_size, config.seed, flip=data.flip, threads=threads
+    )
+    problems = batches.watch.held_out
+
+    def evaluation() -> Iterator[pipeline.Batch]:
+        return pipeline.each_once(held_out, config.batch_size, problems=problems)
+
+    return batches, evaluation
 
 
-def source(data: ConfigDict, split: str) -> pipeline.Source:
-    """The examples `data.train` or `data.eval`, by the name of the split."""
+def sources(data: ConfigDict) -> tuple[pipeline.Source, pipeline.Source]:
+    """The examples to train on and those to evaluate on."""
     if data.kind == "faces":
-        return _faces(data, tuple(data[split]))
-    return _part(_records(data), data, split)
+        return _faces(data, tuple(data.train)), _faces(data, tuple(data.eval))
+    train, held_out = (_examples(data, name) for name in ("train", "eval"))
+    positions = list(range(train.first, train.end))
+    leaking = set(_leaks(data, train, held_out))
+    positions = [i for i in positions if i not in leaking]
+    for examples in (train, held_out):
+        _check_size(data, examples)
+    return (
+        pipeline.Part(train.records, positions),
+        pipeline.Part(held_out.records, range(held_out.first, held_out.end)),
+    )
 
 
 def _faces(data: ConfigDict, indices: tuple[int, int]) -> pipeline.Source:
@@ -39,28 +71,63 @@ def _faces(data: ConfigDict, indices: tuple[int, int]) -> pipeline.Source:
     return pipeline.RecordSource(path)
 
 
-def _records(data: ConfigDict) -> pipeline.RecordSource:
-    if data.kind == "tfds":
-        return pipeline.RecordSource(data.path)
-    from hyperstyle_jax.data import builders
-
-    cache = data.cache_dir or "data_cache"
-    return pipeline.RecordSource(builders.prepare_folder(data.path, cache, data.size))
-
-
-def _part(records: pipeline.Source, data: ConfigDict, split: str) -> pipeline.Source:
+def _examples(data: ConfigDict, name: str) -> _Examples:
     """A range of records; one that ends after the last record ends there."""
-    (first, end), count = data[split], len(records)
+    evaluated = name == "eval"
+    path = (data.eval_path if evaluated else "") or data.path
+    split = data.eval_split if evaluated else "train"
+    records = pipeline.RecordSource(records_path(data, path), split)
+    (first, end), count = data[name], len(records)
+    place = f"{path}, split {split}" if data.kind == "tfds" else path
     if first >= count:
         raise ValueError(
-            f"config.data.{split} is {data[split]}, but {data.path} has {count} "
-            f"pictures; choose two ranges within (0, {count})"
+            f"config.data.{name} is {data[name]}, but {place} has {count} pictures; "
+            f"choose a range within (0, {count})"
         )
-    part = pipeline.Part(records, first, min(end, count))
-    height, width = part.take([0])["image"].shape[1:3]
-    if (height, width) != (data.size, data.size):
+    return _Examples(records, path, place, first, min(end, count))
+
+
+def records_path(data: ConfigDict, path: str) -> str:
+    """The prepared data set for a folder, zip file or data set."""
+    if data.kind == "tfds":
+        return path
+    from hyperstyle_jax.data import preparing
+
+    cache = data.cache_dir or "data_cache"
+    return str(preparing.prepare_folder(path, cache, data.size, data.height))
+
+
+def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]:
+    """The positions of training pictures to leave out, as evaluation has them too."""
+    from hyperstyle_jax.data import leaks
+
+    rows = [e.records.rows() for e in (train, held_out)]
+    if not all(rows):
+        print("no checksums are stored with the data: leaks cannot be seen",
+              file=sys.stderr)  # fmt: skip
+        return []
+    mine, others = (
+        r[e.first : e.end] for r, e in zip(rows, (train, held_out), strict=True)
+    )
+    pairs = leaks.between({train.place: mine}, {held_out.place: others})
+    if pairs and data.leaks == "refuse":
         raise ValueError(
-            f"config.data.size is {data.size}, but the pictures in {data.path} are "
-            f"{height} x {width}; change one of them"
+            f"{len(pairs)} pictures are in config.data.train and config.data.eval: "
+            f"{leaks.shown(pairs)}; choose other ranges, or leave them out of training "
+            "with config.data.leaks=drop"
         )
-    return part
+    dropped = [train.first + i for i in leaks.shared(mine, others)]
+    if dropped:
+        print(f"{len(dropped)} pictures are left out of training, as evaluation has "
+              f"them: {leaks.shown(pairs)}", file=sys.stderr)  # fmt: skip
+    return dropped
+
+
+def _check_size(data: ConfigDict, examples: _Examples) -> None:
+    height, width = cfg.image_size(data)
+    found = examples.records.image_size
+    if found != (height, width):
+        raise ValueError(
+            f"config.data asks for pictures of {height} x {width} (height x size), but "
+            f"those in {examples.place} are {found[0]} x {found[1]}; change one of them"
+        )

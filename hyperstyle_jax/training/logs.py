@@ -35,8 +35,9 @@ class Log(contextlib.AbstractContextManager):
 
     def train(self, step: int, values: dict[str, float]) -> None:
         """Metrics of a logged step."""
+        values = values | self._clock.rates(step)
         self._bar.show(step, values)
-        self._add(step, values | self._clock.rates(step))
+        self._add(step, values)
 
     def evaluation(self, step: int, values: dict[str, float]) -> None:
         self._add(step, {f"eval/{k}": v for k, v in values.items()})

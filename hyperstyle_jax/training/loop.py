@@ -70,7 +70,8 @@ def fit(
         task: what to train.
         config: the run, see `hyperstyle_jax.config`.
         workdir: folder for checkpoints, metrics and pictures.
-        train_data: endless batches, with `get_state()` and `set_state(state)`.
+        train_data: endless batches, with `get_state()` and `set_state(state)`, and
+            perhaps `report()`: numbers to log and lines to say since the last call.
         eval_data: gives the evaluation batches anew; the last may be short.
 
     Returns:
@@ -99,7 +100,7 @@ def fit(
         logs.Log(workdir, config.task, start, config.num_steps) as log,
         checkpoint.Saver(workdir, config.keep) as saver,
     ):
-        watch = _Watch(config, log, progress and progress["means"])
+        watch = _Watch(config, log, train_data, progress and progress["means"])
         log.say(f"{_described(devices)}; compiling, so the first step takes a while")
         for step in range(start + 1, config.num_steps + 1):
             with log.waiting():
@@ -179,8 +180,9 @@ class Phases:
 class _Watch:
     """Reads the metrics of each step one step later, so that the device never waits."""
 
-    def __init__(self, config, log: logs.Log, means: dict[str, Any] | None):
+    def __init__(self, config, log: logs.Log, data, means: dict[str, Any] | None):
         self._config, self._log = config, log
+        self._data_report = getattr(data, "report", lambda: ({}, []))
         self._pending, self._bad = None, 0
         self.means = logs.Means(means)
 
@@ -208,7 +210,10 @@ class _Watch:
         c = self._config
         every = _due(step, c.log_every, c.num_steps)
         if every or _due(step, c.eval_every, c.num_steps):
-            self._log.train(step, self.means.values())
+            numbers, lines = self._data_report()
+            for line in lines:
+                self._log.say(line)
+            self._log.train(step, self.means.values() | numbers)
         if step % c.log_every == 0:
             self.means = logs.Means()
 

@@ -1,0 +1,81 @@
+"""`hyperstyle prepare`: data sets from folders and archives downloaded by hand."""
+
+import sys
+from pathlib import Path
+
+_NAMES = ("ffhq", "celeba-hq", "stanford-cars", "afhq", "folder")
+_SHOWN = 20
+
+
+def add_commands(commands):
+    parser = commands.add_parser(
+        "prepare",
+        help="store a data set at the size of training",
+        description="Crops, resizes and stores pictures as a data set for train.py "
+        "(config.data.kind=tfds, config.data.path=DIR). Stopped, it goes on with the "
+        "same command. The exit code is 1 if pictures could not be read, or are in "
+        "train and test alike; the others are stored.",
+    )
+    parser.add_argument("dataset", choices=_NAMES, metavar="DATASET",
+        help=", ".join(_NAMES))  # fmt: skip
+    parser.add_argument(
+        "--source",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="folders, zip files, addresses as gs://bucket/folder; celeba-hq also "
+        "needs list_eval_partition.txt and CelebA-HQ-to-CelebA-mapping.txt (or "
+        "image_list.txt), found beside them too",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--size", type=int, required=True, help="width in pixels")
+    parser.add_argument("--height", type=int, default=0, help="default: square")
+    parser.add_argument(
+        "--animal", choices=("cat", "dog", "wild"), default="wild", help="of afhq"
+    )
+    parser.add_argument(
+        "--eval-count",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make the last N training pictures the split test (ffhq, folder)",
+    )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="accept another number of pictures than was published",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    from hyperstyle_jax.data import preparing
+
+    report = preparing.prepare(
+        args.dataset,
+        args.source,
+        args.out,
+        args.size,
+        args.height,
+        animal=args.animal,
+        eval_count=args.eval_count,
+        partial=args.partial,
+    )
+    _list("skipped", list(report["skipped"].values()))
+    _list("in train too", [f"{b} = {a}" for a, b in report["leaks"]])
+    if report["leaks"]:
+        print("train with --config.data.leaks=drop to leave them out of training")
+    if report["enlarged"]:
+        print(f"{report['enlarged']} pictures were smaller and had to be enlarged")
+    counts = ", ".join(f"{n:,} {split}" for split, n in report["counts"].items())
+    skipped = f", {len(report['skipped']):,} skipped" if report["skipped"] else ""
+    print(f"{counts}{skipped} in {args.out}; {len(report['shards'])} files, sha256 of")
+    print(f"all of them {report['sha256']} (each: {args.out}/report.json)")
+    return 1 if report["skipped"] or report["leaks"] else 0
+
+
+def _list(title: str, lines: list[str]):
+    for line in lines[:_SHOWN]:
+        print(f"{title}: {line}", file=sys.stderr)
+    if len(lines) > _SHOWN:
+        print(f"{title}: and {len(lines) - _SHOWN} more", file=sys.stderr)
