@@ -1,7 +1,8 @@
 """Training state on disk: saved in the background, restored exactly.
 
 A run keeps `WORKDIR/checkpoints/STEP/`, each with two parts: `state`, the pytree that
-training changes, and `progress`, a JSON value (position in the data, running means).
+training changes, and `progress`, a JSON value (position in the data, running means,
+best evaluation so far).
 """
 
 import contextlib
@@ -46,10 +47,8 @@ def restore(
     """
     broken = {}
     for step in reversed(steps(workdir)):
-        path = _folder(workdir) / str(step)
         try:
-            loaded = ocp.load_checkpointables(path, {"state": like, "progress": None})
-            progress = json.loads(np.asarray(loaded["progress"]).tobytes())
+            state, progress = _read(_folder(workdir) / str(step), like)
         except Exception as error:  # orbax raises many kinds for a damaged folder
             broken[step] = _first_line(error)
             continue
@@ -61,7 +60,7 @@ def restore(
             )
             if repair:
                 _put_aside(workdir, bad)
-        return step, loaded["state"], progress
+        return step, state, progress
     if broken:
         newest = max(broken)
         raise ValueError(
@@ -70,6 +69,32 @@ def restore(
             "to start anew"
         )
     return None
+
+
+def restore_best(workdir: str | Path, like: Any) -> tuple[int, Any, Any]:
+    """The checkpoint of the best evaluation so far.
+
+    Args and result as of `restore`.
+
+    Raises:
+        ValueError: the run keeps no best checkpoint, or it cannot be read.
+    """
+    newest = steps(workdir)[-1:]
+    _, progress = _read(_folder(workdir) / str(*newest)) if newest else (None, {})
+    best = progress.get("best")
+    if not best:
+        raise ValueError(
+            f"{workdir} has no best checkpoint: none of its evaluations was compared; "
+            "set config.best (as eval/loss) when training, or take the newest step"
+        )
+    path = _folder(workdir) / str(best["step"])
+    try:
+        return best["step"], *_read(path, like)
+    except Exception as error:
+        raise ValueError(
+            f"the best checkpoint, {path}, cannot be read ({_first_line(error)}); "
+            "take the newest step instead"
+        ) from error
 
 
 def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> dict:
@@ -103,10 +128,11 @@ def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> di
 
 
 class Saver(contextlib.AbstractContextManager):
-    """Writes checkpoints in the background and keeps the newest `keep`."""
+    """Writes checkpoints in the background; keeps the newest `keep` and the best."""
 
     def __init__(self, workdir: str | Path, keep: int):
         training = ocp.training
+        self._kept = _Kept(keep)
         self._workdir = workdir
         self._step = None  # of the save under way
         self._checkpointer = training.Checkpointer(
@@ -114,18 +140,25 @@ class Saver(contextlib.AbstractContextManager):
             # Ours decide when to save; orbax's own default skips a save while another
             # one is still being written.
             save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=training.preservation_policies.LatestN(keep),
+            preservation_policy=self._kept,
             cleanup_tmp_directories=True,
         )
 
     def save(self, step: int, state: Any, progress: Any) -> None:
         """Starts to write `state`; waits for the previous save if there is one.
 
+        Args:
+            step: number of the checkpoint.
+            state: pytree of arrays.
+            progress: JSON value; where it has `progress["best"]["step"]`, that
+                checkpoint is kept although it is not among the newest.
+
         Raises:
             OSError: this save or the previous one failed (a full disk, for example).
         """
         self.wait()
         self._step = step
+        self._kept.best = (progress.get("best") or {}).get("step")
         text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
         parts = {"state": state, "progress": text}
         with self._readable_errors():
@@ -161,6 +194,28 @@ class Saver(contextlib.AbstractContextManager):
             for path in _folder(self._workdir).glob(_TEMPORARY):
                 shutil.rmtree(path, ignore_errors=True)
             raise _save_error(error, step, self._workdir) from error
+
+
+class _Kept:
+    """Orbax's protocol of what to keep: the newest `keep`, and step `best`."""
+
+    def __init__(self, keep: int):
+        self._keep, self.best = keep, None
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        newest = len(checkpoints) - self._keep
+        return [
+            i >= newest or found.step == self.best
+            for i, found in enumerate(checkpoints)
+        ]
+
+
+def _read(path: Path, like: Any = None) -> tuple[Any, Any]:
+    """(state, progress); without `like`, no state."""
+    parts = {"progress": None} | ({} if like is None else {"state": like})
+    loaded = ocp.load_checkpointables(path, parts)
+    progress = json.loads(np.asarray(loaded["progress"]).tobytes())
+    return loaded.get("state"), progress
 
 
 def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError:
