@@ -1,5 +1,6 @@
 """From a config to a trained run in a folder; with `describe`, what it would be."""
 
+import functools
 import importlib
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax import checkpoint, plots, trees
 from hyperstyle_jax import config as cfg
+from hyperstyle_jax.data import faces
 from hyperstyle_jax.training import inputs, logs, loop, parallel
 
 
@@ -41,7 +43,10 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 
 
 def describe(config: ConfigDict) -> str:
-    """The resolved config, parameter counts, and the memory that a device needs."""
+    """The resolved config, parameter counts, and the memory that a device needs.
+
+    No data set is read or drawn: it may be elsewhere, or take hours to prepare.
+    """
     _quiet()
     cfg.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
@@ -53,7 +58,8 @@ def describe(config: ConfigDict) -> str:
         for name, part in _parts(tree).items():
             numbers = trees.count(part)
             lines.append(f"{title} {name}: {numbers:,} numbers, {_size(part)}")
-    batch = parallel.split(next(inputs.make_data(config)[0]), len(devices))
+    split = functools.partial(parallel.split, count=len(devices))
+    batch = jax.eval_shape(split, batch_shapes(config))
     # The step that does the most, such as one with every lazy regularization.
     busiest = max(range(1, 257), key=lambda i: sum(map(bool, task.phase(i).values())))
     step = loop.Phases(task, devices, config.seed)[busiest]
@@ -61,6 +67,25 @@ def describe(config: ConfigDict) -> str:
     what = f"{len(devices)} x {devices[0].device_kind}"
     lines += ["", f"memory per device ({what}): {_bytes(needed)} for a training step"]
     return "\n".join(lines)
+
+
+def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """What the training data of a config gives for one batch."""
+    data, count = config.data, config.batch_size
+    wanted = {
+        "image": ((data.height or data.size, data.size, 3), np.uint8),
+        "index": ((), np.int32),
+    }
+    if data.kind == "faces" or config.task == "features":
+        wanted |= {
+            "identity": ((), np.int32),
+            "latent": ((faces.LATENT_DIM,), np.float32),
+            "attributes": ((len(faces.ATTRIBUTES),), np.float32),
+        }
+    return {
+        name: jax.ShapeDtypeStruct((count, *shape), dtype)
+        for name, (shape, dtype) in wanted.items()
+    }
 
 
 def is_expected(error: Exception) -> bool:
