@@ -71,6 +71,25 @@ def restore(
     return None
 
 
+def progress(workdir: str | Path) -> Any:
+    """What the newest checkpoint tells of the run besides its state, or None.
+
+    Raises:
+        ValueError: the checkpoint cannot be read.
+    """
+    newest = steps(workdir)[-1:]
+    if not newest:
+        return None
+    path = _folder(workdir) / str(newest[0])
+    try:
+        return _read(path)[1]
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read ({_first_line(error)}); move it away, and the "
+            "checkpoint before it counts"
+        ) from error
+
+
 def restore_best(workdir: str | Path, like: Any) -> tuple[int, Any, Any]:
     """The checkpoint of the best evaluation so far.
 
@@ -79,9 +98,7 @@ def restore_best(workdir: str | Path, like: Any) -> tuple[int, Any, Any]:
     Raises:
         ValueError: the run keeps no best checkpoint, or it cannot be read.
     """
-    newest = steps(workdir)[-1:]
-    _, progress = _read(_folder(workdir) / str(*newest)) if newest else (None, {})
-    best = progress.get("best")
+    best = (progress(workdir) or {}).get("best")
     if not best:
         raise ValueError(
             f"{workdir} has no best checkpoint: none of its evaluations was compared; "

@@ -21,10 +21,11 @@ def config(monkeypatch):
     return toy_config.get_config()
 
 
-def test_a_run_leaves_its_config_metrics_and_curves(config, tmp_path):
+def test_a_run_leaves_its_config_metrics_and_curves(config, tmp_path, capsys):
     assert run.run(config, tmp_path / "new") == 12
     names = {path.name for path in (tmp_path / "new").iterdir()}
     assert {"config.json", "metrics.jsonl", "curves.png", "checkpoints"} <= names
+    assert f"report: {tmp_path / 'new' / 'report.html'}\n" in capsys.readouterr().out
     saved = json.loads((tmp_path / "new" / "config.json").read_text())
     assert saved["optim"]["lr"] == 0.1
 

@@ -10,6 +10,7 @@ import functools
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def fit(
         checkpoint.Saver(workdir, config.keep) as saver,
     ):
         watch = _Watch(config, log, progress.get("means"))
+        before, began = progress.get("seconds", 0.0), time.monotonic()
         log.say(f"{_described(devices)}; compiling, so the first step takes a while")
         for step in range(start + 1, config.num_steps + 1):
             with log.waiting():
@@ -125,6 +127,7 @@ def fit(
                 log.flush()
                 data, means = train_data.get_state(), watch.means.state
                 progress = {"data": data, "means": means, "best": best.state}
+                progress["seconds"] = before + time.monotonic() - began
                 saver.save(step, state, progress)
             if stop:
                 break

@@ -10,10 +10,10 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import checkpoint, plots, trees
+from hyperstyle_jax import checkpoint, trees
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.data import faces
-from hyperstyle_jax.training import inputs, logs, loop, parallel
+from hyperstyle_jax.training import inputs, loop, parallel, report
 
 
 def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
@@ -21,7 +21,8 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 
     Args:
         config: from a config file, see `hyperstyle_jax.config`.
-        workdir: folder for `config.json`, checkpoints, metrics, pictures and curves.
+        workdir: folder for `config.json`, checkpoints, metrics, pictures, curves and
+            `report.html`.
         force: go on although `workdir` belongs to another config.
 
     Returns:
@@ -38,7 +39,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     task = make_task(config)
     train_data, eval_data = inputs.make_data(config)
     step = loop.fit(task, config, workdir, train_data, eval_data)
-    plots.curves(logs.read(workdir), workdir / "curves.png")
+    print(f"report: {report.write(workdir, config)}", flush=True)
     return step
 
 
