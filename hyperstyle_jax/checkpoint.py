@@ -1,11 +1,15 @@
 """Training state on disk: saved in the background, restored exactly.
 
 A run keeps `WORKDIR/checkpoints/STEP/`, each with two parts: `state`, the pytree that
-training changes, and `progress`, a JSON value (position in the data, running means).
+training changes, and `progress`, a JSON value (position in the data, running means,
+best evaluation so far). Beside them `sha256sums` lists the files: what changes on disk
+afterwards is found when it is read, here or by `sha256sum --check`.
 """
 
+import concurrent.futures
 import contextlib
 import errno
+import hashlib
 import json
 import shutil
 import sys
@@ -16,6 +20,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+_SUMS = "sha256sums"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
 
 
@@ -46,10 +51,8 @@ def restore(
     """
     broken = {}
     for step in reversed(steps(workdir)):
-        path = _folder(workdir) / str(step)
         try:
-            loaded = ocp.load_checkpointables(path, {"state": like, "progress": None})
-            progress = json.loads(np.asarray(loaded["progress"]).tobytes())
+            found, progress = _read(_folder(workdir) / str(step), like)
         except Exception as error:  # orbax raises many kinds for a damaged folder
             broken[step] = _first_line(error)
             continue
@@ -61,7 +64,7 @@ def restore(
             )
             if repair:
                 _put_aside(workdir, bad)
-        return step, loaded["state"], progress
+        return step, found, progress
     if broken:
         newest = max(broken)
         raise ValueError(
@@ -70,6 +73,49 @@ def restore(
             "to start anew"
         )
     return None
+
+
+def progress(workdir: str | Path) -> Any:
+    """What the newest checkpoint tells of the run besides its state, or None.
+
+    Raises:
+        ValueError: the checkpoint cannot be read.
+    """
+    newest = steps(workdir)[-1:]
+    if not newest:
+        return None
+    path = _folder(workdir) / str(newest[0])
+    try:
+        return _read(path)[1]
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read ({_first_line(error)}); move it away, and the "
+            "checkpoint before it counts"
+        ) from error
+
+
+def restore_best(workdir: str | Path, like: Any) -> tuple[int, Any, Any]:
+    """The checkpoint of the best evaluation so far.
+
+    Args and result as of `restore`.
+
+    Raises:
+        ValueError: the run keeps no best checkpoint, or it cannot be read.
+    """
+    best = (progress(workdir) or {}).get("best")
+    if not best:
+        raise ValueError(
+            f"{workdir} has no best checkpoint: none of its evaluations was compared; "
+            "set config.best (as eval/loss) when training, or take the newest step"
+        )
+    path = _folder(workdir) / str(best["step"])
+    try:
+        return best["step"], *_read(path, like)
+    except Exception as error:
+        raise ValueError(
+            f"the best checkpoint, {path}, cannot be read ({_first_line(error)}); "
+            "take the newest step instead"
+        ) from error
 
 
 def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> dict:
@@ -91,6 +137,7 @@ def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> di
         wanted = "" if step is None else f" of step {step}"
         raise ValueError(f"no checkpoint{wanted} in {_folder(workdir)}; steps: {have}")
     path = _folder(workdir) / str(have[-1] if step is None else step)
+    _verify(path)
     state = ocp.checkpointables_metadata(path).metadata["state"]
     missing = [name for name in names if name not in state]
     if missing:
@@ -103,42 +150,53 @@ def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> di
 
 
 class Saver(contextlib.AbstractContextManager):
-    """Writes checkpoints in the background and keeps the newest `keep`."""
+    """Writes checkpoints in the background; keeps the newest `keep` and the best."""
 
     def __init__(self, workdir: str | Path, keep: int):
         training = ocp.training
+        self._kept = _Kept(keep)
         self._workdir = workdir
         self._step = None  # of the save under way
+        self._background = concurrent.futures.ThreadPoolExecutor(1)
         self._checkpointer = training.Checkpointer(
             _folder(workdir),
             # Ours decide when to save; orbax's own default skips a save while another
             # one is still being written.
             save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=training.preservation_policies.LatestN(keep),
+            preservation_policy=self._kept,
             cleanup_tmp_directories=True,
         )
 
     def save(self, step: int, state: Any, progress: Any) -> None:
         """Starts to write `state`; waits for the previous save if there is one.
 
+        Args:
+            step: number of the checkpoint.
+            state: pytree of arrays.
+            progress: JSON value; where it has `progress["best"]["step"]`, that
+                checkpoint is kept although it is not among the newest.
+
         Raises:
             OSError: this save or the previous one failed (a full disk, for example).
         """
         self.wait()
         self._step = step
+        self._kept.best = (progress.get("best") or {}).get("step")
         text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
         parts = {"state": state, "progress": text}
         with self._readable_errors():
-            self._response = self._checkpointer.save_checkpointables_async(
+            response = self._checkpointer.save_checkpointables_async(
                 step, parts, force=True
             )
+        folder = _folder(self._workdir) / str(step)
+        self._saved = self._background.submit(_finish, response, folder)
 
     def wait(self) -> None:
         """Returns when the last save is complete on disk, or raises its error."""
         if self._step is None:
             return
         with self._readable_errors():
-            self._response.result()
+            self._saved.result()
         self._step = None
 
     def __exit__(self, kind, error, trace) -> None:
@@ -151,6 +209,7 @@ class Saver(contextlib.AbstractContextManager):
             # After a failed save, closing repeats its error.
             with contextlib.suppress(Exception):
                 self._checkpointer.close()
+            self._background.shutdown()
 
     @contextlib.contextmanager
     def _readable_errors(self):
@@ -161,6 +220,67 @@ class Saver(contextlib.AbstractContextManager):
             for path in _folder(self._workdir).glob(_TEMPORARY):
                 shutil.rmtree(path, ignore_errors=True)
             raise _save_error(error, step, self._workdir) from error
+
+
+class _Kept:
+    """Orbax's protocol of what to keep: the newest `keep`, and step `best`."""
+
+    def __init__(self, keep: int):
+        self._keep, self.best = keep, None
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        newest = len(checkpoints) - self._keep
+        return [
+            i >= newest or found.step == self.best
+            for i, found in enumerate(checkpoints)
+        ]
+
+
+def _read(path: Path, like: Any = None) -> tuple[Any, Any]:
+    """(state, progress); without `like`, no state, and no check of its files."""
+    if like is not None:
+        _verify(path)
+    parts = {"progress": None} | ({} if like is None else {"state": like})
+    loaded = ocp.load_checkpointables(path, parts)
+    progress = json.loads(np.asarray(loaded["progress"]).tobytes())
+    return loaded.get("state"), progress
+
+
+def _finish(response: Any, path: Path) -> None:
+    """Waits until a checkpoint is complete and writes down its sums."""
+    response.result()
+    lines = [f"{_sum(path / name)}  {name}\n" for name in _files(path)]
+    new = path / f"{_SUMS}.new"
+    new.write_text("".join(lines))
+    new.replace(path / _SUMS)
+
+
+def _verify(path: Path) -> None:
+    """Compares a checkpoint's files with its sums.
+
+    One without sums is taken as it is: its run was killed between the two, or is older.
+
+    Raises:
+        ValueError: a file is gone or has changed.
+    """
+    if not (path / _SUMS).exists():
+        return
+    for line in (path / _SUMS).read_text().splitlines():
+        wanted, _, name = line.partition("  ")
+        if not (path / name).is_file():
+            raise ValueError(f"its file {name} is gone")
+        if _sum(path / name) != wanted:
+            raise ValueError(f"its file {name} has changed since it was saved")
+
+
+def _files(path: Path) -> list[str]:
+    found = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith(_SUMS))
+    return sorted(str(p.relative_to(path)) for p in found)
+
+
+def _sum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError:

@@ -112,6 +112,8 @@ def check(config: ConfigDict) -> None:
         c.batch_size,
         f"a multiple of num_devices = {c.num_devices}",
     )
+    good = not c.best or (c.best.startswith("eval/") and c.eval_every > 0)
+    _need(good, "best", c.best, "as eval/loss, and config.eval_every 1 or more")
     parts = max(c.num_devices, 1) * max(c.accumulate, 1)
     good = c.accumulate >= 1 and c.batch_size % parts == 0
     expected = f"1 or more, num_devices · accumulate a divisor of batch {c.batch_size}"

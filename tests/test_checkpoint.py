@@ -1,7 +1,10 @@
 """Checkpoints: exact, the newest few, one step back when damaged, full disks."""
 
 import errno
+import hashlib
 import shutil
+import threading
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +66,79 @@ def test_restores_onto_other_devices(workdir):
 def test_nothing_to_restore(tmp_path):
     assert checkpoint.steps(tmp_path / "nowhere") == []
     assert checkpoint.restore(tmp_path, like()) is None
+
+
+def files(workdir, step):
+    folder = workdir / "checkpoints" / str(step)
+    found = [p for p in folder.rglob("*") if p.is_file() and p.name != "sha256sums"]
+    return sorted(str(p.relative_to(folder)) for p in found)
+
+
+def flip(path):
+    """Changes the bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def test_no_damage_to_any_file_goes_unnoticed(workdir, capsys, damage):
+    whole = workdir / "whole"
+    shutil.copytree(workdir / "checkpoints" / "13", whole)
+    names = files(workdir, 13)
+    assert len(names) > 5
+    for name in names:
+        damaged = workdir / "checkpoints" / "13" / name
+        if not damaged.stat().st_size:
+            continue
+        damage(damaged)
+        step, found, _ = checkpoint.restore(workdir, like())
+        assert step == 8, name
+        assert_same(found, state(8))
+        said = capsys.readouterr().err
+        assert f"step 13 cannot be read (ValueError: its file {name}" in said
+        assert "falling back to step 8" in said
+        with pytest.raises(ValueError, match="its file"):
+            checkpoint.load_arrays(workdir, "params")
+        shutil.copy(whole / name, damaged)
+    assert checkpoint.restore(workdir, like())[0] == 13
+
+
+def test_every_kept_checkpoint_has_sums_that_others_can_check(workdir):
+    for step in (5, 8, 13):
+        folder = workdir / "checkpoints" / str(step)
+        lines = (folder / "sha256sums").read_text().splitlines()
+        found = {name: total for total, name in (line.split("  ") for line in lines)}
+        assert list(found) == files(workdir, step)
+        for name, total in found.items():
+            content = (folder / name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == total
+
+
+def test_a_checkpoint_without_sums_is_taken_as_it_is(workdir):
+    (workdir / "checkpoints" / "13" / "sha256sums").unlink()
+    assert checkpoint.restore(workdir, like())[0] == 13
+
+
+def test_sums_are_made_while_steps_go_on(tmp_path, monkeypatch):
+    """`save` returns although the sums of this save cannot be finished yet."""
+    go_on, real = threading.Event(), checkpoint._sum
+
+    def patient(path):
+        assert go_on.wait(60)
+        return real(path)
+
+    monkeypatch.setattr(checkpoint, "_sum", patient)
+    with checkpoint.Saver(tmp_path, keep=1) as saver:
+        saver.save(1, state(1), {})
+        assert not (tmp_path / "checkpoints" / "1" / "sha256sums").exists()
+        go_on.set()
+        saver.wait()
+        assert (tmp_path / "checkpoints" / "1" / "sha256sums").exists()
 
 
 @pytest.mark.parametrize("how", ["cut", "emptied", "part"])

@@ -1,7 +1,9 @@
 """Laws of the training loop, with a toy task."""
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -188,3 +190,74 @@ def test_pictures_are_written(straight):
     with Image.open(straight / "images" / "00000012.png") as picture:
         width, height = picture.size
     assert width >= 8 and height >= 32  # two columns, eight rows of 4 x 4
+
+
+class Scores:
+    """An evaluation whose score is the next of a list."""
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def __call__(self, per_image):
+        value = self.values[0]
+        if per_image["l2"].any():  # not only asked for the names of the scores
+            self.values.pop(0)
+        return {"score": value}
+
+
+def scored(config, workdir, scores, data=None):
+    task = dataclasses.replace(toy.make_task(), summarize=scores)
+    return loop.fit(task, config, workdir, data or toy.Data(8), toy.eval_data)
+
+
+@pytest.fixture
+def judged(config):
+    config.num_steps, config.eval_every, config.save_every, config.keep = 8, 1, 99, 1
+    config.best = "eval/score"
+    return config
+
+
+def best(workdir):
+    return checkpoint.restore_best(workdir, like())[0]
+
+
+def like():
+    return loop.abstract_state(toy.make_task(), 0, jax.local_devices()[:1])
+
+
+def test_the_best_checkpoint_is_kept_besides_the_newest(judged, tmp_path, capsys):
+    nan = float("nan")
+    scored(judged, tmp_path, Scores(nan, 5, 3, 1, nan, -float("inf"), 2, 4))
+    assert checkpoint.steps(tmp_path) == [4, 8]
+    assert best(tmp_path) == 4
+    said = capsys.readouterr().err
+    assert "best eval/score so far: 1 at step 4, before 3 at 3" in said
+
+
+def test_the_best_is_remembered_by_a_resumed_run(judged, tmp_path):
+    values = Scores(5, 1, 3, 2, 4, 6, 8, 7)
+    for judged.num_steps in (1, 3, 5, 8):
+        scored(judged, tmp_path, values)
+    assert checkpoint.steps(tmp_path) == [2, 8]
+    assert best(tmp_path) == 2
+
+
+def test_a_best_checkpoint_that_is_gone_does_not_count(judged, tmp_path):
+    judged.num_steps = 3
+    scored(judged, tmp_path, Scores(3, 1, 5))
+    shutil.rmtree(tmp_path / "checkpoints" / "2")
+    judged.num_steps = 5
+    scored(judged, tmp_path, Scores(4, 6))
+    assert (checkpoint.steps(tmp_path), best(tmp_path)) == ([4, 5], 4)
+
+
+def test_an_unknown_score_is_refused_before_the_first_step(judged, tmp_path):
+    judged.best = "eval/lpips"
+    with pytest.raises(ValueError, match="'eval/lpips', expected one .* eval/score$"):
+        scored(judged, tmp_path, Scores(1))
+    assert checkpoint.steps(tmp_path) == []
+
+
+def test_without_a_best_score_there_is_no_best_checkpoint(straight):
+    with pytest.raises(ValueError, match="no best checkpoint.*set config.best"):
+        best(straight)

@@ -3,12 +3,14 @@
 import errno
 import json
 
+import jax
 import pytest
+import tasks
 import toy
 import toy_config
 
 from hyperstyle_jax import checkpoint
-from hyperstyle_jax.training import run
+from hyperstyle_jax.training import inputs, run
 
 
 @pytest.fixture
@@ -19,10 +21,11 @@ def config(monkeypatch):
     return toy_config.get_config()
 
 
-def test_a_run_leaves_its_config_metrics_and_curves(config, tmp_path):
+def test_a_run_leaves_its_config_metrics_and_curves(config, tmp_path, capsys):
     assert run.run(config, tmp_path / "new") == 12
     names = {path.name for path in (tmp_path / "new").iterdir()}
     assert {"config.json", "metrics.jsonl", "curves.png", "checkpoints"} <= names
+    assert f"report: {tmp_path / 'new' / 'report.html'}\n" in capsys.readouterr().out
     saved = json.loads((tmp_path / "new" / "config.json").read_text())
     assert saved["optim"]["lr"] == 0.1
 
@@ -58,12 +61,32 @@ def test_nothing_is_written_for_a_run_that_cannot_be(
     assert not (tmp_path / "none").exists()
 
 
-def test_description(config):
+def test_a_description_needs_no_data(config, monkeypatch):
+    def untouched(config):
+        raise AssertionError("the data set was asked for")
+
+    monkeypatch.setattr(run.inputs, "make_data", untouched)
+    shapes = jax.eval_shape(lambda: toy.examples(0, config.batch_size))
+    monkeypatch.setattr(run, "batch_shapes", lambda config: shapes)
     text = run.describe(config)
     assert "optim.lr = 0.1" in text
     assert "state params: 3 numbers" in text
     assert "state opt: 7 numbers" in text
     assert "memory per device (1 x cpu)" in text
+
+
+@pytest.mark.parametrize("images_per_identity", [1, 2])
+def test_the_shapes_of_a_batch_are_those_of_the_data(images_per_identity):
+    config = tasks.tiny("features")
+    config.data.update(cache_dir="", images_per_identity=images_per_identity)
+    drawn = next(inputs.make_data(config)[0])
+    assert run.batch_shapes(config) == jax.eval_shape(lambda: drawn)
+
+
+def test_the_shapes_of_pictures_that_are_not_square(config):
+    config.data.update(kind="folder", path="cars", height=48)
+    found = {k: v.shape for k, v in run.batch_shapes(config).items()}
+    assert found.items() >= {"image": (8, 48, 64, 3), "index": (8,)}.items()
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,11 @@ def test_no_circles():
     [
         # Networks import only each other; the loop knows no network and no method.
         ("models", {"models"}),
-        ("training.loop", {"checkpoint", "training.logs", "training.parallel"}),
+        (
+            "training.loop",
+            {"checkpoint", "training.logs", "training.parallel", "training.evaluation"},
+        ),
+        ("training.evaluation", {"training.logs", "training.parallel"}),
         ("data", {"data", "images"}),
         # Weights come in without the programs that train or show them.
         (

@@ -15,6 +15,11 @@ def add_commands(commands):
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="WORKDIR")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="the checkpoints of the best evaluation (config.best), not the newest",
+    )
     parser.add_argument("--half", action="store_true", help="parameters as float16")
     parser.add_argument(
         "--num-iters", type=int, help="passes by default (default: the run's)"
@@ -51,7 +56,8 @@ def export(args):
     for run in args.runs:
         if not (run / "config.json").is_file():
             raise ValueError(f"{run} is not a run: expected a workdir of train.py")
-        nets |= {k: v for k, v in sources.run_nets(run).items() if k in ROLES}
+        found = sources.run_nets(run, args.best)
+        nets |= {k: v for k, v in found.items() if k in ROLES}
         configs.append(json.loads((run / "config.json").read_text()))
     info = {
         "licence": args.licence,

@@ -10,6 +10,7 @@ import functools
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import checkpoint
-from hyperstyle_jax.training import logs, parallel
+from hyperstyle_jax.training import evaluation, logs, parallel
 
 MAX_SKIPPED_IN_A_ROW = 20
 
@@ -91,16 +92,21 @@ def fit(
     if start:
         _tell(f"resuming from step {start} of {config.num_steps} in {workdir}")
         train_data.set_state(progress["data"])
+    progress = progress or {}
     frozen = jax.device_put(task.frozen, parallel.replicated(devices))
     train_steps = Phases(task, devices, config.seed)
-    evaluate = _Evaluation(task, config, devices, frozen, eval_data)
+    evaluate = evaluation.Evaluation(task, config, devices, frozen, eval_data)
+    best = evaluation.Best(config.best, progress.get("best"), checkpoint.steps(workdir))
+    if config.best:
+        best.check(evaluate.names(state))
 
     with (
         _Signals() as signals,
         logs.Log(workdir, config.task, start, config.num_steps) as log,
         checkpoint.Saver(workdir, config.keep) as saver,
     ):
-        watch = _Watch(config, log, train_data, progress and progress["means"])
+        watch = _Watch(config, log, train_data, progress.get("means"))
+        before, began = progress.get("seconds", 0.0), time.monotonic()
         log.say(f"{_described(devices)}; compiling, so the first step takes a while")
         for step in range(start + 1, config.num_steps + 1):
             with log.waiting():
@@ -112,15 +118,18 @@ def fit(
 
             scores = _due(step, config.eval_every, config.num_steps)
             pictures = _due(step, config.image_every, config.num_steps)
+            better = False
             if scores or pictures:
                 watch.settle()
-                evaluate(state, step, log, scores, pictures)
-            if stop or step % config.save_every == 0:
+                found = evaluate(state, step, log, scores, pictures)
+                better = scores and best.update(step, found, log)
+            if stop or better or step % config.save_every == 0:
                 watch.settle()
                 log.flush()
-                data = train_data.get_state()
-                means = watch.means.state
-                saver.save(step, state, {"data": data, "means": means})
+                data, means = train_data.get_state(), watch.means.state
+                progress = {"data": data, "means": means, "best": best.state}
+                progress["seconds"] = before + time.monotonic() - began
+                saver.save(step, state, progress)
             if stop:
                 break
         saver.wait()
@@ -235,40 +244,6 @@ class _Watch:
         self._log.say(f"warning: {where}; step skipped")
 
 
-class _Evaluation:
-    """Every evaluation image exactly once, on all devices."""
-
-    def __init__(self, task: Task, config, devices, frozen, data):
-        self._task, self._data, self._frozen = task, data, frozen
-        self._count, self._batch_size = len(devices), config.batch_size
-        self._step = parallel.eval_step(task.eval_step, devices, config.seed)
-
-    def __call__(self, state, step: int, log: logs.Log, scores: bool, pictures: bool):
-        """Scores over all the data; pictures of the first images alone."""
-        per_image, images, shown = [], [], 0
-        for number, batch in enumerate(self._data()):
-            full, size = _padded(batch, self._batch_size)
-            pieces = parallel.split(full, self._count)
-            found = self._step(state, self._frozen, pieces, np.int32(number))
-            if scores:
-                per_image.append(_joined(found["per_image"], size))
-            if pictures and shown < self._rows(found):
-                images.append(_joined(found["images"], size))
-                shown += size
-            elif not scores:
-                break
-        if scores:
-            log.evaluation(step, self._task.summarize(_concatenated(per_image)))
-        if pictures and images:
-            columns = _concatenated(images)
-            rows = self._rows({"images": columns})
-            names = self._task.columns or sorted(columns)
-            log.images(step, {name: columns[name][:rows] for name in names})
-
-    def _rows(self, found) -> int:
-        return 8 if len(found["images"]) > 1 else 64
-
-
 class _Signals(contextlib.AbstractContextManager):
     """Turns SIGTERM and the first Ctrl-C into a wish to stop after the current step."""
 
@@ -301,23 +276,6 @@ def _tell(text: str) -> None:
 
 def _due(step: int, every: int, last: int) -> bool:
     return every > 0 and (step % every == 0 or step == last)
-
-
-def _padded(batch: dict[str, np.ndarray], size: int) -> tuple[dict, int]:
-    """The batch repeated up to `size` entries, and how many of them are its own."""
-    have = len(next(iter(batch.values())))
-    places = np.arange(size) % have
-    return {k: np.asarray(v)[places] for k, v in batch.items()}, have
-
-
-def _joined(pieces: dict[str, jax.Array], size: int) -> dict[str, np.ndarray]:
-    """`[count, b, …]` → the first `size` of `[count · b, …]`."""
-    arrays = jax.device_get(pieces)
-    return {k: v.reshape(-1, *v.shape[2:])[:size] for k, v in arrays.items()}
-
-
-def _concatenated(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
 def _shown(indices) -> str:

@@ -52,8 +52,7 @@ def abstract(tree: Any, devices: Sequence[jax.Device]) -> Any:
 def split(batch: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
     """`[B, …]` → `[count, B / count, …]` for every array."""
     return {
-        k: np.reshape(v, (count, len(v) // count, *np.shape(v)[1:]))
-        for k, v in batch.items()
+        k: v.reshape(count, v.shape[0] // count, *v.shape[1:]) for k, v in batch.items()
     }
 
 

@@ -1,5 +1,6 @@
 """From a config to a trained run in a folder; with `describe`, what it would be."""
 
+import functools
 import importlib
 import os
 from pathlib import Path
@@ -9,9 +10,10 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import checkpoint, plots, trees
+from hyperstyle_jax import checkpoint, trees
 from hyperstyle_jax import config as cfg
-from hyperstyle_jax.training import inputs, logs, loop, parallel
+from hyperstyle_jax.data import faces
+from hyperstyle_jax.training import inputs, loop, parallel, report
 
 
 def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
@@ -19,7 +21,8 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 
     Args:
         config: from a config file, see `hyperstyle_jax.config`.
-        workdir: folder for `config.json`, checkpoints, metrics, pictures and curves.
+        workdir: folder for `config.json`, checkpoints, metrics, pictures, curves and
+            `report.html`.
         force: go on although `workdir` belongs to another config.
 
     Returns:
@@ -36,12 +39,15 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     task = make_task(config)
     train_data, eval_data = inputs.make_data(config)
     step = loop.fit(task, config, workdir, train_data, eval_data)
-    plots.curves(logs.read(workdir), workdir / "curves.png")
+    print(f"report: {report.write(workdir, config)}", flush=True)
     return step
 
 
 def describe(config: ConfigDict) -> str:
-    """The resolved config, parameter counts, and the memory that a device needs."""
+    """The resolved config, parameter counts, and the memory that a device needs.
+
+    No data set is read or drawn: it may be elsewhere, or take hours to prepare.
+    """
     _quiet()
     cfg.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
@@ -53,7 +59,8 @@ def describe(config: ConfigDict) -> str:
         for name, part in _parts(tree).items():
             numbers = trees.count(part)
             lines.append(f"{title} {name}: {numbers:,} numbers, {_size(part)}")
-    batch = parallel.split(next(inputs.make_data(config)[0]), len(devices))
+    split = functools.partial(parallel.split, count=len(devices))
+    batch = jax.eval_shape(split, batch_shapes(config))
     # The step that does the most, such as one with every lazy regularization.
     busiest = max(range(1, 257), key=lambda i: sum(map(bool, task.phase(i).values())))
     step = loop.Phases(task, devices, config.seed)[busiest]
@@ -61,6 +68,25 @@ def describe(config: ConfigDict) -> str:
     what = f"{len(devices)} x {devices[0].device_kind}"
     lines += ["", f"memory per device ({what}): {_bytes(needed)} for a training step"]
     return "\n".join(lines)
+
+
+def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """What the training data of a config gives for one batch."""
+    data, count = config.data, config.batch_size
+    wanted = {
+        "image": ((data.height or data.size, data.size, 3), np.uint8),
+        "index": ((), np.int32),
+    }
+    if data.kind == "faces" or config.task == "features":
+        wanted |= {
+            "identity": ((), np.int32),
+            "latent": ((faces.LATENT_DIM,), np.float32),
+            "attributes": ((len(faces.ATTRIBUTES),), np.float32),
+        }
+    return {
+        name: jax.ShapeDtypeStruct((count, *shape), dtype)
+        for name, (shape, dtype) in wanted.items()
+    }
 
 
 def is_expected(error: Exception) -> bool:

@@ -107,8 +107,12 @@ def _fitted(old, path, value, source):
     return value
 
 
-def run_nets(workdir: str | Path) -> dict[str, Net]:
-    """The networks that a run has trained so far, and those it rests on."""
+def run_nets(workdir: str | Path, best: bool = False) -> dict[str, Net]:
+    """The networks that a run has trained so far, and those it rests on.
+
+    Args:
+        best: of the best evaluation (see `config.best`) and not of the newest step.
+    """
     path = Path(workdir) / "config.json"
     config = cfg.base(json.loads(path.read_text())["task"])
     with config.unlocked():
@@ -118,7 +122,8 @@ def run_nets(workdir: str | Path) -> dict[str, Net]:
     module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
     task = module.make_task(config)
     like = loop.abstract_state(task, config.seed, jax.local_devices()[:1])
-    _, state, _ = checkpoint.restore(workdir, like)
+    read = checkpoint.restore_best if best else checkpoint.restore
+    _, state, _ = read(workdir, like)
     return module.export(config, state, task.frozen)
 
 

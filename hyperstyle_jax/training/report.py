@@ -1,0 +1,111 @@
+"""A run on one page: numbers, curves, pictures and config in a single HTML file."""
+
+import base64
+import datetime
+import html
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import checkpoint, plots
+from hyperstyle_jax import config as cfg
+from hyperstyle_jax.training import logs
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
+       padding: 0 1rem }
+img { max-width: 100%; image-rendering: pixelated; background: #fff }
+td { padding: .1rem 1.5rem .1rem 0; vertical-align: top }
+td + td { font-variant-numeric: tabular-nums }
+"""
+
+
+def write(workdir: str | Path, config: ConfigDict) -> Path:
+    """Draws `curves.png` and writes `report.html`, which needs no other file.
+
+    Args:
+        workdir: folder of the run.
+        config: of the run.
+
+    Returns:
+        The page's path.
+    """
+    workdir = Path(workdir)
+    rows = logs.read(workdir)
+    plots.curves(rows, workdir / "curves.png")
+    progress = checkpoint.progress(workdir) or {}
+    parts = [
+        f"<h1>{_text(config.task)}: {_text(workdir.absolute().name)}</h1>",
+        _table(_summary(config, rows, progress, checkpoint.steps(workdir))),
+        *_section("Last numbers", _table(_last(rows))),
+        *_section("Curves", _picture(workdir / "curves.png")),
+        *_section("Pictures", "".join(map(_picture, _newest(workdir / "images")))),
+        *_section("Config", _table(cfg.flatten(config))),
+    ]
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{_text(workdir.absolute().name)}</title><style>{_STYLE}</style>"
+        f"{''.join(parts)}</html>\n"
+    )
+    path = workdir / "report.html"
+    new = path.with_suffix(".new")
+    new.write_text(page, encoding="utf-8")
+    new.replace(path)
+    return path
+
+
+def _summary(config, rows, progress, steps) -> dict[str, str]:
+    done = max([*steps, *(row["step"] for row in rows)], default=0)
+    found = {"steps": f"{done:,} of {config.num_steps:,}"}
+    seconds = progress.get("seconds", 0)
+    found["time spent"] = str(datetime.timedelta(seconds=round(seconds)))
+    if best := progress.get("best"):
+        value = f"{best['value']:.4g} at step {best['step']:,}"
+        found[f"best {best['metric']}"] = value
+    return found | {"checkpoints": ", ".join(map(str, steps))}
+
+
+def _last(rows: list[dict[str, float]]) -> dict[str, str]:
+    """The newest value of every metric, with its step where that is an older one."""
+    last = {}
+    for row in rows:
+        last |= {k: (v, row["step"]) for k, v in row.items() if k != "step"}
+    end = rows[-1]["step"] if rows else 0
+    return {
+        name: f"{value:.5g}" + (f" (step {step:,})" if step != end else "")
+        for name, (value, step) in sorted(last.items())
+    }
+
+
+def _newest(folder: Path) -> list[Path]:
+    """The newest picture of each kind: STEP.png, train_STEP.png."""
+    kinds = {
+        path.stem.rpartition("_")[0]: path for path in sorted(folder.glob("*.png"))
+    }
+    return list(kinds.values())
+
+
+def _section(title: str, content: str) -> list[str]:
+    return [f"<h2>{title}</h2>", content] if content else []
+
+
+def _table(rows: dict) -> str:
+    cells = [f"<tr><td>{_text(k)}<td>{_text(v)}" for k, v in rows.items()]
+    return f"<table>{''.join(cells)}</table>" if cells else ""
+
+
+def _picture(path: Path) -> str:
+    if not path.exists():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    caption = _text(path.stem.replace("_", " "))
+    return (
+        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _text(value) -> str:
+    return html.escape(str(value))
