@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax import checkpoint, plots, trees
 from hyperstyle_jax import config as cfg
-from hyperstyle_jax.training import inputs, logs, loop, parallel
+from hyperstyle_jax.training import inputs, logs, loop, parallel, pre_extract
 
 
 def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
@@ -35,6 +35,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     _claim(workdir, config, force)
     task = make_task(config)
     train_data, eval_data = inputs.make_data(config)
+    pre_extract.check(config, task.frozen)
     step = loop.fit(task, config, workdir, train_data, eval_data)
     plots.curves(logs.read(workdir), workdir / "curves.png")
     return step
@@ -54,6 +55,7 @@ def describe(config: ConfigDict) -> str:
             numbers = trees.count(part)
             lines.append(f"{title} {name}: {numbers:,} numbers, {_size(part)}")
     batch = parallel.split(next(inputs.make_data(config)[0]), len(devices))
+    pre_extract.check(config, task.frozen)
     # The step that does the most, such as one with every lazy regularization.
     busiest = max(range(1, 257), key=lambda i: sum(map(bool, task.phase(i).values())))
     step = loop.Phases(task, devices, config.seed)[busiest]
