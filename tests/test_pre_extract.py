@@ -1,5 +1,7 @@
 """Stored first inversions are those that training would make itself."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -45,17 +47,21 @@ def tiny(path):
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """16 pictures a file; and a generator whose pictures stay within [-2, 2]."""
-    load = common.load_generator
+    load, known = {"generator": common.load_generator,
+                   "encoder": common.load_encoder}, {}  # fmt: skip
 
-    def faint(config):
-        net = load(config)
-        params = trees.flatten(net.params)
-        scaled = {k: 0.2 * v if "torgb" in k else v for k, v in params.items()}
-        return net.with_params(trees.unflatten(scaled))
+    def once(name, config):  # to draw weights takes seconds
+        if (name, config.seed) not in known:
+            net = load[name](config)
+            params = trees.flatten(net.params)
+            scaled = {k: 0.2 * v if "torgb" in k else v for k, v in params.items()}
+            known[name, config.seed] = net.with_params(trees.unflatten(scaled))
+        return known[name, config.seed]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pre_extract, "_SHARD_PIXELS", 0)
-        patch.setattr(common, "load_generator", faint)
+        for name in load:
+            patch.setattr(common, f"load_{name}", partial(once, name))
         yield
 
 

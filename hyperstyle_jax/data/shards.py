@@ -13,6 +13,7 @@ import json
 import math
 import os
 import sys
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -211,7 +212,8 @@ def _finished(path, name, split, i, totals) -> bool:
 
 def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, Any]:
     part = {"pictures": [], "skipped": {}, "notes": {}}
-    temporary = file.with_name(f".part-{file.name}")
+    # Several processes may come upon the same gap: each has a file of its own.
+    temporary = file.with_name(f".part-{uuid.uuid4().hex[:12]}-{file.name}")
     writer = ArrayRecordWriter(str(temporary), "group_size:1")
     try:
         for one in made:
@@ -224,9 +226,10 @@ def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, A
                 if one.note:
                     part["notes"][one.note] = part["notes"].get(one.note, 0) + 1
             bar.update()
-    finally:
         writer.close()
-    os.replace(temporary, file)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
     return part | {"sha256": _file_sum(file), "bytes": file.stat().st_size}
 
 
