@@ -19,7 +19,7 @@ from configs import ffhq
 
 def get_config():
     c = ffhq.get_config()
-    c.data.path = "data/afhq_wild"
+    c.data.update(path="data/afhq_wild", eval_path="", train=(0, 4_738), eval=(0, 500))
     c.model.generator.resolution = 512
     c.init.generator = c.init.encoder = "pretrained/afhq_wild"
     c.init.arcface = ""

@@ -3,8 +3,8 @@
     python train.py --config configs/cars.py
 
 Needs, once:
-    hyperstyle prepare stanford-cars --source cars --out data/cars_256 --size 256 \\
-      --height 192
+    hyperstyle prepare stanford-cars --source cars_train cars_test \\
+      --out data/cars_256 --size 256 --height 192
     python convert_weights.py cars_w_encoder.pt --out pretrained/cars
     python convert_weights.py moco_v2_800ep_pretrain.pth.tar alexnet.pth alex.pth \\
       resnet34.pth --out pretrained/judges_objects
@@ -20,6 +20,7 @@ from configs import ffhq
 def get_config():
     c = ffhq.get_config()
     c.data.update(path="data/cars_256", size=256, height=192)
+    c.data.update(eval_path="", train=(0, 8_144), eval=(0, 8_041))
     c.model.generator.resolution = 512
     c.init.generator = c.init.encoder = "pretrained/cars"
     c.init.arcface = ""

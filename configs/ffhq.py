@@ -4,9 +4,15 @@
 
 Needs, once (docs/data.md, docs/weights.md):
     hyperstyle prepare ffhq --source images1024x1024 --out data/ffhq_256 --size 256
+    hyperstyle prepare celeba-hq --source CelebAMask-HQ list_eval_partition.txt \\
+      --out data/celeba_hq_256 --size 256
     python convert_weights.py faces_w_encoder.pt --out pretrained/ffhq
     python convert_weights.py model_ir_se50.pth alexnet.pth alex.pth resnet34.pth \\
       --out pretrained/judges
+
+Without CelebA-HQ, hold out the last pictures of FFHQ: --config.data.eval_path="" \\
+--config.data.eval_split=train --config.data.train="(0, 69000)" \\
+--config.data.eval="(69000, 70000)".
 
 Hardware: any number of devices with 24 GB or more (`--dry_run` estimates the memory,
 `--config.precision=bfloat16`, `--config.remat=True` and `--config.accumulate=2` lower
@@ -23,6 +29,8 @@ def get_config():
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 2500, 5000, 2500
     c.best = "eval/loss"
     c.data.update(kind="tfds", path="data/ffhq_256", size=256, flip=True)
+    c.data.update(eval_path="data/celeba_hq_256", eval_split="test")
+    c.data.update(train=(0, 70_000), eval=(0, 2_824))
     c.model.generator.resolution = 1024
     c.init.generator = c.init.encoder = "pretrained/ffhq"
     c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/judges"

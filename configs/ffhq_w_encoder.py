@@ -21,6 +21,8 @@ def get_config():
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 2500, 5000, 2500
     c.best = "eval/loss"
     c.data.update(kind="tfds", path="data/ffhq_256", size=256, flip=True)
+    c.data.update(eval_path="data/celeba_hq_256", eval_split="test")
+    c.data.update(train=(0, 70_000), eval=(0, 2_824))
     c.model.generator.resolution = 1024
     c.init.generator = "pretrained/stylegan2_ffhq"
     c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/judges"

@@ -181,7 +181,7 @@ def differences(saved: str, config: ConfigDict) -> list[str]:
 
 def _data() -> dict[str, Any]:
     return {
-        "kind": "faces",  # procedural | "folder" of images | "tfds" folder
+        "kind": "faces",  # procedural | "folder" or zip of images | "tfds" folder
         "path": "",
         "cache_dir": "data_cache",
         "size": 64,  # width in pixels

@@ -9,6 +9,7 @@ import pytest
 
 from hyperstyle_jax import build
 from hyperstyle_jax import config as cfg
+from hyperstyle_jax.cli.main import build_parser
 from hyperstyle_jax.training import common, encoder, hyperstyle
 
 FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -74,6 +75,32 @@ def test_cars_are_wider_than_high():
 def test_the_w_encoder_is_judged_by_a_discriminator_of_latents():
     config = read("ffhq_w_encoder").get_config()
     assert config.loss.w_adversarial > 0 and encoder._LATENT_LR < config.optim.lr
+
+
+def test_commands_in_docstrings_make_the_data_that_configs_use():
+    for stem in FULL:
+        text, data = (
+            read(stem).__doc__.replace("\\\n", " "),
+            read(stem).get_config().data,
+        )
+        made = {}
+        for line in text.splitlines():
+            if line.strip().startswith("hyperstyle prepare"):
+                args = build_parser().parse_args(line.split()[1:])
+                made[str(args.out)] = (args.height or args.size, args.size)
+        assert all(size == cfg.image_size(data) for size in made.values())
+        if made:
+            assert made.keys() == {data.path, data.eval_path} - {""}
+
+
+def test_pre_extraction_is_that_of_the_released_recipe():
+    module, ffhq = read("ffhq_pre_extracted"), read("ffhq").get_config()
+    (line,) = [x for x in module.__doc__.splitlines() if "hyperstyle pre-" in x]
+    args = build_parser().parse_args(line.split()[1:])
+    config = module.get_config()
+    assert str(args.out) == config.data.path
+    config.data.path = ffhq.data.path
+    assert cfg.to_json(config) == cfg.to_json(ffhq)
 
 
 def test_full_size_configs_name_their_data_and_networks():

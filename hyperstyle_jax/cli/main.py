@@ -9,7 +9,7 @@ from collections.abc import Sequence
 # Each has add_commands(subparsers) and imports heavy things inside its functions.
 _GROUPS = (
     "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
-    "speed", "prepare",
+    "speed", "prepare", "pre_extract",
 )  # fmt: skip
 
 

@@ -65,8 +65,8 @@ def run(args):
     _list("in train too", [f"{b} = {a}" for a, b in report["leaks"]])
     if report["leaks"]:
         print("train with --config.data.leaks=drop to leave them out of training")
-    if report["enlarged"]:
-        print(f"{report['enlarged']} pictures were smaller and had to be enlarged")
+    if enlarged := report["notes"].get("enlarged"):
+        print(f"{enlarged:,} pictures were smaller and had to be enlarged")
     counts = ", ".join(f"{n:,} {split}" for split, n in report["counts"].items())
     skipped = f", {len(report['skipped']):,} skipped" if report["skipped"] else ""
     print(f"{counts}{skipped} in {args.out}; {len(report['shards'])} files, sha256 of")

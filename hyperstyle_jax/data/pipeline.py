@@ -160,7 +160,7 @@ class Part:
 def in_memory(source: Source, chunk: int = 256) -> ArraySource:
     """Reads a whole source once (64² pictures: 12 MB per thousand)."""
     parts = [source.take(positions) for positions in _chunks(len(source), chunk)]
-    return ArraySource(_joined(parts))
+    return ArraySource(joined(parts))
 
 
 def batches(
@@ -296,19 +296,23 @@ def each_once(
     for positions in _chunks(len(mine), batch_size):
         if problems is None:
             yield source.take(mine[positions])
-        elif readable := _each(source, mine[positions], problems):
-            yield _joined(readable)
+        elif found := readable(source, mine[positions], problems):
+            yield joined(found)
 
 
-def _each(source: Source, positions, problems: dict[int, str]) -> list[Batch]:
-    """The examples that can be read, all in one batch if nothing is wrong."""
+def readable(source: Source, positions, problems: dict[int, str]) -> list[Batch]:
+    """The examples that can be read, all in one batch if nothing is wrong.
+
+    Args:
+        problems: takes note of the others, {position: why}.
+    """
     try:
         return [source.take(positions)]
     except ValueError as error:
         if len(positions) == 1:
             problems[int(positions[0])] = str(error)
             return []
-    return [b for i in positions for b in _each(source, np.array([i]), problems)]
+    return [b for i in positions for b in readable(source, np.array([i]), problems)]
 
 
 def _replacing(source: Source, positions, problems: dict[int, str]) -> Batch:
@@ -316,18 +320,19 @@ def _replacing(source: Source, positions, problems: dict[int, str]) -> Batch:
     try:
         return source.take(positions)
     except ValueError:
-        return _joined([_next(source, int(i), problems) for i in positions])
+        return joined([_next(source, int(i), problems) for i in positions])
 
 
 def _next(source: Source, start: int, problems: dict[int, str]) -> Batch:
     for i in range(start, start + len(source)):
-        found = _each(source, np.array([i % len(source)]), problems)
+        found = readable(source, np.array([i % len(source)]), problems)
         if found:
             return found[0]
     raise ValueError(f"no example can be read; the first problem: {problems[start]}")
 
 
-def _joined(parts: list[Batch]) -> Batch:
+def joined(parts: list[Batch]) -> Batch:
+    """Several batches as one."""
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 

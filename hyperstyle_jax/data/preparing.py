@@ -1,6 +1,5 @@
 """Pictures from folders and archives into data sets at the size of training."""
 
-import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -37,7 +36,8 @@ def prepare(
 
     Returns:
         The content of `report.json`: `counts` {split: stored}, `skipped` {name: why},
-        `leaks` [[split: name, split: name]], `enlarged`, `shards`, `sha256`.
+        `leaks` [(split: name, split: name)], `notes` {"enlarged": count}, `shards`,
+        `sha256`.
 
     Raises:
         ValueError: sources that are not this data set, no readable picture, or a
@@ -98,7 +98,7 @@ def _store(splits, out, name, size, height, thorough=True) -> dict[str, Any]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def make(split: str, files: Sequence[File]) -> Iterable[Made]:
-            return _in_order(pool, lambda file: _one(file, height, size), files)
+            return shards.in_order(pool, lambda file: _one(file, height, size), files)
 
         return shards.write(
             out,
@@ -112,16 +112,6 @@ def _store(splits, out, name, size, height, thorough=True) -> dict[str, Any]:
             title="preparing",
             thorough=thorough,
         )
-
-
-def _in_order(pool, work, items):
-    """`map` in threads, a few items ahead only: pictures are large."""
-    items, waiting = iter(items), []
-    ahead = 4 * (os.cpu_count() or 1)
-    waiting = [pool.submit(work, item) for item in itertools.islice(items, ahead)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [pool.submit(work, item) for item in itertools.islice(items, 1)]
 
 
 def _one(file: File, height: int, width: int) -> Made:
@@ -139,7 +129,7 @@ def _one(file: File, height: int, width: int) -> Made:
         example,
         shards.sha256(data),
         shards.sha256(image.tobytes()),
-        enlarged=small,
+        note="enlarged" if small else "",
     )
 
 

@@ -8,13 +8,16 @@ TFDS data set in array_record files, read and written without TensorFlow.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -22,6 +25,7 @@ from tqdm import tqdm
 
 from hyperstyle_jax import images
 
+T, U = TypeVar("T"), TypeVar("U")
 _PARTS, _PLAN, _REPORT = "parts", "plan.json", "report.json"
 
 
@@ -33,7 +37,7 @@ class Made(NamedTuple):
     file_sum: str = ""  # sha256 of the file it came from
     pixel_sum: str = ""  # sha256 of the picture as it is stored
     problem: str = ""
-    enlarged: bool = False
+    note: str = ""  # worth counting, as "enlarged"
 
 
 class Row(NamedTuple):
@@ -154,6 +158,15 @@ def tensor(shape: tuple[int, ...], dtype):
     return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="bytes")
 
 
+def in_order(pool, work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+    """`map` in threads, but a few items ahead only: pictures are large."""
+    items, ahead = iter(items), 4 * (os.cpu_count() or 1)
+    waiting = deque(pool.submit(work, i) for i in itertools.islice(items, ahead))
+    while waiting:
+        yield waiting.popleft().result()
+        waiting.extend(pool.submit(work, i) for i in itertools.islice(items, 1))
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -198,8 +211,9 @@ def _finished(path, name, split, i, totals) -> bool:
 
 
 def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, Any]:
-    part = {"pictures": [], "skipped": {}, "enlarged": 0}
-    temporary = file.with_name(f".part-{file.name}")
+    part = {"pictures": [], "skipped": {}, "notes": {}}
+    # Several processes may come upon the same gap: each has a file of its own.
+    temporary = file.with_name(f".part-{uuid.uuid4().hex[:12]}-{file.name}")
     writer = ArrayRecordWriter(str(temporary), "group_size:1")
     try:
         for one in made:
@@ -209,11 +223,13 @@ def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, A
                 writer.write(features.serialize_example(one.example))
                 row = Row(one.name, one.file_sum, one.pixel_sum)
                 part["pictures"].append(row)
-                part["enlarged"] += one.enlarged
+                if one.note:
+                    part["notes"][one.note] = part["notes"].get(one.note, 0) + 1
             bar.update()
-    finally:
         writer.close()
-    os.replace(temporary, file)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
     return part | {"sha256": _file_sum(file), "bytes": file.stat().st_size}
 
 
@@ -234,7 +250,7 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
     found = {
         "counts": {split: sum(n) for split, n in lengths.items()},
         "skipped": skipped,
-        "enlarged": sum(part["enlarged"] for part in every),
+        "notes": dict(sum((Counter(part["notes"]) for part in every), Counter())),
         "shards": {
             _file_name(name, split, i, totals[split]): {
                 "examples": len(part["pictures"]),

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from hyperstyle_jax import checkpoint, trees
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.data import faces
-from hyperstyle_jax.training import inputs, loop, parallel, report
+from hyperstyle_jax.training import inputs, loop, parallel, pre_extract, report
 
 
 def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
@@ -38,6 +38,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     _claim(workdir, config, force)
     task = make_task(config)
     train_data, eval_data = inputs.make_data(config)
+    pre_extract.check(config, task.frozen)
     step = loop.fit(task, config, workdir, train_data, eval_data)
     print(f"report: {report.write(workdir, config)}", flush=True)
     return step

@@ -1,0 +1,207 @@
+"""First inversions worked out once for a run of the hypernetwork, instead of each step.
+
+The result is a data set like the one it is made of, in the same order, whose examples
+also have `w` and the first picture, and, for runs that flip, those of the mirror image.
+It remembers the networks it came from.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import config as cfg
+from hyperstyle_jax import images, trees
+from hyperstyle_jax.data import pipeline, shards
+from hyperstyle_jax.data.shards import Made, Row
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.training import common, hyperstyle, inputs, parallel
+
+_KIND = "first inversions"
+_SHARD_PIXELS = 128 * 256 * 256  # about 100 MB
+_MOST = 32767  # of int16
+_NETWORKS = ("encoder", "generator")
+
+
+def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
+    """Stores the first inversions of all pictures in `config.data.path`.
+
+    The same call again goes on where the last one stopped.
+
+    Args:
+        config: of the run that is to use them.
+        out: folder of the new data set, for `config.data.path` with kind "tfds".
+
+    Returns:
+        The content of its `report.json`, see `shards.write`.
+
+    Raises:
+        ValueError: a config that has no use for them, or a folder of something else.
+    """
+    cfg.check(config)
+    _check_config(config)
+    devices = parallel.devices(config.num_devices, config.batch_size)
+    frozen = {"generator": common.load_generator(config),
+              "encoder": common.load_encoder(config)}  # fmt: skip
+    path = inputs.records_path(config.data, config.data.path)
+    splits = {"train"} if config.data.eval_path else {"train", config.data.eval_split}
+    sources = {name: pipeline.RecordSource(path, name) for name in sorted(splits)}
+    rows = {name: _rows(source) for name, source in sources.items()}
+    identity = _identity(config, frozen) | {
+        "source": shards.report(path)["sha256"] if shards.is_data_set(path) else path,
+        "size": list(cfg.image_size(config.data)),
+        "flip": config.data.flip,
+        "precision": config.precision,
+    }
+    frozen = jax.device_put(frozen, parallel.replicated(devices))
+    step = parallel.eval_step(partial(_step, config), devices, config.seed)
+
+    def invert(pictures):
+        full = pipeline.padded({"image": pictures}, config.batch_size)
+        pieces = parallel.split({"image": full["image"]}, len(devices))
+        found = jax.device_get(step(None, frozen, pieces, np.int32(0)))
+        return {k: v.reshape(-1, *v.shape[2:]) for k, v in found.items()}
+
+    with ThreadPoolExecutor(2) as pool:
+
+        def make(split: str, positions: Sequence[int]) -> Iterable[Made]:
+            return _made(
+                sources[split], rows[split], positions, config.batch_size, pool, invert
+            )
+
+        return shards.write(
+            out,
+            {name: range(len(source)) for name, source in sources.items()},
+            make,
+            name="first_inversions",
+            features=_features(config, step, frozen, len(devices)),
+            description="Pictures with their first inversions.",
+            identity=identity,
+            shard_length=max(16, _SHARD_PIXELS // np.prod(identity["size"])),
+            title="inverting",
+        )
+
+
+def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
+    """Refuses stored first inversions that are not those of a run.
+
+    Args:
+        frozen: the networks of the run.
+
+    Raises:
+        ValueError: they came from other networks, or lack what the run needs.
+    """
+    path = config.data.path
+    if config.task != "hyperstyle" or config.data.kind != "tfds":
+        return
+    stored = shards.identity(path) if shards.is_data_set(path) else {}
+    if stored.get("kind") != _KIND:
+        return
+    _check_config(config)
+    found = _identity(config, frozen)
+    for name in _NETWORKS:
+        if stored[name] != found[name]:
+            raise ValueError(
+                f"{path} has the first inversions of {name} {stored[name][:12]}, but "
+                f"config.init.{name} is {found[name][:12]}; run `hyperstyle "
+                "pre-extract` with this config, or set config.data.path to pictures"
+            )
+    if config.data.flip and not stored["flip"]:
+        raise ValueError(
+            f"{path} has no first inversions of mirrored pictures, but "
+            "config.data.flip is True; run `hyperstyle pre-extract` with this config, "
+            "or set it to False"
+        )
+
+
+def _check_config(config: ConfigDict) -> None:
+    if config.task != "hyperstyle":
+        raise ValueError(f"config.task is {config.task}, expected hyperstyle")
+    if config.data.kind == "faces":
+        raise ValueError("config.data.kind is faces, expected folder or tfds")
+    if config.data.augment:
+        raise ValueError(
+            f"config.data.augment is {config.data.augment}, but stored first "
+            "inversions are of the pictures as they are; set it to 0"
+        )
+
+
+def _identity(config: ConfigDict, frozen: dict[str, Net]) -> dict[str, Any]:
+    return {"kind": _KIND} | {name: _sum(frozen[name]) for name in _NETWORKS}
+
+
+def _sum(net: Net) -> str:
+    """The sha256 of a network's weights."""
+    digest = hashlib.sha256()
+    for path, value in sorted(trees.flatten(dict(net.variables)).items()):
+        value = np.asarray(value, np.float32)
+        digest.update(f"{path} {value.shape}\n".encode() + value.tobytes())
+    return digest.hexdigest()
+
+
+def _step(config, state, frozen, batch, key):
+    """What to store of a batch, by name."""
+    x, found = common.images(batch), {}
+    views = {"": x, "_flipped": x[:, :, ::-1]} if config.data.flip else {"": x}
+    for suffix, view in views.items():
+        dtype = jnp.dtype(config.precision)
+        inversion = hyperstyle.first(frozen, {"image": view}, dtype)
+        steps = jnp.round(inversion.image * hyperstyle.STORED_SCALE)
+        found[f"w{suffix}"] = inversion.w_plus.astype(jnp.float32)
+        found[f"inversion{suffix}"] = jnp.clip(steps, -_MOST, _MOST).astype(jnp.int16)
+    return found
+
+
+def _rows(source: pipeline.RecordSource) -> list[Row]:
+    """Of a data set that others have prepared, names alone."""
+    return source.rows() or [Row(f"record {i}", "", "") for i in range(len(source))]
+
+
+def _made(source, rows, positions, batch_size, pool, invert) -> Iterable[Made]:
+    """The examples of some positions, inverted in batches while others are read."""
+
+    def read(chosen):
+        problems = {}
+        return chosen, pipeline.readable(source, chosen, problems), problems
+
+    chunks = [
+        np.asarray(positions[i : i + batch_size])
+        for i in range(0, len(positions), batch_size)
+    ]
+    for chosen, parts, problems in shards.in_order(pool, read, chunks):
+        for position, problem in problems.items():
+            yield Made(rows[position].name, problem=problem)
+        left = [int(i) for i in chosen if int(i) not in problems]
+        if left:
+            pictures = pipeline.joined(parts)["image"]
+            found = invert(pictures)
+            for i, position in enumerate(left):
+                stored = {k: v[i] for k, v in found.items()}
+                yield _one(rows[position], pictures[i], stored)
+
+
+def _one(row: Row, picture: np.ndarray, stored: dict[str, np.ndarray]) -> Made:
+    example = {"image": images.encode_png(picture), "name": row.name, **stored}
+    most = max(np.abs(v).max() for v in stored.values() if v.dtype == np.int16)
+    pixels = row.pixel_sum or shards.sha256(picture.tobytes())
+    note = "clipped" if most == _MOST else ""
+    return Made(row.name, example, row.file_sum, pixels, note=note)
+
+
+def _features(config, step, frozen, count) -> dict[str, Any]:
+    height, width = cfg.image_size(config.data)
+    shape = (count, config.batch_size // count, height, width, 3)
+    image = jax.ShapeDtypeStruct(shape, np.uint8)
+    found = jax.eval_shape(step, None, frozen, {"image": image}, np.int32(0))
+    return {
+        "image": shards.png(height, width),
+        "name": shards.text(),
+        **{k: shards.tensor(v.shape[2:], v.dtype) for k, v in found.items()},
+    }
