@@ -4,7 +4,7 @@ import subprocess
 import jax.numpy as jnp
 import pytest
 
-from hyperstyle_jax import images, speed, speed_items
+from hyperstyle_jax import huge_pages, images, speed, speed_items
 from hyperstyle_jax.cli.main import main
 
 
@@ -35,7 +35,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(speed, "_yardstick", lambda: 0.5)
     limits = {"matmul_gflops": 2.0, "copy_gb_s": 3.0}
     monkeypatch.setattr(speed, "_limits", lambda: limits)
-    monkeypatch.setattr(speed, "_in_process", lambda name, cache: speed.measure(name))
+    monkeypatch.setattr(speed, "_in_process", lambda name, cache: speed._work(name))
 
 
 def test_an_item_is_timed(tiny):
@@ -94,6 +94,19 @@ def test_every_group_names_items():
     assert set(groups) <= speed_items.EVERY.keys() >= speed_items.ITEMS.keys()
 
 
+def test_the_yardstick_runs_without_large_pages(monkeypatch):
+    seen = []
+
+    def run(command, env, **_):
+        seen.append(huge_pages.VARIABLE in env)
+        return subprocess.CompletedProcess(command, 0, "{}", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv(huge_pages.VARIABLE, huge_pages.SETTING)  # ours
+    list(speed.run(["generator_64"]))
+    assert seen == [False, True]
+
+
 def test_an_item_may_have_several_devices(monkeypatch):
     seen = []
 
@@ -109,7 +122,7 @@ def test_an_item_may_have_several_devices(monkeypatch):
 
 def test_an_item_that_fails_does_not_stop_the_others(tiny, capsys, monkeypatch):
     def broken(name, cache):
-        return {"error": "no memory"} if name == "sum" else speed.measure(name)
+        return {"error": "no memory"} if name == "sum" else speed._work(name)
 
     monkeypatch.setattr(speed, "_in_process", broken)
     assert main(["speed"]) == 1
