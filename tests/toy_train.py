@@ -39,7 +39,7 @@ def make_task(config):
     return run.loop.Task(init, train_step, eval_step, columns=task.columns)
 
 
-if __name__ == "__main__":
+def start():
     run.make_task = make_task
     run.inputs.make_data = lambda config: (
         SlowData(config.batch_size),
@@ -47,3 +47,7 @@ if __name__ == "__main__":
     )
     sys.argv[0] = "train.py"
     train.app.run(train.main, flags_parser=train.parse)
+
+
+if __name__ == "__main__":
+    start()

@@ -130,10 +130,17 @@ def _claim(workdir: Path, config: ConfigDict, force: bool) -> None:
                 f"{workdir} belongs to another config ({'; '.join(lines)}); use "
                 "another --workdir, or --force to go on with this config"
             )
-    workdir.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(cfg.to_json(config))
-    new.replace(path)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(cfg.to_json(config))
+        new.replace(path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"cannot write in {workdir}: {error.strerror}; use another --workdir, or "
+            "see to its permissions",
+        ) from error
 
 
 def _parts(tree) -> dict:
