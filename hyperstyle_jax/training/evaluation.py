@@ -27,6 +27,16 @@ class Evaluation:
         with np.errstate(all="ignore"):
             return sorted(self._task.summarize(zeros))
 
+    def show(self, state, step: int, batch: dict, log: logs.Log) -> None:
+        """The pictures of a training batch, where a task's pictures have targets."""
+        if "target" not in self._task.columns:
+            return
+        found = self._step(
+            state, self._frozen, parallel.split(batch, self._count), np.int32(0)
+        )
+        images = _joined(found["images"], self._rows(found))
+        log.images(step, {name: images[name] for name in self._task.columns}, "train")
+
     def __call__(
         self, state, step: int, log: logs.Log, scores: bool, pictures: bool
     ) -> dict[str, float]:

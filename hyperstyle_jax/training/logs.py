@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, metrics.jsonl, TensorBoard, pictures."""
+"""What a person sees of a run: progress, metrics.jsonl, boards, pictures."""
 
 import contextlib
 import json
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from hyperstyle_jax.training import boards
+
 METRICS = "metrics.jsonl"
 
 
@@ -21,11 +23,24 @@ class Log(contextlib.AbstractContextManager):
     metric since the previous logged step, and, where the run was evaluated, `eval/…`.
     """
 
-    def __init__(self, workdir: str | Path, name: str, start: int, num_steps: int):
+    def __init__(
+        self,
+        workdir: str | Path,
+        name: str,
+        start: int,
+        num_steps: int,
+        wandb: str = "",
+    ):
+        """
+        Args:
+            workdir: folder of the run. name: for the progress bar.
+            start, num_steps: the step it goes on from, and the last.
+            wandb: project of Weights & Biases, or "".
+        """
         self._workdir = Path(workdir)
         _forget_after(self._workdir / METRICS, start)
         self._row: dict[str, Any] = {}
-        self._board = _tensorboard(self._workdir, start)
+        self._boards = boards.open_boards(self._workdir, start, wandb)
         self._bar = _Bar(name, start, num_steps)
         self._clock = Clock()
 
@@ -43,14 +58,20 @@ class Log(contextlib.AbstractContextManager):
         self._add(step, {f"eval/{k}": v for k, v in values.items()})
         self.say(f"evaluation at step {step}: {_shown(values)}")
 
-    def images(self, step: int, columns: dict[str, np.ndarray]) -> None:
-        """A grid of pictures, one column per name, as `images/STEP.png`."""
+    def images(self, step: int, columns: dict[str, np.ndarray], kind: str = "") -> None:
+        """A grid of pictures, one column per name, as `images/STEP.png`.
+
+        Args:
+            kind: "train" for `images/train_STEP.png`.
+        """
         from hyperstyle_jax import images
 
         picture = _grid(columns)
-        images.save_png(self._workdir / "images" / f"{step:08d}.png", picture)
-        if self._board:
-            self._board.add_image(" | ".join(columns), picture, step, dataformats="HWC")
+        name = f"{kind}_{step:08d}.png" if kind else f"{step:08d}.png"
+        images.save_png(self._workdir / "images" / name, picture)
+        title = " | ".join(columns)
+        for board in self._boards:
+            board.picture(step, f"{kind}: {title}" if kind else title, picture)
 
     def say(self, text: str) -> None:
         """One line on the console that does not disturb the progress bar."""
@@ -67,16 +88,14 @@ class Log(contextlib.AbstractContextManager):
         row, self._row = self._row, {}
         with open(self._workdir / METRICS, "a") as file:
             file.write(json.dumps(row) + "\n")
-        if self._board:
-            for name, value in row.items():
-                self._board.add_scalar(name, value, row["step"])
-            self._board.flush()
+        for board in self._boards:
+            board.row(row)
 
     def __exit__(self, *_) -> None:
         self.flush()
         self._bar.close()
-        if self._board:
-            self._board.close()
+        for board in self._boards:
+            board.close()
 
     def _add(self, step: int, values: dict[str, float]) -> None:
         if self._row.get("step") != step:
@@ -213,11 +232,3 @@ def _forget_after(path: Path, step: int) -> None:
         new = path.with_suffix(".new")
         new.write_text("".join(json.dumps(row) + "\n" for row in rows))
         new.replace(path)
-
-
-def _tensorboard(workdir: Path, start: int):
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:  # the extra "tensorboard" is not installed
-        return None
-    return SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)

@@ -102,10 +102,10 @@ def fit(
 
     with (
         _Signals() as signals,
-        logs.Log(workdir, config.task, start, config.num_steps) as log,
+        logs.Log(workdir, config.task, start, config.num_steps, config.wandb) as log,
         checkpoint.Saver(workdir, config.keep) as saver,
     ):
-        watch = _Watch(config, log, train_data, progress.get("means"))
+        watch = _Watch(config, devices, log, train_data, progress.get("means"))
         before, began = progress.get("seconds", 0.0), time.monotonic()
         log.say(f"{_described(devices)}; compiling, so the first step takes a while")
         for step in range(start + 1, config.num_steps + 1):
@@ -122,6 +122,8 @@ def fit(
             if scores or pictures:
                 watch.settle()
                 found = evaluate(state, step, log, scores, pictures)
+                if pictures:
+                    evaluate.show(state, step, batch, log)
                 better = scores and best.update(step, found, log)
             if stop or better or step % config.save_every == 0:
                 watch.settle()
@@ -189,8 +191,8 @@ class Phases:
 class _Watch:
     """Reads the metrics of each step one step later, so that the device never waits."""
 
-    def __init__(self, config, log: logs.Log, data, means: dict[str, Any] | None):
-        self._config, self._log = config, log
+    def __init__(self, config, devices, log: logs.Log, data, means: dict | None):
+        self._config, self._devices, self._log = config, devices, log
         self._data_report = getattr(data, "report", lambda: ({}, []))
         self._pending, self._bad = None, 0
         self.means = logs.Means(means)
@@ -222,6 +224,7 @@ class _Watch:
             numbers, lines = self._data_report()
             for line in lines:
                 self._log.say(line)
+            numbers["memory_gib"] = parallel.memory_in_use(self._devices) / 2**30
             self._log.train(step, self.means.values() | numbers)
         if step % c.log_every == 0:
             self.means = logs.Means()

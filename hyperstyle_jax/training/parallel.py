@@ -5,6 +5,7 @@ only the batch has a leading device axis. A step sees one device's part of the b
 averages over the axis `AXIS` itself.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -110,6 +111,22 @@ def memory(step: Callable, *args: Any) -> int:
         + found.temp_size_in_bytes
         + found.generated_code_size_in_bytes
     )
+
+
+def memory_in_use(devices: Sequence[jax.Device]) -> int:
+    """Most bytes so far of the fullest device; on a CPU those of this process."""
+    found = [device.memory_stats() or {} for device in devices]
+    peak = max(stats.get("peak_bytes_in_use", 0) for stats in found)
+    return peak or _peak_of_process()
+
+
+def _peak_of_process() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _key(seed: int, number: jax.Array) -> jax.Array:
