@@ -17,7 +17,8 @@ from hyperstyle_jax.training import run
 class SlowData(toy.Data):
     def __next__(self):
         time.sleep(float(os.environ.get("TOY_DELAY", "0")))
-        return super().__next__()
+        process, count = run.parallel.shard()
+        return {k: v[process::count] for k, v in super().__next__().items()}
 
 
 def make_task(config):

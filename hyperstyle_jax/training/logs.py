@@ -30,18 +30,22 @@ class Log(contextlib.AbstractContextManager):
         start: int,
         num_steps: int,
         wandb: str = "",
+        heard: bool = True,
     ):
         """
         Args:
             workdir: folder of the run. name: for the progress bar.
             start, num_steps: the step it goes on from, and the last.
             wandb: project of Weights & Biases, or "".
+            heard: whether anything is written and said; of many processes by one.
         """
+        self._heard = heard
         self._workdir = Path(workdir)
-        _forget_after(self._workdir / METRICS, start)
+        if heard:
+            _forget_after(self._workdir / METRICS, start)
         self._row: dict[str, Any] = {}
-        self._boards = boards.open_boards(self._workdir, start, wandb)
-        self._bar = _Bar(name, start, num_steps)
+        self._boards = boards.open_boards(self._workdir, start, wandb) if heard else []
+        self._bar = _Bar(name, start, num_steps, heard)
         self._clock = Clock()
 
     def step(self, step: int) -> None:
@@ -66,6 +70,8 @@ class Log(contextlib.AbstractContextManager):
         """
         from hyperstyle_jax import images
 
+        if not self._heard:
+            return
         picture = _grid(columns)
         name = f"{kind}_{step:08d}.png" if kind else f"{step:08d}.png"
         images.save_png(self._workdir / "images" / name, picture)
@@ -86,6 +92,8 @@ class Log(contextlib.AbstractContextManager):
         if not self._row:
             return
         row, self._row = self._row, {}
+        if not self._heard:
+            return
         with open(self._workdir / METRICS, "a") as file:
             file.write(json.dumps(row) + "\n")
         for board in self._boards:
@@ -165,9 +173,10 @@ def read(workdir: str | Path) -> list[dict[str, float]]:
 class _Bar:
     """tqdm on a terminal; elsewhere the same line once per logged step."""
 
-    def __init__(self, name: str, start: int, num_steps: int):
+    def __init__(self, name: str, start: int, num_steps: int, heard: bool):
+        self._heard = heard
         self._start, self._began, self._total = start, time.time(), num_steps
-        self._name, self._live = name, sys.stderr.isatty()
+        self._name, self._live = name, heard and sys.stderr.isatty()
         self._tqdm = tqdm(
             desc=name,
             total=num_steps,
@@ -200,7 +209,7 @@ class _Bar:
     def say(self, text: str) -> None:
         if self._live:
             self._tqdm.write(text, file=sys.stderr)
-        else:
+        elif self._heard:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
