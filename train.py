@@ -49,8 +49,9 @@ def parse(argv: list[str]) -> list[str]:
         if len(rest) > 1:
             raise flags.Error(f"what is {rest[1]!r}? Options start with --")
         cfg.check(_CONFIG.value)
-        given = _PROCESSES.value > 0 and 0 <= _PROCESS.value < _PROCESSES.value
-        if bool(_COORDINATOR.value) != given:
+        some = _COORDINATOR.value or _PROCESSES.value or _PROCESS.value != -1
+        good = _COORDINATOR.value and 0 <= _PROCESS.value < _PROCESSES.value
+        if some and not good:
             raise flags.Error(
                 "processes are --coordinator HOST:PORT, --num_processes N and "
                 "--process_id from 0 to N - 1: give all three, or --distributed alone"

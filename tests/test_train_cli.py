@@ -40,6 +40,12 @@ LINES = [
     ([*TINY, "--config.num_steps=0"], "num_steps is 0, expected 1 or more"),
     ([*TINY, "--config.data.train=a,b"], "expected two integers"),
     ([*TINY, "--workdr=x"], "Did you mean: workdir"),
+    ([*TINY, "--num_processes=2"], "give all three, or --distributed alone"),
+    ([*TINY, "--coordinator=a:1", "--num_processes=2"], "give all three"),
+    (
+        [*TINY, "--coordinator=a:1", "--num_processes=2", "--process_id=2"],
+        "--process_id from 0 to N - 1",
+    ),
     ([*TINY, "config.seed=3"], "Options start with --"),
     (["--config", "unknown.py"], "line 4: unknown field lrr; did you mean optim.lr?"),
     (["--config", "ill_typed.py"], "line 4: Could not override field 'lr'"),
