@@ -44,11 +44,6 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     if parallel.is_writer():
         print(f"report: {report.write(workdir, config, progress)}", flush=True)
     return step
-    step = loop.fit(task, config, workdir, train_data, eval_data)
-    progress = checkpoint.progress(workdir)  # read by all processes or by none
-    if parallel.is_writer():
-        print(f"report: {report.write(workdir, config, progress)}", flush=True)
-    return step
 
 
 def describe(config: ConfigDict) -> str:
