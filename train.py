@@ -17,14 +17,20 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Default: runs/NAME of the config.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print config, sizes, memory; stop.")
 _FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir of another config.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One process of a cluster's.")
+_COORDINATOR = flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0.")
+_PROCESSES = flags.DEFINE_integer("num_processes", 0, "Of all hosts.")
+_PROCESS = flags.DEFINE_integer("process_id", -1, "Of this one, from 0.")
 
 
 def main(argv: list[str]) -> None:
     compilation_cache.enable()
-    from hyperstyle_jax.training import run
+    from hyperstyle_jax.training import parallel, run
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     try:
+        if _DISTRIBUTED.value or _COORDINATOR.value:
+            parallel.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         if _DRY_RUN.value:
             print(run.describe(_CONFIG.value))
         else:
@@ -43,6 +49,13 @@ def parse(argv: list[str]) -> list[str]:
         if len(rest) > 1:
             raise flags.Error(f"what is {rest[1]!r}? Options start with --")
         cfg.check(_CONFIG.value)
+        some = _COORDINATOR.value or _PROCESSES.value or _PROCESS.value != -1
+        good = _COORDINATOR.value and 0 <= _PROCESS.value < _PROCESSES.value
+        if some and not good:
+            raise flags.Error(
+                "processes are --coordinator HOST:PORT, --num_processes N and "
+                "--process_id from 0 to N - 1: give all three, or --distributed alone"
+            )
         return rest
     except Exception as error:
         print(f"error: {config_errors.explain(error, argv)}", file=sys.stderr)

@@ -62,7 +62,7 @@ def restore(
                 f"falling back to step {step}",
                 file=sys.stderr,
             )
-            if repair:
+            if repair and jax.process_index() == 0:
                 _put_aside(workdir, bad)
         return step, found, progress
     if broken:
@@ -249,6 +249,8 @@ def _read(path: Path, like: Any = None) -> tuple[Any, Any]:
 def _finish(response: Any, path: Path) -> None:
     """Waits until a checkpoint is complete and writes down its sums."""
     response.result()
+    if jax.process_index():  # of several processes one writes
+        return
     lines = [f"{_sum(path / name)}  {name}\n" for name in _files(path)]
     new = path / f"{_SUMS}.new"
     new.write_text("".join(lines))

@@ -15,7 +15,7 @@ TASKS = ("gan", "features", "encoder", "hyperstyle")
 # What a run may change when it goes on: none of these alters a single step.
 MAY_DIFFER = frozenset(
     "num_steps log_every save_every eval_every image_every keep best "
-    "num_devices data.threads".split()
+    "wandb num_devices data.threads".split()
 )
 
 
@@ -32,6 +32,7 @@ def base(task: str) -> ConfigDict:
             "image_every": 500,  # 0: never
             "keep": 2,  # newest checkpoints
             "best": "",  # as "eval/loss": where it is least is kept too
+            "wandb": "",  # a project of Weights & Biases
             "batch_size": 8,  # over all devices
             "accumulate": 1,  # parts of a device's batch, one after another
             "precision": "float32",  # or "bfloat16", of feature maps

@@ -1,6 +1,8 @@
 """What a run writes for people."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -77,3 +79,57 @@ def test_curves(tmp_path):
         assert picture.width > 400
     plots.curves([], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+class FakeRun:
+    """What a W&B run was told."""
+
+    def __init__(self, **options):
+        self.options, self.rows, self.axes, self.finished = options, [], {}, False
+
+    def define_metric(self, name, step_metric=None):
+        self.axes[name] = step_metric
+
+    def log(self, row):
+        self.rows.append(row)
+
+    def finish(self):
+        self.finished = True
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    module = types.ModuleType("wandb")
+    module.runs = []
+    module.Image = lambda picture: picture.dtype
+    module.init = lambda **options: (
+        module.runs.append(FakeRun(**options)) or (module.runs[-1])
+    )
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+def test_weights_and_biases_get_every_row_and_picture(wandb, tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 3}')
+    with logs.Log(tmp_path, "run", 0, 4, wandb="faces") as log:
+        log.train(2, {"loss": 1.0})
+        log.images(2, {"target": np.zeros((4, 96, 96, 3))}, "train")
+    (run,) = wandb.runs
+    assert run.options["project"] == "faces" and run.options["config"] == {"seed": 3}
+    assert run.axes["*"] == "step" and run.finished
+    picture = {"step": 2, "train: target": np.uint8}
+    assert run.rows == [picture, {"step": 2, "loss": 1.0}]
+
+
+def test_a_resumed_run_is_the_same_run_there(wandb, tmp_path):
+    for start in (0, 2):
+        with logs.Log(tmp_path, "run", start, 4, wandb="faces"):
+            pass
+    first, second = (run.options for run in wandb.runs)
+    assert first["id"] == second["id"] and second["resume"] == "allow"
+
+
+def test_without_wandb_installed_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match=r"pip install 'hyperstyle_jax\[wandb\]'"):
+        logs.Log(tmp_path, "run", 0, 4, wandb="faces")

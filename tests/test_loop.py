@@ -13,7 +13,7 @@ import toy
 
 from hyperstyle_jax import checkpoint
 from hyperstyle_jax import config as cfg
-from hyperstyle_jax.training import logs, loop
+from hyperstyle_jax.training import logs, loop, parallel
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def same(a, b):
 
 
 def losses(workdir):
-    timing = {"steps_per_second", "data_wait"}
+    timing = {"steps_per_second", "data_wait", "memory_gib"}
     return [
         {k: v for k, v in row.items() if k not in timing} for row in logs.read(workdir)
     ]
@@ -187,9 +187,24 @@ def test_a_resumed_run_forgets_rows_that_it_does_again(straight, config, tmp_pat
 def test_pictures_are_written(straight):
     from PIL import Image
 
-    with Image.open(straight / "images" / "00000012.png") as picture:
-        width, height = picture.size
-    assert width >= 8 and height >= 32  # two columns, eight rows of 4 x 4
+    for name in ("00000012.png", "train_00000012.png"):
+        with Image.open(straight / "images" / name) as picture:
+            width, height = picture.size
+        assert width >= 8 and height >= 32  # two columns, eight rows of 4 x 4
+
+
+def test_memory_is_logged_and_shown(config, tmp_path, capsys):
+    fit(config, tmp_path)
+    assert all(0.01 < row["memory_gib"] < 1000 for row in logs.read(tmp_path))
+    assert "memory_gib=" in capsys.readouterr().err
+
+
+def test_memory_of_the_fullest_device():
+    class Device:
+        def __init__(self, peak):
+            self.memory_stats = lambda: {"peak_bytes_in_use": peak}
+
+    assert parallel.memory_in_use([Device(3), Device(7)]) == 7
 
 
 class Scores:

@@ -45,7 +45,8 @@ def workdir(tmp_path):
 
 
 def read(workdir, config=None):
-    path = report.write(workdir, config or toy_config.get_config())
+    progress = checkpoint.progress(workdir)
+    path = report.write(workdir, config or toy_config.get_config(), progress)
     return Reader(path.read_text(encoding="utf-8"))
 
 

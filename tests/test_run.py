@@ -2,6 +2,7 @@
 
 import errno
 import json
+from pathlib import Path
 
 import jax
 import pytest
@@ -73,6 +74,17 @@ def test_a_description_needs_no_data(config, monkeypatch):
     assert "state params: 3 numbers" in text
     assert "state opt: 7 numbers" in text
     assert "memory per device (1 x cpu)" in text
+
+
+def test_a_read_only_workdir_is_refused_in_one_line(config, tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(OSError) as error:
+        run.run(config, tmp_path)
+    line = run.one_line(error.value)
+    assert line.startswith(f"cannot write in {tmp_path}: Read-only file system; use")
 
 
 @pytest.mark.parametrize("images_per_identity", [1, 2])

@@ -54,7 +54,8 @@ DOORS = {
     "orbax": {"checkpoint"},
     "safetensors": {"bundle"},
     "matplotlib": {"plots"},
-    "tensorboardX": {"training.logs"},
+    "tensorboardX": {"training.boards"},
+    "wandb": {"training.boards"},
     # Configs end at the tasks: below, functions take plain values.
     "ml_collections": {"config", "config_errors", "training"},
 }
@@ -146,9 +147,13 @@ def test_no_circles():
         ("models", {"models"}),
         (
             "training.loop",
-            {"checkpoint", "training.logs", "training.parallel", "training.evaluation"},
+            {"checkpoint", "training.logs", "training.parallel", "training.evaluation"}
+            | {"training.boards"},
         ),
-        ("training.evaluation", {"training.logs", "training.parallel"}),
+        (
+            "training.evaluation",
+            {"training.logs", "training.parallel", "training.boards"},
+        ),
         ("data", {"data", "images"}),
         # Weights come in without the programs that train or show them.
         (

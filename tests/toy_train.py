@@ -17,7 +17,8 @@ from hyperstyle_jax.training import run
 class SlowData(toy.Data):
     def __next__(self):
         time.sleep(float(os.environ.get("TOY_DELAY", "0")))
-        return super().__next__()
+        process, count = run.parallel.shard()
+        return {k: v[process::count] for k, v in super().__next__().items()}
 
 
 def make_task(config):
@@ -39,7 +40,7 @@ def make_task(config):
     return run.loop.Task(init, train_step, eval_step, columns=task.columns)
 
 
-if __name__ == "__main__":
+def start():
     run.make_task = make_task
     run.inputs.make_data = lambda config: (
         SlowData(config.batch_size),
@@ -47,3 +48,7 @@ if __name__ == "__main__":
     )
     sys.argv[0] = "train.py"
     train.app.run(train.main, flags_parser=train.parse)
+
+
+if __name__ == "__main__":
+    start()

@@ -15,17 +15,28 @@ class Evaluation:
 
     def __init__(self, task, config, devices, frozen, data: Callable):
         self._task, self._data, self._frozen = task, data, frozen
-        self._count, self._batch_size = len(devices), config.batch_size
+        self._count = len(parallel.local(devices))
+        self._batch_size = config.batch_size
         self._step = parallel.eval_step(task.eval_step, devices, config.seed)
 
     def names(self, state: Any) -> list[str]:
         """The scores there are, found without computing any."""
         full, _ = _padded(next(self._data()), self._batch_size)
-        pieces = parallel.split(full, self._count)
+        pieces = parallel.split(parallel.part(full), self._count)
         shapes = jax.eval_shape(self._step, state, self._frozen, pieces, np.int32(0))
         zeros = {k: np.zeros((2, *v.shape[2:])) for k, v in shapes["per_image"].items()}
         with np.errstate(all="ignore"):
             return sorted(self._task.summarize(zeros))
+
+    def show(self, state, step: int, batch: dict, log: logs.Log) -> None:
+        """The pictures of a training batch, where a task's pictures have targets."""
+        if "target" not in self._task.columns:
+            return
+        found = self._step(
+            state, self._frozen, parallel.split(batch, self._count), np.int32(0)
+        )
+        images = _joined(found["images"], self._rows(found))
+        log.images(step, {name: images[name] for name in self._task.columns}, "train")
 
     def __call__(
         self, state, step: int, log: logs.Log, scores: bool, pictures: bool
@@ -34,7 +45,7 @@ class Evaluation:
         per_image, images, shown = [], [], 0
         for number, batch in enumerate(self._data()):
             full, size = _padded(batch, self._batch_size)
-            pieces = parallel.split(full, self._count)
+            pieces = parallel.split(parallel.part(full), self._count)
             found = self._step(state, self._frozen, pieces, np.int32(number))
             if scores:
                 per_image.append(_joined(found["per_image"], size))
@@ -107,7 +118,7 @@ def _padded(batch: dict[str, np.ndarray], size: int) -> tuple[dict, int]:
 
 def _joined(pieces: dict[str, jax.Array], size: int) -> dict[str, np.ndarray]:
     """`[count, b, …]` → the first `size` of `[count · b, …]`."""
-    arrays = jax.device_get(pieces)
+    arrays = parallel.gathered(pieces)
     return {k: v.reshape(-1, *v.shape[2:])[:size] for k, v in arrays.items()}
 
 

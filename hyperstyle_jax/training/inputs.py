@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.data import pipeline
+from hyperstyle_jax.training import parallel
 
 
 class _Examples(NamedTuple):
@@ -31,12 +32,18 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
     data = config.data
     train, held_out = sources(data)
     threads = data.threads or min(os.cpu_count() or 1, 16)
+    shard = parallel.shard()
     batches = pipeline.batches(
-        train, config.batch_size, config.seed, flip=data.flip, threads=threads
+        train,
+        config.batch_size // shard[1],
+        config.seed,
+        flip=data.flip,
+        shard=shard,
+        threads=threads,
     )
     problems = batches.watch.held_out
 
-    def evaluation() -> Iterator[pipeline.Batch]:
+    def evaluation() -> Iterator[pipeline.Batch]:  # read by every process
         return pipeline.each_once(held_out, config.batch_size, problems=problems)
 
     return batches, evaluation

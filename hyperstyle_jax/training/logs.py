@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, metrics.jsonl, TensorBoard, pictures."""
+"""What a person sees of a run: progress, metrics.jsonl, boards, pictures."""
 
 import contextlib
 import json
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from hyperstyle_jax.training import boards
+
 METRICS = "metrics.jsonl"
 
 
@@ -21,12 +23,29 @@ class Log(contextlib.AbstractContextManager):
     metric since the previous logged step, and, where the run was evaluated, `eval/…`.
     """
 
-    def __init__(self, workdir: str | Path, name: str, start: int, num_steps: int):
+    def __init__(
+        self,
+        workdir: str | Path,
+        name: str,
+        start: int,
+        num_steps: int,
+        wandb: str = "",
+        heard: bool = True,
+    ):
+        """
+        Args:
+            workdir: folder of the run. name: for the progress bar.
+            start, num_steps: the step it goes on from, and the last.
+            wandb: project of Weights & Biases, or "".
+            heard: whether anything is written and said; of many processes by one.
+        """
+        self._heard = heard
         self._workdir = Path(workdir)
-        _forget_after(self._workdir / METRICS, start)
+        if heard:
+            _forget_after(self._workdir / METRICS, start)
         self._row: dict[str, Any] = {}
-        self._board = _tensorboard(self._workdir, start)
-        self._bar = _Bar(name, start, num_steps)
+        self._boards = boards.open_boards(self._workdir, start, wandb) if heard else []
+        self._bar = _Bar(name, start, num_steps, heard)
         self._clock = Clock()
 
     def step(self, step: int) -> None:
@@ -43,14 +62,22 @@ class Log(contextlib.AbstractContextManager):
         self._add(step, {f"eval/{k}": v for k, v in values.items()})
         self.say(f"evaluation at step {step}: {_shown(values)}")
 
-    def images(self, step: int, columns: dict[str, np.ndarray]) -> None:
-        """A grid of pictures, one column per name, as `images/STEP.png`."""
+    def images(self, step: int, columns: dict[str, np.ndarray], kind: str = "") -> None:
+        """A grid of pictures, one column per name, as `images/STEP.png`.
+
+        Args:
+            kind: "train" for `images/train_STEP.png`.
+        """
         from hyperstyle_jax import images
 
+        if not self._heard:
+            return
         picture = _grid(columns)
-        images.save_png(self._workdir / "images" / f"{step:08d}.png", picture)
-        if self._board:
-            self._board.add_image(" | ".join(columns), picture, step, dataformats="HWC")
+        name = f"{kind}_{step:08d}.png" if kind else f"{step:08d}.png"
+        images.save_png(self._workdir / "images" / name, picture)
+        title = " | ".join(columns)
+        for board in self._boards:
+            board.picture(step, f"{kind}: {title}" if kind else title, picture)
 
     def say(self, text: str) -> None:
         """One line on the console that does not disturb the progress bar."""
@@ -65,18 +92,18 @@ class Log(contextlib.AbstractContextManager):
         if not self._row:
             return
         row, self._row = self._row, {}
+        if not self._heard:
+            return
         with open(self._workdir / METRICS, "a") as file:
             file.write(json.dumps(row) + "\n")
-        if self._board:
-            for name, value in row.items():
-                self._board.add_scalar(name, value, row["step"])
-            self._board.flush()
+        for board in self._boards:
+            board.row(row)
 
     def __exit__(self, *_) -> None:
         self.flush()
         self._bar.close()
-        if self._board:
-            self._board.close()
+        for board in self._boards:
+            board.close()
 
     def _add(self, step: int, values: dict[str, float]) -> None:
         if self._row.get("step") != step:
@@ -146,9 +173,10 @@ def read(workdir: str | Path) -> list[dict[str, float]]:
 class _Bar:
     """tqdm on a terminal; elsewhere the same line once per logged step."""
 
-    def __init__(self, name: str, start: int, num_steps: int):
+    def __init__(self, name: str, start: int, num_steps: int, heard: bool):
+        self._heard = heard
         self._start, self._began, self._total = start, time.time(), num_steps
-        self._name, self._live = name, sys.stderr.isatty()
+        self._name, self._live = name, heard and sys.stderr.isatty()
         self._tqdm = tqdm(
             desc=name,
             total=num_steps,
@@ -181,7 +209,7 @@ class _Bar:
     def say(self, text: str) -> None:
         if self._live:
             self._tqdm.write(text, file=sys.stderr)
-        else:
+        elif self._heard:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -213,11 +241,3 @@ def _forget_after(path: Path, step: int) -> None:
         new = path.with_suffix(".new")
         new.write_text("".join(json.dumps(row) + "\n" for row in rows))
         new.replace(path)
-
-
-def _tensorboard(workdir: Path, start: int):
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:  # the extra "tensorboard" is not installed
-        return None
-    return SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)

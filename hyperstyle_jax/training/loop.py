@@ -102,19 +102,27 @@ def fit(
 
     with (
         _Signals() as signals,
-        logs.Log(workdir, config.task, start, config.num_steps) as log,
+        logs.Log(
+            workdir,
+            config.task,
+            start,
+            config.num_steps,
+            config.wandb,
+            parallel.is_writer(),
+        ) as log,
         checkpoint.Saver(workdir, config.keep) as saver,
     ):
-        watch = _Watch(config, log, train_data, progress.get("means"))
+        watch = _Watch(config, devices, log, train_data, progress.get("means"))
         before, began = progress.get("seconds", 0.0), time.monotonic()
         log.say(f"{_described(devices)}; compiling, so the first step takes a while")
         for step in range(start + 1, config.num_steps + 1):
             with log.waiting():
                 batch = next(train_data)
-            pieces = parallel.split(batch, len(devices))
+            pieces = parallel.split(batch, len(parallel.local(devices)))
             state, metrics = train_steps[step](state, frozen, pieces, np.int32(step))
             watch.push(step, metrics, batch)
-            stop = signals.received or step == config.num_steps
+            stopped = parallel.agreed(step, bool(signals.received))
+            stop = stopped or step == config.num_steps
 
             scores = _due(step, config.eval_every, config.num_steps)
             pictures = _due(step, config.image_every, config.num_steps)
@@ -122,6 +130,8 @@ def fit(
             if scores or pictures:
                 watch.settle()
                 found = evaluate(state, step, log, scores, pictures)
+                if pictures:
+                    evaluate.show(state, step, batch, log)
                 better = scores and best.update(step, found, log)
             if stop or better or step % config.save_every == 0:
                 watch.settle()
@@ -129,13 +139,14 @@ def fit(
                 data, means = train_data.get_state(), watch.means.state
                 progress = {"data": data, "means": means, "best": best.state}
                 progress["seconds"] = before + time.monotonic() - began
-                saver.save(step, state, progress)
+                saver.save(step, parallel.shared(state, devices), progress)
             if stop:
                 break
         saver.wait()
         log.say(f"saved step {step} of {config.num_steps} in {workdir}")
     if step < config.num_steps:
-        _tell(f"stopped by {signals.received} at step {step}; the same command resumes")
+        reason = signals.received or "another process"
+        _tell(f"stopped by {reason} at step {step}; the same command resumes")
     if signals.received == "SIGINT":
         raise KeyboardInterrupt
     return step
@@ -189,8 +200,8 @@ class Phases:
 class _Watch:
     """Reads the metrics of each step one step later, so that the device never waits."""
 
-    def __init__(self, config, log: logs.Log, data, means: dict[str, Any] | None):
-        self._config, self._log = config, log
+    def __init__(self, config, devices, log: logs.Log, data, means: dict | None):
+        self._config, self._local, self._log = config, parallel.local(devices), log
         self._data_report = getattr(data, "report", lambda: ({}, []))
         self._pending, self._bad = None, 0
         self.means = logs.Means(means)
@@ -222,6 +233,7 @@ class _Watch:
             numbers, lines = self._data_report()
             for line in lines:
                 self._log.say(line)
+            numbers["memory_gib"] = parallel.memory_in_use(self._local) / 2**30
             self._log.train(step, self.means.values() | numbers)
         if step % c.log_every == 0:
             self.means = logs.Means()
@@ -271,7 +283,8 @@ def _described(devices: list[jax.Device]) -> str:
 
 
 def _tell(text: str) -> None:
-    print(text, flush=True)  # in order with stderr, also into a file
+    if parallel.is_writer():
+        print(text, flush=True)  # in order with stderr, also into a file
 
 
 def _due(step: int, every: int, last: int) -> bool:

@@ -1,27 +1,97 @@
-"""The batch over several devices: the one place that knows `jax.pmap`.
+"""The batch over several devices and hosts: the one place that knows `jax.pmap`.
 
 State and frozen networks are the same on every device and keep their ordinary shapes;
 only the batch has a leading device axis. A step sees one device's part of the batch and
-averages over the axis `AXIS` itself.
+averages over the axis `AXIS` itself. Of several processes each has the devices of its
+host and its part of every batch; all run the same steps, and one of them writes.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "devices"
+AGREE_EVERY = 10
+
+
+def join(coordinator: str, num_processes: int, process_id: int) -> None:
+    """Makes this one of several processes that train together.
+
+    To be called before anything else of jax. Without arguments the cluster is asked
+    (TPU pods, SLURM, Open MPI, Kubernetes).
+
+    Args:
+        coordinator: HOST:PORT of process 0, or "".
+        num_processes: of all hosts, or 0. process_id: of this one, or -1.
+
+    Raises:
+        ValueError: there is no such cluster, or it cannot be reached.
+    """
+    given = {}
+    if coordinator:
+        given = {
+            "coordinator_address": coordinator,
+            "num_processes": num_processes,
+            "process_id": process_id,
+        }
+    try:
+        jax.distributed.initialize(**given)
+    except (ValueError, RuntimeError) as error:
+        where = f"at {coordinator}" if coordinator else "in this environment"
+        raise ValueError(
+            f"cannot join other processes {where}: {str(error).splitlines()[0]}; give "
+            "all of --coordinator HOST:PORT --num_processes N --process_id I"
+        ) from error
+
+
+def shard() -> tuple[int, int]:
+    """(this process, number of processes)."""
+    return jax.process_index(), jax.process_count()
+
+
+def is_writer() -> bool:
+    """Whether this process is the one that writes files and speaks."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(name: str) -> None:
+    """Returns when every process has come to this point."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def agreed(step: int, flag: bool) -> bool:
+    """Whether any process wants what `flag` says; the same answer in all of them.
+
+    Several processes ask each other every `AGREE_EVERY` steps, because asking waits for
+    the step under way.
+    """
+    if jax.process_count() == 1:
+        return flag
+    if step % AGREE_EVERY:
+        return False
+    return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
 
 
 def devices(num_devices: int, batch_size: int) -> list[jax.Device]:
     """The first `num_devices` devices (0: all), checked against the batch.
 
+    Of several processes all devices take part, in the order of the processes.
+
     Raises:
         ValueError: fewer devices than asked, or a batch that they cannot share evenly.
     """
-    found = jax.local_devices()
+    found = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    if jax.process_count() > 1 and num_devices not in (0, len(found)):
+        raise ValueError(
+            f"config.num_devices is {num_devices}, but {jax.process_count()} processes "
+            f"have {len(found)} devices together; set it to 0"
+        )
     if num_devices > len(found):
         raise ValueError(
             f"config.num_devices is {num_devices}, but there are {len(found)} "
@@ -36,9 +106,27 @@ def devices(num_devices: int, batch_size: int) -> list[jax.Device]:
     return chosen
 
 
+def local(devices: Sequence[jax.Device]) -> list[jax.Device]:
+    """Those of this process."""
+    return [d for d in devices if d.process_index == jax.process_index()]
+
+
 def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
-    """The sharding of state and frozen networks: whole on every device."""
-    return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec())
+    """The sharding of state and frozen networks: whole on every device of this host."""
+    return _whole(local(devices))
+
+
+def shared(tree: Any, devices: Sequence[jax.Device]) -> Any:
+    """The state as one array of all processes, as it is saved; nothing is copied."""
+    if jax.process_count() == 1:
+        return tree
+    place = _whole(devices)
+
+    def join(x):
+        pieces = [shard.data for shard in x.addressable_shards]
+        return jax.make_array_from_single_device_arrays(x.shape, place, pieces)
+
+    return jax.tree.map(join, tree)
 
 
 def abstract(tree: Any, devices: Sequence[jax.Device]) -> Any:
@@ -47,6 +135,20 @@ def abstract(tree: Any, devices: Sequence[jax.Device]) -> Any:
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree
     )
+
+
+def part(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The part of a whole batch that is this process's."""
+    process, count = shard()
+    size = len(next(iter(batch.values()))) // count
+    return {k: v[process * size : (process + 1) * size] for k, v in batch.items()}
+
+
+def gathered(tree: Any) -> Any:
+    """Results of `eval_step` of all processes as NumPy arrays, in each of them."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def split(batch: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
@@ -88,10 +190,12 @@ def example_keys(key: jax.Array, count: int) -> jax.Array:
     """One key for each of this device's `count` examples, by place in the whole batch.
 
     So that the same batch draws the same numbers however many devices share it. To be
-    called inside a step.
+    called inside a step. Processes take turns in the batch, as in `pipeline.batches`.
     """
-    first = jax.lax.axis_index(AXIS) * count
-    indices = first + jax.numpy.arange(count)
+    processes = jax.process_count()
+    each = jax.lax.axis_size(AXIS) // processes
+    process, device = jax.numpy.divmod(jax.lax.axis_index(AXIS), each)
+    indices = (device * count + jax.numpy.arange(count)) * processes + process
     return jax.vmap(jax.random.fold_in, (None, 0))(key, indices)
 
 
@@ -110,6 +214,26 @@ def memory(step: Callable, *args: Any) -> int:
         + found.temp_size_in_bytes
         + found.generated_code_size_in_bytes
     )
+
+
+def memory_in_use(devices: Sequence[jax.Device]) -> int:
+    """Most bytes so far of the fullest device; on a CPU those of this process."""
+    found = [device.memory_stats() or {} for device in devices]
+    peak = max(stats.get("peak_bytes_in_use", 0) for stats in found)
+    return peak or _peak_of_process()
+
+
+def _peak_of_process() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _whole(devices: Sequence[jax.Device]) -> NamedSharding:
+    return NamedSharding(Mesh(np.array(devices), (AXIS,)), PartitionSpec())
 
 
 def _key(seed: int, number: jax.Array) -> jax.Array:

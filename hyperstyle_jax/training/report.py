@@ -21,12 +21,12 @@ td + td { font-variant-numeric: tabular-nums }
 """
 
 
-def write(workdir: str | Path, config: ConfigDict) -> Path:
+def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Path:
     """Draws `curves.png` and writes `report.html`, which needs no other file.
 
     Args:
         workdir: folder of the run.
-        config: of the run.
+        config: of the run. progress: of its newest checkpoint, or None.
 
     Returns:
         The page's path.
@@ -34,10 +34,9 @@ def write(workdir: str | Path, config: ConfigDict) -> Path:
     workdir = Path(workdir)
     rows = logs.read(workdir)
     plots.curves(rows, workdir / "curves.png")
-    progress = checkpoint.progress(workdir) or {}
     parts = [
         f"<h1>{_text(config.task)}: {_text(workdir.absolute().name)}</h1>",
-        _table(_summary(config, rows, progress, checkpoint.steps(workdir))),
+        _table(_summary(config, rows, progress or {}, checkpoint.steps(workdir))),
         *_section("Last numbers", _table(_last(rows))),
         *_section("Curves", _picture(workdir / "curves.png")),
         *_section("Pictures", "".join(map(_picture, _newest(workdir / "images")))),

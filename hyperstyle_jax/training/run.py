@@ -37,10 +37,12 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     workdir = Path(workdir)
     _claim(workdir, config, force)
     task = make_task(config)
-    train_data, eval_data = inputs.make_data(config)
+    train_data, eval_data = _data(config)
     pre_extract.check(config, task.frozen)
     step = loop.fit(task, config, workdir, train_data, eval_data)
-    print(f"report: {report.write(workdir, config)}", flush=True)
+    progress = checkpoint.progress(workdir)  # read by all processes or by none
+    if parallel.is_writer():
+        print(f"report: {report.write(workdir, config, progress)}", flush=True)
     return step
 
 
@@ -114,6 +116,17 @@ def make_task(config: ConfigDict) -> loop.Task:
     return module.make_task(config)
 
 
+def _data(config: ConfigDict):
+    """Of several processes the first prepares the data set, for all on its disk."""
+    if parallel.is_writer():
+        found = inputs.make_data(config)
+        parallel.wait_for_all("data")
+    else:
+        parallel.wait_for_all("data")
+        found = inputs.make_data(config)
+    return found
+
+
 def _quiet() -> None:
     """Orbax logs a page per checkpoint and each error seven times; one line is ours."""
     if not os.environ.get("HYPERSTYLE_DEBUG"):
@@ -130,10 +143,19 @@ def _claim(workdir: Path, config: ConfigDict, force: bool) -> None:
                 f"{workdir} belongs to another config ({'; '.join(lines)}); use "
                 "another --workdir, or --force to go on with this config"
             )
-    workdir.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(cfg.to_json(config))
-    new.replace(path)
+    if not parallel.is_writer():
+        return
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(cfg.to_json(config))
+        new.replace(path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"cannot write in {workdir}: {error.strerror}; use another --workdir, or "
+            "see to its permissions",
+        ) from error
 
 
 def _parts(tree) -> dict:

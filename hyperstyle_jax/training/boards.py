@@ -1,0 +1,84 @@
+"""Where a run's numbers and pictures go besides its folder: TensorBoard, W&B."""
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def open_boards(workdir: Path, start: int, project: str) -> list[Any]:
+    """TensorBoard if it is installed, Weights & Biases if there is a `project`.
+
+    Args:
+        workdir: folder of the run. start: the step it goes on from.
+        project: `config.wandb`.
+
+    Raises:
+        ValueError: wandb is asked for and not installed.
+    """
+    boards = []
+    try:
+        boards.append(_TensorBoard(workdir, start))
+    except ImportError:  # the extra "tensorboard" is not installed
+        pass
+    if project:
+        boards.append(_WandB(workdir, project))
+    return boards
+
+
+class _TensorBoard:
+    def __init__(self, workdir: Path, start: int):
+        from tensorboardX import SummaryWriter
+
+        folder = str(workdir / "tensorboard")
+        self._writer = SummaryWriter(folder, purge_step=start + 1)
+
+    def row(self, row: dict[str, float]) -> None:
+        for name, value in row.items():
+            self._writer.add_scalar(name, value, row["step"])
+        self._writer.flush()
+
+    def picture(self, step: int, title: str, picture: np.ndarray) -> None:
+        self._writer.add_image(title, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WandB:
+    """One W&B run per workdir, gone on with when the run is."""
+
+    def __init__(self, workdir: Path, project: str):
+        try:
+            import wandb
+        except ImportError as error:
+            raise ValueError(
+                f"config.wandb is {project!r}, but wandb is not installed; "
+                "pip install 'hyperstyle_jax[wandb]', or leave config.wandb empty"
+            ) from error
+        path, config = workdir / "wandb_id", workdir / "config.json"
+        if not path.exists():
+            path.write_text(secrets.token_hex(8))
+        self._image = wandb.Image
+        self._run = wandb.init(
+            project=project,
+            name=workdir.absolute().name,
+            id=path.read_text(),
+            resume="allow",
+            dir=str(workdir),
+            config=json.loads(config.read_text()) if config.exists() else {},
+        )
+        # Its own step counter cannot go back, a resumed run does.
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+
+    def row(self, row: dict[str, float]) -> None:
+        self._run.log(row)
+
+    def picture(self, step: int, title: str, picture: np.ndarray) -> None:
+        self._run.log({"step": step, title: self._image(picture)})
+
+    def close(self) -> None:
+        self._run.finish()
