@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -275,6 +278,18 @@ def test_interrupted_it_goes_on_with_the_missing_files(
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     assert preparing.prepare("folder", [str(source)], out, 16) == whole
     assert sorted(read) == names[16:32]
+
+
+def test_killed_it_leaves_nothing_behind(tmp_path):
+    source, out = fill(tmp_path / "in", ["1.png"]), tmp_path / "out"
+    preparing.prepare("folder", [str(source)], out, 16)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        (out / f".part-{pid}-{shards._machine()}-x").touch()
+    preparing.prepare("folder", [str(source)], out, 16)
+    (left,) = out.glob(".part-*")
+    assert f"-{os.getpid()}-" in left.name  # somebody still writes it
 
 
 def test_another_data_set_is_not_mixed_in(tmp_path, capsys):

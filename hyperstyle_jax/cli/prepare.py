@@ -70,7 +70,7 @@ def run(args):
     counts = ", ".join(f"{n:,} {split}" for split, n in report["counts"].items())
     skipped = f", {len(report['skipped']):,} skipped" if report["skipped"] else ""
     print(f"{counts}{skipped} in {args.out}; {len(report['shards'])} files, sha256 of")
-    print(f"all of them {report['sha256']} (each: {args.out}/report.json)")
+    print(f"the pictures {report['sha256']} (files: {args.out}/report.json)")
     return 1 if report["skipped"] or report["leaks"] else 0
 
 

@@ -12,8 +12,9 @@ import itertools
 import json
 import math
 import os
+import platform
 import sys
-import uuid
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -83,6 +84,7 @@ def write(
     """
     path, features = Path(path), tfds.features.FeaturesDict(features)
     _claim(path, dict(identity))
+    _sweep(path)
     if not thorough and _is_whole(path):
         return report(path)
     shards = [
@@ -193,6 +195,21 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
     images.write_whole(plan, _json(identity))
 
 
+def _sweep(path: Path) -> None:
+    """Removes what killed processes of this machine have left half written."""
+    for file in path.glob(f".part-*-{_machine()}-*"):
+        try:
+            os.kill(int(file.name.split("-")[1]), 0)  # asks whether it lives
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except PermissionError:
+            pass  # it does, under another name
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
 def _is_whole(path: Path) -> bool:
     if is_data_set(path):
         with contextlib.suppress(ValueError):
@@ -213,7 +230,7 @@ def _finished(path, name, split, i, totals) -> bool:
 def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, Any]:
     part = {"pictures": [], "skipped": {}, "notes": {}}
     # Several processes may come upon the same gap: each has a file of its own.
-    temporary = file.with_name(f".part-{uuid.uuid4().hex[:12]}-{file.name}")
+    temporary = file.with_name(f".part-{os.getpid()}-{_machine()}-{file.name}")
     writer = ArrayRecordWriter(str(temporary), "group_size:1")
     try:
         for one in made:
@@ -261,8 +278,9 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
             for i, part in enumerate(found)
         },
     }
-    sums = "".join(f"{k} {v['sha256']}\n" for k, v in sorted(found["shards"].items()))
-    found["sha256"] = sha256(sums.encode())
+    # Of the content: files differ from run to run, as protobuf orders fields freely.
+    content = {split: [p["pictures"] for p in found] for split, found in parts.items()}
+    found["sha256"] = sha256(_json(content))
     _describe(path, name, features, description, lengths)
     images.write_whole(path / _REPORT, _json(found))
     return found
