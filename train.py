@@ -5,6 +5,7 @@ python train.py --config configs/NAME.py [--workdir DIR] [--config.optim.lr=3e-4
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from absl import app, flags
@@ -39,8 +40,10 @@ def main(argv: list[str]) -> None:
         sys.exit(130)
     except Exception as error:
         if os.environ.get("HYPERSTYLE_DEBUG") or not run.is_expected(error):
-            raise
-        sys.exit(f"error: {run.one_line(error)}")
+            traceback.print_exc()
+        else:
+            print(f"error: {run.one_line(error)}", file=sys.stderr, flush=True)
+        parallel.leave(1)
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -185,6 +185,7 @@ class Saver(contextlib.AbstractContextManager):
         text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
         parts = {"state": state, "progress": text}
         with self._readable_errors():
+            _check_space(_folder(self._workdir), state)
             response = self._checkpointer.save_checkpointables_async(
                 step, parts, force=True
             )
@@ -244,6 +245,19 @@ def _read(path: Path, like: Any = None) -> tuple[Any, Any]:
     loaded = ocp.load_checkpointables(path, parts)
     progress = json.loads(np.asarray(loaded["progress"]).tobytes())
     return loaded.get("state"), progress
+
+
+def _check_space(folder: Path, state: Any) -> None:
+    """Of several processes each refuses what one could not write.
+
+    Orbax lets them wait twenty minutes for one whose disk is full.
+    """
+    if jax.process_count() == 1:
+        return
+    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{free:,} bytes free, {needed:,} needed")
 
 
 def _finish(response: Any, path: Path) -> None:

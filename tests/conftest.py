@@ -1,6 +1,10 @@
 """Four virtual CPU devices for every test, quickly compiled; set before jax starts."""
 
 import os
+import shutil
+import subprocess
+
+import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 _FLAG = "--xla_force_host_platform_device_count"
@@ -12,3 +16,18 @@ def pytest_configure(config):
     # Almost all networks here are tiny: compiling takes longer than running.
     if config.option.markexpr != "slow":
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of three megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if (
+        not shutil.which("mount")
+        or subprocess.run(mount, capture_output=True).returncode
+    ):
+        pytest.skip("mounting a small disk is not allowed here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -50,13 +50,18 @@ def start_two(workdir, *arguments, **environment):
     ]
 
 
-def finish(*processes):
-    """What they said; all must have ended well."""
+def end(*processes):
+    """What they said, however they end."""
     try:
-        said = [process.communicate(timeout=120)[0] for process in processes]
+        return [process.communicate(timeout=120)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
+
+
+def finish(*processes):
+    """What they said; all must have ended well."""
+    said = end(*processes)
     assert [process.returncode for process in processes] == [0] * len(said), said
     return said
 
@@ -100,9 +105,28 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(tmp_path):
     both = start_two(tmp_path, *long, TOY_DELAY="0.01")
     deadline = time.time() + 120
     while not checkpoint.steps(tmp_path):
-        assert time.time() < deadline and both[0].poll() is None
+        if time.time() > deadline or both[0].poll() is not None:
+            raise AssertionError(end(*both))
         time.sleep(0.05)
     both[1].send_signal(signal.SIGTERM)
     first, _ = finish(*both)
-    (step,) = re.findall(r"stopped by .* at step (\d+)", first)
+    (step,) = re.findall(r"stopped by SIGTERM at step (\d+)", first)
     assert checkpoint.steps(tmp_path)[-1] == int(step)
+
+
+def test_what_is_not_finite_ends_both_and_names_pictures_of_both(tmp_path):
+    both = start_two(tmp_path, "--config.on_nonfinite=stop", TOY_BAD="7")
+    first, _ = end(*both)
+    assert all(process.returncode for process in both)
+    assert "step 8: grad_norm is nan, loss is nan (batch indices 56, 57, 58" in first
+    assert "Traceback" not in first and checkpoint.steps(tmp_path) == [5]
+
+
+def test_a_full_disk_ends_both_at_once(small_disk):
+    """Not after the twenty minutes that orbax waits for the process with the error."""
+    options = ["--config.save_every=1", "--config.keep=9"]
+    both = start_two(small_disk / "run", *options, TOY_BALLAST_MB="0.9")
+    first, _ = end(*both)
+    assert all(process.returncode for process in both)
+    assert re.search("error: saving step 4 failed: the disk is full; free", first)
+    assert checkpoint.steps(small_disk / "run") == [1, 2, 3]

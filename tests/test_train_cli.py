@@ -153,21 +153,6 @@ def test_sigterm_saves_and_the_same_command_resumes(straight, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of three megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if (
-        not shutil.which("mount")
-        or subprocess.run(mount, capture_output=True).returncode
-    ):
-        pytest.skip("mounting a small disk is not allowed here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_loses_nothing(small_disk):
     workdir = small_disk / "run"
     arguments = ["--config.save_every=1", "--config.keep=9"]

@@ -1,6 +1,7 @@
 """train.py with the toy task, for tests that need a process of their own.
 
-Environment: TOY_DELAY, seconds per step; TOY_BALLAST_MB, a useless part of the state.
+Environment: TOY_DELAY, seconds per step; TOY_BALLAST_MB, a useless part of the state;
+TOY_BAD, the batch that holds a NaN.
 """
 
 import os
@@ -43,7 +44,7 @@ def make_task(config):
 def start():
     run.make_task = make_task
     run.inputs.make_data = lambda config: (
-        SlowData(config.batch_size),
+        SlowData(config.batch_size, int(os.environ.get("TOY_BAD", "-1"))),
         lambda: toy.eval_data(batch_size=config.batch_size),
     )
     sys.argv[0] = "train.py"

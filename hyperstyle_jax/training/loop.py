@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import signal
 import threading
 import time
@@ -121,7 +122,7 @@ def fit(
             pieces = parallel.split(batch, len(parallel.local(devices)))
             state, metrics = train_steps[step](state, frozen, pieces, np.int32(step))
             watch.push(step, metrics, batch)
-            stopped = parallel.agreed(step, bool(signals.received))
+            stopped = parallel.stop_due(step, bool(signals.received))
             stop = stopped or step == config.num_steps
 
             scores = _due(step, config.eval_every, config.num_steps)
@@ -145,7 +146,7 @@ def fit(
         saver.wait()
         log.say(f"saved step {step} of {config.num_steps} in {workdir}")
     if step < config.num_steps:
-        reason = signals.received or "another process"
+        reason = signals.received or "SIGTERM"
         _tell(f"stopped by {reason} at step {step}; the same command resumes")
     if signals.received == "SIGINT":
         raise KeyboardInterrupt
@@ -257,14 +258,19 @@ class _Watch:
 
 
 class _Signals(contextlib.AbstractContextManager):
-    """Turns SIGTERM and the first Ctrl-C into a wish to stop after the current step."""
+    """Turns SIGTERM and the first Ctrl-C into a wish to stop after the current step.
+
+    Where several processes train, SIGTERM is JAX's (`parallel.stop_due`), and Ctrl-C is
+    handed on as one.
+    """
 
     def __init__(self):
         self.received, self._old = None, {}
 
     def __enter__(self):
+        ours = [signal.SIGINT] + [signal.SIGTERM] * (jax.process_count() == 1)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in ours:
                 self._old[number] = signal.signal(number, self._handle)
         return self
 
@@ -276,6 +282,8 @@ class _Signals(contextlib.AbstractContextManager):
         if number == signal.SIGINT and self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+        if jax.process_count() > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _described(devices: list[jax.Device]) -> str:
@@ -294,5 +302,6 @@ def _due(step: int, every: int, last: int) -> bool:
 def _shown(indices) -> str:
     if indices is None:
         return "without indices"
-    shown = ", ".join(str(int(i)) for i in indices[:16])
-    return f"indices {shown}{', …' if len(indices) > 16 else ''}"
+    everyones = parallel.everyones(np.asarray(indices)).ravel()  # in the batch's order
+    shown = ", ".join(str(int(i)) for i in everyones[:16])
+    return f"indices {shown}{', …' if len(everyones) > 16 else ''}"

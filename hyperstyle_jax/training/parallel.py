@@ -6,6 +6,7 @@ averages over the axis `AXIS` itself. Of several processes each has the devices 
 host and its part of every batch; all run the same steps, and one of them writes.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,6 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "devices"
-AGREE_EVERY = 10
 
 
 def join(coordinator: str, num_processes: int, process_id: int) -> None:
@@ -65,17 +65,35 @@ def wait_for_all(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def agreed(step: int, flag: bool) -> bool:
-    """Whether any process wants what `flag` says; the same answer in all of them.
+def stop_due(step: int, wish: bool) -> bool:
+    """Whether to stop after this step; the same answer in all processes.
 
-    Several processes ask each other every `AGREE_EVERY` steps, because asking waits for
-    the step under way.
+    Args:
+        wish: of this process, and all there is to know if it is the only one. Of
+            several, JAX catches SIGTERM and lets all stop at the next step that none
+            has passed, without waiting for devices.
     """
     if jax.process_count() == 1:
-        return flag
-    if step % AGREE_EVERY:
-        return False
-    return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+        return wish
+    return multihost_utils.reached_preemption_sync_point(step)
+
+
+def everyones(value: np.ndarray) -> np.ndarray:
+    """Stacks [B] of each process to [B, processes]; all of them must call this."""
+    if jax.process_count() == 1:
+        return value[:, None]
+    return multihost_utils.process_allgather(value).T
+
+
+def leave(code: int) -> None:
+    """Ends this process after an error.
+
+    Others may be waiting for it in the middle of a step: they notice when it is gone,
+    so it does not wait for them, as it would on a regular exit.
+    """
+    if jax.process_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def devices(num_devices: int, batch_size: int) -> list[jax.Device]:
