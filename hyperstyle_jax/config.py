@@ -59,7 +59,8 @@ def base(task: str) -> ConfigDict:
                     "dim": 128,
                 },
             },
-            # Each: "" = random, "demo" = the shipped bundle, a bundle or run folder.
+            # Each: "" = fresh, "demo" = the shipped bundle, a bundle or run folder,
+            # "random" = untrained, also those below: to measure time and memory.
             "init": {
                 "generator": "",
                 "encoder": "",

@@ -2,6 +2,9 @@
 
 import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -85,6 +88,50 @@ def test_a_read_only_workdir_is_refused_in_one_line(config, tmp_path, monkeypatc
         run.run(config, tmp_path)
     line = run.one_line(error.value)
     assert line.startswith(f"cannot write in {tmp_path}: Read-only file system; use")
+
+
+def test_a_description_needs_no_weights(monkeypatch):
+    """Neither are those read that the config names, nor are fresh ones drawn."""
+
+    def untouched(*_):
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr(run.sources.bundle, "load", untouched)
+    monkeypatch.setattr(run.parallel, "memory", lambda *_: 2**20)
+    for task in ("encoder", "gan", "hyperstyle"):
+        config = tasks.tiny(task)
+        for name in config.init:
+            config.init[name] = "not/there"
+        text = run.describe(config)
+        assert "init.generator = 'not/there'" in text
+        assert "memory per device (4 x cpu): 129.0 MiB" in text
+
+
+MIDDLE = (
+    "base batch_size=2 data.size=128 model.generator.resolution=128 "
+    "model.generator.channel_base=8192 model.generator.channel_max=256 "
+    "model.hypernet.widths=(32,64,128,256) model.hypernet.depths=(2,2,2,2) "
+    "model.hypernet.code=256 init.lpips=random"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("what", ["demo batch_size=8", "demo batch_size=32", MIDDLE])
+def test_the_estimated_memory_is_near_the_measured_peak(what):
+    command = [sys.executable, "tests/memory_of_step.py", *what.split(), "num_iters=1"]
+    environment = {"PYTHONPATH": ".", "XLA_FLAGS": "", "HYPERSTYLE_CACHE": "off"}
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0"
+    done = subprocess.run(
+        command,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    estimate, measured = map(int, done.stdout.split())
+    assert estimate == pytest.approx(measured, rel=0.25)
 
 
 @pytest.mark.parametrize("images_per_identity", [1, 2])

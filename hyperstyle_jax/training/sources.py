@@ -11,8 +11,18 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax import build, bundle, checkpoint, trees
 from hyperstyle_jax import config as cfg
+from hyperstyle_jax.models.lpips import LPIPS
+from hyperstyle_jax.models.resnet import FaceNet, ResNet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import loop
+
+# In place of a source: what costs time and memory is as with trained weights.
+RANDOM = "random"
+_PUBLISHED = {
+    "lpips": LPIPS(),
+    "arcface": FaceNet(),
+    "moco": ResNet(bottleneck=True),
+}
 
 
 def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Net:
@@ -20,7 +30,8 @@ def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Ne
 
     Args:
         name: "generator", "encoder", "features" or "hypernet".
-        source: "" for fresh weights, "demo", a bundle folder or a run's workdir.
+        source: "" or RANDOM for fresh weights, "demo", a bundle folder or a run's
+            workdir.
         module: what the config describes; a loaded network must be the same.
         seed: for fresh weights.
         inputs: shapes of one input each, as in `build.init_net`.
@@ -28,7 +39,7 @@ def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Ne
     Raises:
         ValueError: the source does not hold this network, or another architecture.
     """
-    if not source:
+    if source in ("", RANDOM):
         return build.init_net(module, jax.random.key(seed), inputs)
     nets = run_nets(source) if _is_run(source) else bundle.load(source).nets
     if name not in nets:
@@ -52,12 +63,15 @@ def released(name: str, source: str, field: str = "") -> Net:
     """A converted network: "lpips", "arcface", "moco", or a backbone.
 
     Args:
-        name: of the network in the bundle. source: a bundle folder.
+        name: of the network in the bundle.
+        source: a bundle folder; RANDOM for the published architecture, untrained.
         field: of `config.init` for the error, where it is not `name`.
 
     Raises:
         ValueError: the bundle does not hold it.
     """
+    if source == RANDOM:
+        return build.init_net(_PUBLISHED[name], jax.random.key(0))
     nets = bundle.load(source).nets
     if name not in nets:
         raise ValueError(
@@ -81,7 +95,7 @@ def with_trunk(net: Net, inside: str, name: str, source: str) -> Net:
     Raises:
         ValueError: the bundle does not hold it, or a weight does not fit.
     """
-    if not source:
+    if source in ("", RANDOM):
         return net
     found = released(name, source, field="trunk").variables
     if name == "arcface":
