@@ -13,7 +13,9 @@ from hyperstyle_jax import checkpoint
 from hyperstyle_jax.training import logs, run
 
 STEPS, STOP = 4, 2
-MEASURED = {"steps_per_second", "data_wait", "memory_gib"}
+MEASURED = frozenset(
+    "steps_per_second data_wait memory_gib data_images_per_second_per_core".split()
+)
 
 
 def config_of(task):
@@ -62,12 +64,9 @@ def left(task, workdir):
     rows = logs.read(workdir)
     rows = [{k: v for k, v in r.items() if k not in MEASURED} for r in rows]
     state = checkpoint.load_arrays(workdir, *names)
-    return (
-        step,
-        state,
-        {k: v for k, v in checkpoint.progress(workdir).items() if k != "seconds"},
-        rows,
-    )
+    progress = checkpoint.progress(workdir)
+    progress.pop("seconds")
+    return step, state, progress, rows
 
 
 @pytest.fixture(autouse=True)

@@ -117,7 +117,10 @@ MIDDLE = (
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("what", ["demo batch_size=8", "demo batch_size=32", MIDDLE])
+@pytest.mark.parametrize(
+    "what",
+    ["demo batch_size=8", "demo batch_size=32", MIDDLE, f"{MIDDLE} accumulate=2"],
+)
 def test_the_estimated_memory_is_near_the_measured_peak(what):
     command = [sys.executable, "tests/memory_of_step.py", *what.split(), "num_iters=1"]
     environment = {"PYTHONPATH": ".", "XLA_FLAGS": "", "HYPERSTYLE_CACHE": "off"}

@@ -192,7 +192,8 @@ def in_parts(step: Callable, stats, batch, count: int):
     parts = jax.tree.map(lambda a: a.reshape(count, -1, *a.shape[1:]), batch)
     shapes = jax.eval_shape(step, stats, jax.tree.map(lambda a: a[0], parts))[0]
     total = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
-    (stats, total), aux = loop(body, (stats, total), parts, count)
+    # A scan on every backend: unrolled, XLA would keep all parts in memory at once.
+    (stats, total), aux = loop(body, (stats, total), parts, count, scanned=True)
     return jax.tree.map(lambda g: g / count, total), stats, aux
 
 
