@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace):
-    from hyperstyle_jax.convert import conversion, merging
+    from hyperstyle_jax.convert import conversion, merging, restoring
 
     if args.to_torch or args.merge:
         if len(args.sources) != 1:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace):
         if args.merge:
             merging.merge(args.sources[0], args.merge, args.out, args.layout)
         else:
-            conversion.export(args.sources[0], args.out)
+            restoring.export(args.sources[0], args.out)
         return
     options = {"kind": args.kind, "image_size": args.image_size}
     made = conversion.convert(args.sources, args.out, **options)

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import safetensors
 
-from hyperstyle_jax import build, trees
+from hyperstyle_jax import build, disk, trees
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.tensor_file import Lazy, save_file
 
@@ -279,7 +279,7 @@ def _store(file: Path, arrays) -> dict[str, Any]:
 
 
 def _entry(file: Path) -> dict[str, Any]:
-    return {file.name: {"sha256": _sha256(file), "bytes": file.stat().st_size}}
+    return {file.name: {"sha256": disk.sha256(file), "bytes": file.stat().st_size}}
 
 
 @contextlib.contextmanager
@@ -317,7 +317,7 @@ def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
     if not file.is_file():
         raise ValueError(f"{file} is missing: copy the bundle again")
     expected = manifest["files"][name]["sha256"]
-    if (found := _sha256(file)) != expected:
+    if (found := disk.sha256(file)) != expected:
         raise ValueError(
             f"{file} is damaged or was changed: its sha256 is {found[:12]}…, "
             f"bundle.json says {expected[:12]}…; copy the bundle again"
@@ -365,11 +365,6 @@ def _check_image_size(info):
     pair = [size, size] if isinstance(size, int) else list(size)
     if len(pair) != 2 or not all(isinstance(n, int) and 8 <= n < 2**16 for n in pair):
         raise ValueError(f"image_size {size!r:.80}: expected a side or [H, W]")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _bundle_id(manifest) -> str:

@@ -9,7 +9,6 @@ afterwards is found when it is read, here or by `sha256sum --check`.
 import concurrent.futures
 import contextlib
 import errno
-import hashlib
 import json
 import shutil
 import sys
@@ -19,6 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
+
+from hyperstyle_jax import disk
 
 _SUMS = "sha256sums"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
@@ -265,10 +266,8 @@ def _finish(response: Any, path: Path) -> None:
     response.result()
     if jax.process_index():  # of several processes one writes
         return
-    lines = [f"{_sum(path / name)}  {name}\n" for name in _files(path)]
-    new = path / f"{_SUMS}.new"
-    new.write_text("".join(lines))
-    new.replace(path / _SUMS)
+    lines = [f"{disk.sha256(path / name)}  {name}\n" for name in _files(path)]
+    disk.write_whole(path / _SUMS, "".join(lines).encode())
 
 
 def _verify(path: Path) -> None:
@@ -285,18 +284,13 @@ def _verify(path: Path) -> None:
         wanted, _, name = line.partition("  ")
         if not (path / name).is_file():
             raise ValueError(f"its file {name} is gone")
-        if _sum(path / name) != wanted:
+        if disk.sha256(path / name) != wanted:
             raise ValueError(f"its file {name} has changed since it was saved")
 
 
 def _files(path: Path) -> list[str]:
-    found = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith(_SUMS))
+    found = (p for p in path.rglob("*") if p.is_file() and p.name != _SUMS)
     return sorted(str(p.relative_to(path)) for p in found)
-
-
-def _sum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hyperstyle_jax import bundle, images, plots
+from hyperstyle_jax import bundle, disk, images, plots
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.bundle import Bundle
 from hyperstyle_jax.data import faces
@@ -164,7 +164,7 @@ def write(results: Results, found: dict[str, Any], folder: str | Path) -> list[P
     """
     folder = Path(folder)
     files = [
-        images.write_whole(folder / "metrics.md", markdown(found).encode()),
+        disk.write_whole(folder / "metrics.md", markdown(found).encode()),
         write_json(folder / "metrics.json", found),
     ]
     for domain, entry in found["domains"].items():
@@ -180,7 +180,7 @@ def write(results: Results, found: dict[str, Any], folder: str | Path) -> list[P
 
 
 def write_json(path: Path, value: Any) -> Path:
-    return images.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+    return disk.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def picture(result: Inverted) -> np.ndarray:

@@ -1,13 +1,14 @@
 """Pictures: files in and out, sizes, value ranges, grids. The only user of Pillow."""
 
 import io
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, WebPImagePlugin
+
+from hyperstyle_jax import disk
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Decoders that run other programs or parse scripts stay shut.
@@ -131,27 +132,7 @@ def save_png(path: str | Path, image: np.ndarray) -> Path:
     Raises:
         OSError: says which file could not be written, and why.
     """
-    return write_whole(path, encode_png(image))
-
-
-def write_whole(path: str | Path, data: bytes) -> Path:
-    """Writes a file so that nobody ever sees half of it, not even on a full disk."""
-    path = Path(path)
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary.exists():
-            temporary.unlink()
-        reason = error.strerror or str(error)
-        raise OSError(
-            error.errno,
-            f"could not write ({reason}); free some space or choose another folder",
-            str(path),
-        ) from error
-    return path
+    return disk.write_whole(path, encode_png(image))
 
 
 def grid(

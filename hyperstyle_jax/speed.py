@@ -6,7 +6,6 @@ hyperstyle_jax.speed NAME` measures one item and prints it as JSON.
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,8 @@ def measure(name: str) -> dict[str, Any]:
     """
     import jax
 
+    from hyperstyle_jax.training import parallel
+
     item = EVERY[name]
     found = dict(_limits())
     if item.make is None:
@@ -50,7 +51,7 @@ def measure(name: str) -> dict[str, Any]:
     median = statistics.median(times)
     found |= {"median_s": median, "runs": len(times), "min_s": min(times)}
     found["images_per_s"] = item.images / median
-    found["peak_gib"] = _peak_bytes() / 2**30
+    found["peak_gib"] = parallel.memory_in_use(jax.local_devices()[:1]) / 2**30
     found["device"] = _device()
     return found
 
@@ -187,17 +188,6 @@ def _best(call, count: int) -> list[float]:
         jax.block_until_ready(call())
         times.append(time.perf_counter() - start)
     return times
-
-
-def _peak_bytes() -> int:
-    """Of the device's memory; of the whole process where the device does not count."""
-    import jax
-
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return stats["peak_bytes_in_use"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _device() -> str:

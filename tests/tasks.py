@@ -52,8 +52,11 @@ def train(task, config, steps, devices=1, examples=None):
 
 def evaluated(task, config, state):
     """Shapes of what `eval_step` gives for one batch."""
-    key = jax.random.key(0)
-    return jax.eval_shape(task.eval_step, state, task.frozen, batch(config), key)
+    key, axes = jax.random.key(0), (None, None, 0, None)
+    step = jax.vmap(task.eval_step, axes, axis_name=parallel.AXIS)
+    pieces = parallel.split(batch(config), 1)
+    found = jax.eval_shape(step, state, task.frozen, pieces, key)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), found)
 
 
 def assert_bundled(nets, folder, size=8):

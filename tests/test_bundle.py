@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from networks import tiny_generator
 
-from hyperstyle_jax import build, bundle, trees
+from hyperstyle_jax import build, bundle, disk, trees
 
 TINY = tiny_generator().module
 
@@ -195,7 +195,7 @@ def test_no_bundle_no_file_no_json(tmp_path, folder):
 
 def test_a_file_that_is_no_safetensors_is_refused(folder):
     shutil.copy(folder / "bundle.json", folder / "generator.safetensors")
-    sha = bundle._sha256(folder / "generator.safetensors")
+    sha = disk.sha256(folder / "generator.safetensors")
     edit_json(folder, lambda m: m["files"]["generator.safetensors"].update(sha256=sha))
     with pytest.raises(ValueError, match="is not a safetensors file"):
         bundle.load(folder)

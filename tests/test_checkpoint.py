@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hyperstyle_jax import checkpoint
+from hyperstyle_jax import checkpoint, disk
 from hyperstyle_jax.training import parallel
 
 
@@ -126,13 +126,13 @@ def test_a_checkpoint_without_sums_is_taken_as_it_is(workdir):
 
 def test_sums_are_made_while_steps_go_on(tmp_path, monkeypatch):
     """`save` returns although the sums of this save cannot be finished yet."""
-    go_on, real = threading.Event(), checkpoint._sum
+    go_on, real = threading.Event(), disk.sha256
 
     def patient(path):
         assert go_on.wait(60)
         return real(path)
 
-    monkeypatch.setattr(checkpoint, "_sum", patient)
+    monkeypatch.setattr(disk, "sha256", patient)
     with checkpoint.Saver(tmp_path, keep=1) as saver:
         saver.save(1, state(1), {})
         assert not (tmp_path / "checkpoints" / "1" / "sha256sums").exists()

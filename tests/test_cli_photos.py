@@ -11,7 +11,7 @@ from command import SIZE, edit, error_of, invert, photo, save_model
 from networks import tiny_nets
 from PIL import Image
 
-from hyperstyle_jax import bundle, images
+from hyperstyle_jax import bundle, disk, images
 from hyperstyle_jax.editing.directions import sweep
 from hyperstyle_jax.inversion import files, photos
 from hyperstyle_jax.offsets import synthesize
@@ -156,7 +156,7 @@ def test_results_are_no_photos_and_photos_are_never_overwritten(
 def test_a_full_disk_is_one_line_and_keeps_what_is_there(
     model, folder, tmp_path, capsys, monkeypatch
 ):
-    real, count = images.write_whole, []
+    real, count = disk.write_whole, []
 
     def full(path, data):
         count.append(path)
@@ -164,7 +164,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(
             raise OSError(28, "No space left on device", str(path))
         return real(path, data)
 
-    monkeypatch.setattr(images, "write_whole", full)
+    monkeypatch.setattr(disk, "write_whole", full)
     assert invert(model, folder, out=tmp_path) == 1
     assert "No space left on device" in error_of(capsys)
     assert files.load(tmp_path / "a.npz").num_iters == T

@@ -13,6 +13,7 @@ from hyperstyle_jax.convert import (
     layouts,
     merging,
     official,
+    restoring,
     rules,
     torch_files,
 )
@@ -178,7 +179,7 @@ def test_there_and_back_again(tmp_path, name):
     size = (32, 32) if name in ("psp", "e4e") else (SIZE, SIZE)
     made = convert(tmp_path, value, image_size=size)
     assert [s["kind"] for s in made.info["sources"]] == [kind]
-    conversion.export(tmp_path / "bundle", tmp_path / "back.pt", log=lambda _: None)
+    restoring.export(tmp_path / "bundle", tmp_path / "back.pt", log=lambda _: None)
     assert_same(torch_files.read(tmp_path / "back.pt"), value)
 
 
@@ -212,7 +213,7 @@ def test_nvidia_pickle(tmp_path):
         jax.tree.map(
             np.testing.assert_array_equal, made[role].variables, expected.variables
         )
-    conversion.export(tmp_path / "bundle", tmp_path / "back.pt")
+    restoring.export(tmp_path / "bundle", tmp_path / "back.pt")
     back = torch_files.read(tmp_path / "back.pt")
     assert sorted(back) == ["D", "G_ema"]
     for name, tensor in tensors["G_ema"].items():
@@ -229,7 +230,7 @@ def test_several_files_make_one_bundle(tmp_path):
     made = bundle.load(tmp_path / "all")
     assert sorted(made.nets) == ["encoder", "generator", "hypernet"]
     assert list(made.directions) == ["smile"]
-    conversion.export(tmp_path / "all", tmp_path / "back")
+    restoring.export(tmp_path / "all", tmp_path / "back")
     back = torch_files.read(tmp_path / "back" / "encoder.pt")
     assert_same(back, numpy_values(first))
 
@@ -255,7 +256,7 @@ def test_half_and_double_come_back_in_their_type(tmp_path):
     value["g_ema"]["style.2.weight"] = np.full((8, 8), 0.1)
     value = numpy_values(value)
     convert(tmp_path, value)
-    conversion.export(tmp_path / "bundle", tmp_path / "back.pt")
+    restoring.export(tmp_path / "bundle", tmp_path / "back.pt")
     assert_same(torch_files.read(tmp_path / "back.pt"), value)
 
 
@@ -268,7 +269,7 @@ def test_a_missing_mean_latent_is_computed_and_stays_missing_outside(tmp_path):
     found = net.variables["buffers"]["mapping"]["w_avg"]
     np.testing.assert_allclose(found, expected, atol=0.3)
     assert float(abs(found).max()) > 0
-    conversion.export(tmp_path / "bundle", tmp_path / "back.pt")
+    restoring.export(tmp_path / "bundle", tmp_path / "back.pt")
     assert list(torch_files.read(tmp_path / "back.pt")) == ["g_ema"]
 
 

@@ -78,6 +78,22 @@ def test_evaluation_shows_and_scores(task, config, trained):
     assert apart["frechet"] == pytest.approx(3 * 4.0, rel=1e-3)
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_device_draws_pictures_of_its_own(task, config, count):
+    """Together those of one device (without noise, whose strength begins at 0)."""
+    state, found = task.init(jax.random.key(0)), []
+    for number in (1, count):
+        devices = jax.local_devices()[:number]
+        step = parallel.eval_step(task.eval_step, devices, config.seed)
+        place = parallel.replicated(devices)
+        placed, frozen = jax.device_put((state, task.frozen), place)
+        pieces = parallel.split(tasks.batch(config), number)
+        fake = step(placed, frozen, pieces, np.int32(0))["per_image"]["fake"]
+        found.append(np.asarray(fake).reshape(config.batch_size, -1))
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
+    assert len(np.unique(found[0].round(6), axis=0)) == config.batch_size
+
+
 def test_regularization_is_lazy(config):
     """Twice the cost every 16th and 4th step, at 16 and 4 times the weight."""
     c = config.copy_and_resolve_references()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.convert import conversion, kinds, layouts
+from hyperstyle_jax.convert import conversion, kinds, layouts, restoring
 
 LAYOUTS = (
     Path(__file__).parents[2] / "shared" / "goldens" / "checkpoints" / "layouts.json"
@@ -74,7 +74,7 @@ def test_every_released_checkpoint_fits_and_comes_back(name):
     assert source.kind == kind
     made = conversion.assemble([conversion.File(name, value, source)])
     arrays = {role: trees.flatten(net.variables) for role, net in made.nets.items()}
-    back = conversion.restore_values(made.official, arrays)[name]
+    back = restoring.restore_values(made.official, arrays)[name]
     assert list(back) == list(value)
     found, expected = (trees.flatten(v) for v in (back, value))
     assert list(found) == list(expected)

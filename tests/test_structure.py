@@ -14,6 +14,7 @@ PACKAGE = ROOT / "hyperstyle_jax"
 FLOORS = {
     # 0, the ground: arrays, files, descriptions
     "config": 0,
+    "disk": 0,
     "config_errors": 0,
     "trees": 0,
     "net": 0,
@@ -154,7 +155,7 @@ def test_no_circles():
             "training.evaluation",
             {"training.logs", "training.parallel", "training.boards"},
         ),
-        ("data", {"data", "images"}),
+        ("data", {"data", "disk", "images"}),
         # Weights come in without the programs that train or show them.
         (
             "convert",

@@ -89,7 +89,7 @@ def _editor(models):
 
 
 def _compare_edits(model, args):
-    from hyperstyle_jax import edit_comparison, evaluate, images
+    from hyperstyle_jax import disk, edit_comparison, evaluate, images
 
     count = min(16, args.count)
     x = evaluate.held_out(count, args.first_index, model.image_size[0], False)
@@ -99,7 +99,7 @@ def _compare_edits(model, args):
     if not args.out:
         return []
     return [
-        images.write_whole(args.out / "edits.md", table.encode()),
+        disk.write_whole(args.out / "edits.md", table.encode()),
         evaluate.write_json(args.out / "edits.json", rows),
         *(
             images.save_png(args.out / f"edits_{name}.png", picture)

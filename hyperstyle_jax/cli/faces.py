@@ -31,7 +31,7 @@ def add_commands(commands):
 def run(args):
     from tqdm import tqdm
 
-    from hyperstyle_jax import images
+    from hyperstyle_jax import disk, images
     from hyperstyle_jax.data import faces
 
     labels = []
@@ -47,5 +47,5 @@ def run(args):
                 labels.append(json.dumps({"file": name, **label}))
             progress.update(len(seeds))
     text = "".join(f"{line}\n" for line in labels)
-    images.write_whole(args.out / "labels.jsonl", text.encode())
+    disk.write_whole(args.out / "labels.jsonl", text.encode())
     print(f"{len(labels)} faces and labels.jsonl in {args.out}")

@@ -165,9 +165,9 @@ def _summarize(rows, failed, num_iters, model, name) -> dict:
 
 
 def _write_json(path, value):
-    from hyperstyle_jax import images
+    from hyperstyle_jax import disk
 
-    images.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+    disk.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def _report(summary, out):

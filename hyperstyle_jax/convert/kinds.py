@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from hyperstyle_jax.convert import architectures, rules
 from hyperstyle_jax.convert.layouts import Table
-from hyperstyle_jax.convert.pickles import Module
+from hyperstyle_jax.convert.pickle_values import Module
 from hyperstyle_jax.models.encoders import StyleEncoder
 from hyperstyle_jax.models.lpips import Heads, Trunk
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet

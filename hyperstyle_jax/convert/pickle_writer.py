@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperstyle_jax.convert.pickles import STORAGES
+from hyperstyle_jax.convert.pickle_values import STORAGES
 
 
 class Writer:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from hyperstyle_jax.convert import pickles
+from hyperstyle_jax.convert.pickle_values import Storage, resolve
 from hyperstyle_jax.convert.pickle_writer import Writer
-from hyperstyle_jax.convert.pickles import Storage
 
 _MAX_PICKLE = 2**26
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # PyTorch's magic number, pickled
@@ -45,8 +45,8 @@ def read(path: str | os.PathLike) -> Any:
             networks, lists of arrays). The content decides, not the name.
 
     Returns:
-        dicts, lists, scalars, read-only arrays and `pickles.Module`s. Equal views of
-        one storage are the same array object.
+        dicts, lists, scalars, read-only arrays and `pickle_values.Module`s. Equal views
+        of one storage are the same array object.
 
     Raises:
         ValueError: the file, and why it is refused.
@@ -73,13 +73,13 @@ def _read(data):
         if re.match(pattern, head, re.IGNORECASE):
             raise ValueError(f"it is {what}, not weights")
     if head.startswith(b"PK"):
-        return pickles.resolve(_read_zip(data))
+        return resolve(_read_zip(data))
     if head.startswith(_NPY):
         return _read_npy(data)
     if head.startswith(_LEGACY):
-        return pickles.resolve(_read_legacy(data))
+        return resolve(_read_legacy(data))
     if head[:1] == b"\x80":
-        return pickles.resolve(pickles.load(data, nested=_read_nested))
+        return resolve(pickles.load(data, nested=_read_nested))
     raise ValueError("it is no file of PyTorch, NumPy or NVIDIA's networks")
 
 
@@ -214,7 +214,7 @@ def _read_npy(data):
     kind, fortran, sizes = (group.decode() for group in header.groups())
     data.seek(start + length)
     if kind == "|O":
-        return pickles.resolve(pickles.load(data))
+        return resolve(pickles.load(data))
     shape, dtype = tuple(map(int, re.findall(r"\d+", sizes))), np.dtype(kind)
     count = math.prod(shape)
     if data.tell() + count * dtype.itemsize > len(data):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperstyle_jax import images
+from hyperstyle_jax import disk
 from hyperstyle_jax.bundle import Bundle
 from hyperstyle_jax.inversion import refine
 from hyperstyle_jax.offsets import Inversion
@@ -57,7 +57,7 @@ def save(path, inversion: Inversion, i: int, num_iters: int, bundle: Bundle) -> 
     }
     out = io.BytesIO()
     np.savez(out, **arrays)
-    return images.write_whole(path, out.getvalue())
+    return disk.write_whole(path, out.getvalue())
 
 
 def load(path: str | os.PathLike) -> Saved:

@@ -28,6 +28,11 @@ def generator(config: ConfigDict) -> Generator:
     return Generator(**config.model.generator)
 
 
+def draw_z(generator: Generator, keys: jax.Array) -> jax.Array:
+    """Gaussian latents [B, Z], one for each of B keys."""
+    return jax.vmap(lambda key: jax.random.normal(key, (generator.z_dim,)))(keys)
+
+
 def load_generator(config: ConfigDict) -> Net:
     return sources.net(
         "generator", config.init.generator, generator(config), config.seed

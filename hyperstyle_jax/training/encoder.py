@@ -88,7 +88,7 @@ def _drawn_w(config, generator: Net, keys) -> dict[str, jax.Array]:
     """Latents of the mapping network for losses that need them: {"w_true": [B, D]}."""
     if not config.loss.latent and not config.loss.w_adversarial:
         return {}
-    z = jax.vmap(lambda k: jax.random.normal(k, (generator.module.z_dim,)))(keys)
+    z = common.draw_z(generator.module, keys)
     return {"w_true": generator(z, method="mapping")}
 
 

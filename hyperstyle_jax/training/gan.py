@@ -190,8 +190,9 @@ class _Gan:
     def eval_step(self, state, frozen, batch, key):
         net = _net(self.generator, state["ema"], frozen, state["w_avg"])
         x = common.images(batch)
-        keys = jax.random.split(key, 2)
-        image = net(self._z(batch, keys[0]), noise="random", rngs={"noise": keys[1]})
+        z = common.draw_z(net.module, parallel.example_keys(key, x.shape[0]))
+        noise = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
+        image = net(z, noise="random", rngs={"noise": noise})
         per_image = {}
         pictures = {"real": x, "generated": jnp.clip(image, -1, 1)}
         if "features" in frozen:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from hyperstyle_jax import disk
 from hyperstyle_jax.training import boards
 
 METRICS = "metrics.jsonl"
@@ -238,6 +239,5 @@ def _forget_after(path: Path, step: int) -> None:
     """Drops rows of steps that a resumed run is going to do again."""
     rows = [row for row in read(path.parent) if row["step"] <= step]
     if path.exists():
-        new = path.with_suffix(".new")
-        new.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        new.replace(path)
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        disk.write_whole(path, text.encode())

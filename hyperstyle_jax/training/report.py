@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import checkpoint, plots
+from hyperstyle_jax import checkpoint, disk, plots
 from hyperstyle_jax import config as cfg
 from hyperstyle_jax.training import logs
 
@@ -15,7 +15,8 @@ _STYLE = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
        padding: 0 1rem }
-img { max-width: 100%; image-rendering: pixelated; background: #fff }
+img { max-width: 100%; background: #fff }
+section { columns: 20rem }
 td { padding: .1rem 1.5rem .1rem 0; vertical-align: top }
 td + td { font-variant-numeric: tabular-nums }
 """
@@ -37,10 +38,10 @@ def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Pat
     parts = [
         f"<h1>{_text(config.task)}: {_text(workdir.absolute().name)}</h1>",
         _table(_summary(config, rows, progress or {}, checkpoint.steps(workdir))),
-        *_section("Last numbers", _table(_last(rows))),
-        *_section("Curves", _picture(workdir / "curves.png")),
         *_section("Pictures", "".join(map(_picture, _newest(workdir / "images")))),
-        *_section("Config", _table(cfg.flatten(config))),
+        *_section("Curves", _picture(workdir / "curves.png")),
+        *_section("Last numbers", _columns(_table(_last(rows)))),
+        *_section("Config", _columns(_table(cfg.flatten(config)))),
     ]
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -48,11 +49,7 @@ def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Pat
         f"<title>{_text(workdir.absolute().name)}</title><style>{_STYLE}</style>"
         f"{''.join(parts)}</html>\n"
     )
-    path = workdir / "report.html"
-    new = path.with_suffix(".new")
-    new.write_text(page, encoding="utf-8")
-    new.replace(path)
-    return path
+    return disk.write_whole(workdir / "report.html", page.encode())
 
 
 def _summary(config, rows, progress, steps) -> dict[str, str]:
@@ -88,6 +85,10 @@ def _newest(folder: Path) -> list[Path]:
 
 def _section(title: str, content: str) -> list[str]:
     return [f"<h2>{title}</h2>", content] if content else []
+
+
+def _columns(content: str) -> str:
+    return f"<section>{content}</section>" if content else ""
 
 
 def _table(rows: dict) -> str:

@@ -1,0 +1,31 @@
+"""Files of any kind: written whole or not at all, and known by their checksums."""
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def write_whole(path: str | Path, data: bytes) -> Path:
+    """Writes a file so that nobody ever sees half of it, not even on a full disk."""
+    path = Path(path)
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary.exists():
+            temporary.unlink()
+        reason = error.strerror or str(error)
+        raise OSError(
+            error.errno,
+            f"could not write ({reason}); free some space or choose another folder",
+            str(path),
+        ) from error
+    return path
+
+
+def sha256(file: Path) -> str:
+    """Of a file's content, in hexadecimal digits."""
+    with open(file, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
