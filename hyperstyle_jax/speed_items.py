@@ -149,15 +149,15 @@ def _invert(size: int, num_iters: int = 5, batch: int = 1, dtype: str = "float32
     def make():
         from hyperstyle_jax.inversion import refine
 
-        generator = _generator(size)
-        nets = (_encoder(generator), _hypernet(generator), generator)
+        generator, seen = _generator(size), min(size, 256)
+        nets = (_encoder(generator, seen), _hypernet(generator, seen), generator)
 
         def whole(encoder, hypernet, generator, x):
             x = x.astype(dtype)
             done = refine.invert(encoder, hypernet, generator, x, num_iters)
             return done.inversion.codes, done.steps
 
-        return whole, (*nets, _pictures(batch, 256))
+        return whole, (*nets, _pictures(batch, seen))
 
     return Item(make, batch)
 
@@ -186,7 +186,6 @@ def _edit():
 def _train(config_of, batch: int, judges_of=None, devices: int = 1):
     def make():
         import jax
-        import jax.numpy as jnp
         import numpy as np
 
         from hyperstyle_jax.training import hyperstyle, loop, parallel
@@ -196,9 +195,7 @@ def _train(config_of, batch: int, judges_of=None, devices: int = 1):
         task = hyperstyle.make_task(config, judges_of and judges_of(config))
         device = jax.local_devices()[:devices]
         place = parallel.replicated(device)
-        # Copied: a step takes its state's memory, and parts may be the same array.
-        state = jax.tree.map(jnp.copy, task.init(jax.random.key(0)))
-        state = jax.device_put(state, place)
+        state = loop.fresh_state(task, 0, device)
         frozen = jax.device_put(task.frozen, place)
         size = config.data.size
         shape = (devices, batch // devices, size, size, 3)

@@ -1,7 +1,6 @@
 """Training tasks in seconds: tiny networks, 8×8 faces, one batch over and over."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import build, bundle, config, trees
@@ -37,10 +36,8 @@ def train(task, config, steps, devices=1, examples=None):
     """Steps 1 … `steps` on one batch; the state, and the metrics of each step."""
     chosen = jax.local_devices()[:devices]
     compiled = loop.Phases(task, chosen, config.seed)
-    # Placed as steps return them, or the second step is compiled once more.
-    place = parallel.replicated(chosen)
-    state = jax.tree.map(jnp.copy, task.init(jax.random.key(config.seed)))
-    state, frozen = jax.device_put((state, task.frozen), place)
+    state = loop.fresh_state(task, config.seed, chosen)
+    frozen = jax.device_put(task.frozen, parallel.replicated(chosen))
     pieces = parallel.split(examples or batch(config), devices)
     found = []
     for step in range(1, steps + 1):

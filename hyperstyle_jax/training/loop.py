@@ -158,6 +158,18 @@ def abstract_state(task: Task, seed: int, devices: list[jax.Device]) -> Any:
     return parallel.abstract(jax.eval_shape(task.init, jax.random.key(seed)), devices)
 
 
+def fresh_state(task: Task, seed: int, devices: list[jax.Device]) -> Any:
+    """The state before the first step, on all devices.
+
+    Copied, because it is donated and may hold one array twice (as its EMA), and one
+    array at a time, because two whole states may be more than there is memory.
+    """
+    leaves, tree = jax.tree.flatten(task.init(jax.random.key(seed)))
+    for i, leaf in enumerate(leaves):
+        leaves[i] = jax.block_until_ready(jnp.copy(leaf))
+    return jax.device_put(tree.unflatten(leaves), parallel.replicated(devices))
+
+
 def _start(task, config, workdir, devices) -> tuple[int, Any, Any]:
     found = None
     if checkpoint.steps(workdir):
@@ -165,9 +177,7 @@ def _start(task, config, workdir, devices) -> tuple[int, Any, Any]:
         found = checkpoint.restore(workdir, like, repair=True)
     if found:
         return found
-    # Copies, because the state is donated and may hold one array twice (as its EMA).
-    state = jax.tree.map(jnp.copy, task.init(jax.random.key(config.seed)))
-    return 0, jax.device_put(state, parallel.replicated(devices)), None
+    return 0, fresh_state(task, config.seed, devices), None
 
 
 def _guarded(train_step: Callable) -> Callable:
