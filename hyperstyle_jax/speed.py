@@ -26,15 +26,17 @@ def measure(name: str) -> dict[str, Any]:
     """Times one item in this process.
 
     Returns:
-        `median_s`, `runs`, `images_per_s`, `compile_s`, `gflop` and `peak_gib` where
-        they are known, `matmul_gflops`, `copy_gb_s`.
+        `median_s`, `runs`, `min_s`, `images_per_s`, `peak_gib`, `dtype`, `device`; of
+        compiled items `compile_s` and `gflop`; of the machine `copy_gb_s` and
+        `matmul_gflops`, in the item's dtype.
     """
     import jax
 
+    from hyperstyle_jax import flops
     from hyperstyle_jax.training import parallel
 
     item = EVERY[name]
-    found = dict(_limits())
+    found = {"dtype": item.dtype} | _limits(item.dtype)
     if item.make is None:
         times = _times(item.stream())
     else:
@@ -44,9 +46,7 @@ def measure(name: str) -> dict[str, Any]:
         start = time.perf_counter()
         compiled = function.lower(*args).compile()
         found["compile_s"] = time.perf_counter() - start
-        cost = compiled.cost_analysis() or {}
-        if cost.get("flops", 0) > 0 and " while(" not in compiled.as_text():
-            found["gflop"] = cost["flops"] / 1e9  # of a loop XLA counts one round
+        found["gflop"] = flops.count(function, *args) / 1e9
         times = _times(_caller(compiled, list(args), item.renews))
     median = statistics.median(times)
     found |= {"median_s": median, "runs": len(times), "min_s": min(times)}
@@ -164,13 +164,15 @@ def _yardstick() -> float:
     return min(_best(lambda: convolve(x, kernel), 7))
 
 
-def _limits() -> dict[str, float]:
-    """What this device reaches in a large float32 product and a large copy."""
+def _limits(dtype: str) -> dict[str, float]:
+    """What this device reaches in a large product of `dtype` and a large copy."""
     import jax
     import jax.numpy as jnp
 
-    size, length = 2048, 1 << 26
-    a, long = jnp.ones((size, size)), jnp.ones((length,))
+    small = jax.default_backend() == "cpu"
+    size, length = (2048, 1 << 26) if small else (8192, 1 << 30)
+    a = jax.random.normal(jax.random.key(0), (size, size), dtype)  # zeros run faster
+    long = jnp.ones((length,))
     product = jax.jit(lambda a: a @ a)
     copy = jax.jit(lambda a: a + 1)
     return {

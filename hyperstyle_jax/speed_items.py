@@ -18,6 +18,7 @@ class Item:
         stream: () → a function that does the work of one call on the host.
         renews: the first result is the next call's first argument.
         devices: CPU devices to be had, where there is no other kind.
+        dtype: of the feature maps.
     """
 
     make: Callable[[], tuple[Callable, tuple]] | None
@@ -25,6 +26,7 @@ class Item:
     stream: Callable[[], Callable[[], Any]] | None = None
     renews: bool = False
     devices: int = 1
+    dtype: str = "float32"
 
 
 def _random(module, inputs=None):
@@ -159,7 +161,7 @@ def _invert(size: int, num_iters: int = 5, batch: int = 1, dtype: str = "float32
 
         return whole, (*nets, _pictures(batch, seen))
 
-    return Item(make, batch)
+    return Item(make, batch, dtype=dtype)
 
 
 def _edit():
@@ -183,7 +185,13 @@ def _edit():
     return edit, (hypernet, generator, start, direction)
 
 
-def _train(config_of, batch: int, judges_of=None, devices: int = 1):
+def _train(
+    config_of,
+    batch: int,
+    judges_of=None,
+    devices: int = 1,
+    dtype: str = "float32",
+):
     def make():
         import jax
         import numpy as np
@@ -191,7 +199,7 @@ def _train(config_of, batch: int, judges_of=None, devices: int = 1):
         from hyperstyle_jax.training import hyperstyle, loop, parallel
 
         config = config_of()
-        config.batch_size = batch
+        config.batch_size, config.precision = batch, dtype
         task = hyperstyle.make_task(config, judges_of and judges_of(config))
         device = jax.local_devices()[:devices]
         place = parallel.replicated(device)
@@ -207,7 +215,7 @@ def _train(config_of, batch: int, judges_of=None, devices: int = 1):
         step = loop.Phases(task, device, config.seed)[1]
         return step, (state, frozen, examples, np.int32(1))
 
-    return Item(make, batch, renews=True, devices=devices)
+    return Item(make, batch, renews=True, devices=devices, dtype=dtype)
 
 
 def _demo_config():
@@ -220,13 +228,13 @@ def _demo_config():
     return config
 
 
-def _full_config(size: int, num_iters: int, precision: str = "float32"):
+def _full_config(size: int, num_iters: int):
     """Pictures of 256², every loss of the release, Ranger."""
     from hyperstyle_jax import config as cfg
 
     config = cfg.base("hyperstyle")
     config.model.generator.resolution, config.data.size = size, 256
-    config.num_iters, config.precision = num_iters, precision
+    config.num_iters = num_iters
     config.optim.update(name="ranger", b1=0.95, eps=1e-5)
     return config
 
@@ -278,13 +286,12 @@ GROWTH = {
     "devices": {d: _train(_demo_config, 16, devices=d) for d in (1, 2, 4)},
 }
 _HALF = "bfloat16"
+_FULL_BATCH = (partial(_full_config, 1024, 5), 8, _full_judges)
 GPU = {
     "inversion_1024_T5_b8": _invert(1024, batch=8),
     "inversion_1024_T5_b8_bf16": _invert(1024, batch=8, dtype=_HALF),
-    "train_step_1024_b8_T5": _train(partial(_full_config, 1024, 5), 8, _full_judges),
-    "train_step_1024_b8_T5_bf16": _train(
-        partial(_full_config, 1024, 5, _HALF), 8, _full_judges
-    ),
+    "train_step_1024_b8_T5": _train(*_FULL_BATCH),
+    "train_step_1024_b8_T5_bf16": _train(*_FULL_BATCH, dtype=_HALF),
 }
 GROUPS = {
     "growth": [f"{what}_{n}" for what, items in GROWTH.items() for n in items],

@@ -12,7 +12,7 @@ def add_commands(commands):
         description="Times generators, encoder, hypernetwork, inversions, editing and "
         "training steps, each in a process of its own, and prints one table. Compile: "
         "without and with a cache on disk. Of peak: the share of the arithmetic that a "
-        "large float32 product reaches on this machine.",
+        "large product of the same type reaches on this machine.",
     )
     parser.add_argument(
         "--only",
