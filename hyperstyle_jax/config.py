@@ -15,7 +15,7 @@ TASKS = ("gan", "features", "encoder", "hyperstyle")
 # What a run may change when it goes on: none of these alters a single step.
 MAY_DIFFER = frozenset(
     "num_steps log_every save_every eval_every image_every keep best "
-    "wandb num_devices data.threads".split()
+    "wandb num_devices data.threads data.in_memory".split()
 )
 
 
@@ -193,6 +193,7 @@ def _data() -> dict[str, Any]:
         "eval_path": "",  # another folder to evaluate on; "": path
         "eval_split": "train",  # of a tfds folder
         "leaks": "refuse",  # or "drop": what eval has too is left out of train
+        "in_memory": False,  # read and decode all pictures before the first step
         "threads": 0,  # that read and decode; 0: one for each core, at most 16
         "images_per_identity": 1,
         "accessories": False,

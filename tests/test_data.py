@@ -282,6 +282,15 @@ def test_a_damaged_example_is_replaced_by_the_next():
     assert same(next(again), next(stream))
 
 
+def test_a_damaged_example_is_replaced_in_memory_too():
+    bad, problems = {3, 4, 36}, {}
+    kept = pipeline.in_memory(Damaged(bad), problems, threads=2, chunk=8)
+    stream, again = (pipeline.batches(s, 8, 1, flip=True) for s in (Damaged(bad), kept))
+    for _ in range(12):
+        assert same(next(stream), next(again))
+    assert problems.keys() == bad
+
+
 def test_evaluation_leaves_damaged_examples_out():
     problems = {}
     found = list(pipeline.each_once(Damaged({0, 5, 36}), 12, problems=problems))

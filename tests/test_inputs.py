@@ -162,3 +162,15 @@ def test_mistakes(folder):
     folder.data.kind, folder.data.size = "tfds", 32
     with pytest.raises(ValueError, match="pictures of 32 x 32 .* are 16 x 16"):
         inputs.make_data(folder)
+
+
+def test_pictures_in_memory_come_in_the_same_batches(folder):
+    folder.data.flip = True
+    read = inputs.make_data(folder)[0]
+    folder.data.in_memory = True
+    kept = inputs.make_data(folder)[0]
+    for _ in range(4):
+        a, b = next(read), next(kept)
+        assert a.keys() == b.keys()
+        for name, values in a.items():
+            np.testing.assert_array_equal(values, b[name])

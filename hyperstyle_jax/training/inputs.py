@@ -32,7 +32,9 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
     data = config.data
     train, held_out = sources(data)
     threads = data.threads or min(os.cpu_count() or 1, 16)
-    shard = parallel.shard()
+    shard, problems = parallel.shard(), {}
+    if data.in_memory:
+        train = pipeline.in_memory(train, problems, threads=threads)
     batches = pipeline.batches(
         train,
         config.batch_size // shard[1],
@@ -41,10 +43,11 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
         shard=shard,
         threads=threads,
     )
-    problems = batches.watch.held_out
+    watch = batches.watch
+    watch.problems |= problems
 
     def evaluation() -> Iterator[pipeline.Batch]:  # read by every process
-        return pipeline.each_once(held_out, config.batch_size, problems=problems)
+        return pipeline.each_once(held_out, config.batch_size, problems=watch.held_out)
 
     return batches, evaluation
 
