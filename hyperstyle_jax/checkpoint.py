@@ -24,7 +24,7 @@ from hyperstyle_jax import disk
 _SUMS = "sha256sums"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
 # Seconds that a save may take where several processes wait for one another, and after
-# which one that cannot write says so: orbax's 1200 is long, and this is 6 GB at 20 MB/s.
+# which one that cannot write says so. Orbax's 1200 are long; this is 6 GB at 20 MB/s.
 PATIENCE = 300
 
 
