@@ -23,6 +23,9 @@ from hyperstyle_jax import disk
 
 _SUMS = "sha256sums"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
+# Seconds that a save may take where several processes wait for one another, and after
+# which one that cannot write says so. Orbax's 1200 are long; this is 6 GB at 20 MB/s.
+PATIENCE = 300
 
 
 def steps(workdir: str | Path) -> list[int]:
@@ -159,8 +162,12 @@ class Saver(contextlib.AbstractContextManager):
         self._workdir = workdir
         self._step = None  # of the save under way
         self._background = concurrent.futures.ThreadPoolExecutor(1)
+        context = ocp.Context()
+        if jax.process_count() > 1:
+            context.asynchronous.timeout_secs = PATIENCE
         self._checkpointer = training.Checkpointer(
             _folder(workdir),
+            context=context,
             # Ours decide when to save; orbax's own default skips a save while another
             # one is still being written.
             save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
@@ -251,7 +258,7 @@ def _read(path: Path, like: Any = None) -> tuple[Any, Any]:
 def _check_space(folder: Path, state: Any) -> None:
     """Of several processes each refuses what one could not write.
 
-    Orbax lets them wait twenty minutes for one whose disk is full.
+    Orbax would let them wait `PATIENCE` seconds for one whose disk is full.
     """
     if jax.process_count() == 1:
         return
@@ -305,13 +312,23 @@ def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError
 
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether the error, or one that it came from, says that no space is left."""
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if "No space left" in str(error) or "quota exceeded" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        or "No space left" in str(e)
+        or "quota exceeded" in str(e)
+        for e in _origins(error)
+    )
+
+
+def _origins(error: BaseException | None) -> list[BaseException]:
+    """An error and all that it came from, which may be one that came from it."""
+    found, left = [], [error]
+    while left:
+        error = left.pop()
+        if error is not None and error not in found:
+            found.append(error)
+            left += [error.__cause__, error.__context__]
+    return found
 
 
 def _put_aside(workdir: str | Path, step: int) -> None:
@@ -333,4 +350,4 @@ def _folder(workdir: str | Path) -> Path:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"
+    return f"{type(error).__name__}: {lines[0][:400]}"

@@ -2,10 +2,16 @@
 
 import jax
 import numpy as np
+import pytest
 
 from hyperstyle_jax import build, bundle, config, trees
 from hyperstyle_jax.data import faces, pipeline
 from hyperstyle_jax.training import loop, parallel
+
+# What a log says of the machine, not of the numbers that were trained.
+MEASURED = frozenset(
+    "steps_per_second data_wait memory_gib data_images_per_second_per_core".split()
+)
 
 
 def tiny(task: str):
@@ -45,6 +51,17 @@ def train(task, config, steps, devices=1, examples=None):
         state, metrics = compiled[step](state, frozen, pieces, number)
         found.append({k: float(v) for k, v in jax.device_get(metrics).items()})
     return jax.device_get(state), found
+
+
+def assert_same_on_two(task, config, one, metrics, atol=1e-4):
+    """What `train` gave on one device is what it gives on two, to rounding."""
+    two, others = train(task, config, len(metrics), devices=2)
+    for a, b in zip(metrics, others, strict=True):
+        assert b == pytest.approx(a, rel=1e-3)
+    state = {k: v for k, v in one.items() if not k.startswith("opt")}
+    two = trees.flatten(two)
+    for path, value in trees.flatten(state).items():
+        np.testing.assert_allclose(two[path], value, atol=atol, err_msg=path)
 
 
 def evaluated(task, config, state):

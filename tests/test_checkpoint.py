@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import checkpoint, disk
-from hyperstyle_jax.training import parallel
+from hyperstyle_jax.training import parallel, run
 
 
 def state(step):
@@ -220,3 +220,21 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(workdir, monkeypatch, backgr
             saver.wait()
     assert "[5, 8, 13]" in str(error.value) and "\n" not in str(error.value)
     assert checkpoint.restore(workdir, like())[0] == 13
+
+
+def test_what_cannot_be_written_is_an_error_of_one_line(workdir):
+    """Closing repeats the error while it is handled: each came from the other."""
+    resource = pytest.importorskip("resource")
+    few, (soft, hard) = 2**12, resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = {"noise": jax.random.normal(jax.random.key(0), (2**16,))}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (few, hard))
+    try:
+        with pytest.raises(OSError) as failed, checkpoint.Saver(workdir, 3) as saver:
+            saver.save(21, large, {})
+            saver.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not checkpoint.is_disk_full(failed.value)
+    line = run.one_line(failed.value)
+    assert line.startswith("saving step 21 failed: ") and "File too large" in line
+    assert "earlier checkpoints stay: [5, 8, 13]" in line

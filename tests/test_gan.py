@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tasks
 
+from hyperstyle_jax import trees
 from hyperstyle_jax.training import gan, parallel
 
 
@@ -36,6 +37,21 @@ def test_every_term_is_finite_and_the_regression_learns(trained):
         assert found.keys() == always | lazy
         assert np.isfinite(list(found.values())).all()
     assert metrics[-1]["render_l2"] < 0.9 * metrics[0]["render_l2"]
+
+
+def noise_is_on(params):
+    strengths = trees.select(params, ".*/noise_strength").values()
+    return min(map(abs, strengths)) > 1e-3
+
+
+def test_two_devices_are_one_device(task, config, trained):
+    """Latents, mixed styles, noise, statistics of the batch, lazy terms: all the same.
+
+    As long as each device has an even number of pictures, half of which path lengths
+    are taken of.
+    """
+    assert noise_is_on(trained[0]["generator"])
+    tasks.assert_same_on_two(task, config, *trained)
 
 
 def test_averages_follow_the_networks(task, config, trained):
@@ -79,9 +95,10 @@ def test_evaluation_shows_and_scores(task, config, trained):
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_every_device_draws_pictures_of_its_own(task, config, count):
-    """Together those of one device (without noise, whose strength begins at 0)."""
-    state, found = task.init(jax.random.key(0)), []
+def test_every_device_draws_pictures_of_its_own(task, config, trained, count):
+    """Together those of one device."""
+    state, found = trained[0], []
+    assert noise_is_on(state["ema"])
     for number in (1, count):
         devices = jax.local_devices()[:number]
         step = parallel.eval_step(task.eval_step, devices, config.seed)

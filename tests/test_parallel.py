@@ -38,6 +38,26 @@ def test_example_keys_do_not_depend_on_the_devices(count):
     assert len(np.unique(found)) == 8
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_function_of_the_whole_batch_does_not_depend_on_the_devices(count):
+    """Nor does its gradient, to which all devices contribute."""
+
+    def step(state, frozen, batch, key):
+        def total(x):
+            found = parallel.on_whole_batch(lambda x: x * jnp.cumsum(x[::-1]), x)
+            return found.sum(), found
+
+        slope, found = jax.grad(total, has_aux=True)(batch["x"])
+        return found, slope
+
+    run = parallel.eval_step(step, jax.local_devices()[:count], seed=3)
+    x = np.arange(8.0, dtype=np.float32)
+    found, slope = run((), (), parallel.split({"x": x}, count), np.int32(5))
+    np.testing.assert_allclose(np.ravel(found), x * np.cumsum(x[::-1]))
+    meet = np.add.outer(np.arange(8), np.arange(8)) >= 7  # x[i]·x[j], from both sides
+    np.testing.assert_allclose(np.ravel(slope), 2 * meet @ x)
+
+
 def test_every_step_has_its_own_key_and_state_keeps_its_shape():
     def step(state, frozen, batch, key):
         draw = jax.random.normal(key)

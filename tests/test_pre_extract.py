@@ -126,6 +126,18 @@ def test_training_from_it_equals_training_on_the_fly(data, stored):
         np.testing.assert_allclose(flat[path], value, atol=1e-4, err_msg=path)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("name", ["set", "inverted"])
+def test_a_dry_run_knows_of_it(data, stored, name, flip):
+    config = tiny(data / name)
+    config.data.flip = flip
+    drawn = next(inputs.make_data(config)[0])
+    assert ("inversion" in drawn) == (name == "inverted")
+    assert run.batch_shapes(config) == jax.eval_shape(lambda: drawn)
+    config.data.path = str(data / "elsewhere")
+    assert run.batch_shapes(config).keys() == {"image", "index"}
+
+
 def test_interrupted_it_goes_on(data, cheap, tmp_path, monkeypatch):
     whole = pre_extract.run(tiny(data / "set"), tmp_path / "whole")
     made, inverted = pre_extract._made, []

@@ -13,9 +13,6 @@ from hyperstyle_jax import checkpoint
 from hyperstyle_jax.training import logs, run
 
 STEPS, STOP = 4, 2
-MEASURED = frozenset(
-    "steps_per_second data_wait memory_gib data_images_per_second_per_core".split()
-)
 
 
 def config_of(task):
@@ -62,7 +59,7 @@ def left(task, workdir):
     (step,) = checkpoint.steps(workdir)[-1:]
     names = jax.eval_shape(run.make_task(config_of(task)).init, jax.random.key(0))
     rows = logs.read(workdir)
-    rows = [{k: v for k, v in r.items() if k not in MEASURED} for r in rows]
+    rows = [{k: v for k, v in r.items() if k not in tasks.MEASURED} for r in rows]
     state = checkpoint.load_arrays(workdir, *names)
     progress = checkpoint.progress(workdir)
     progress.pop("seconds")

@@ -1,10 +1,12 @@
 """train.py with the toy task, for tests that need a process of their own.
 
 Environment: TOY_DELAY, seconds per step; TOY_BALLAST_MB, a useless part of the state;
-TOY_BAD, the batch that holds a NaN.
+TOY_BAD, the batch that holds a NaN; TOY_PATIENCE, seconds that processes wait for one
+another in a save; TOY_LARGEST, bytes of the largest file that process 0 can write.
 """
 
 import os
+import resource
 import sys
 import time
 
@@ -12,6 +14,7 @@ import jax
 import toy
 
 import train
+from hyperstyle_jax import checkpoint
 from hyperstyle_jax.training import run
 
 
@@ -42,6 +45,10 @@ def make_task(config):
 
 
 def start():
+    checkpoint.PATIENCE = int(os.environ.get("TOY_PATIENCE", checkpoint.PATIENCE))
+    if "TOY_LARGEST" in os.environ and "--process_id=0" in sys.argv:
+        limit = int(os.environ["TOY_LARGEST"])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     run.make_task = make_task
     run.inputs.make_data = lambda config: (
         SlowData(config.batch_size, int(os.environ.get("TOY_BAD", "-1"))),

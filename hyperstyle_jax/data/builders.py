@@ -131,6 +131,12 @@ def open_records(path: str | Path, split: str = "train"):
     return builder.as_data_source(split, decoders=decoders)
 
 
+def shapes(path: str | Path) -> dict[str, tuple]:
+    """(shape, dtype) of all that an example of a prepared data set has, by name."""
+    features = tfds.builder_from_directory(os.fspath(path)).info.features
+    return {name: (f.shape, f.np_dtype) for name, f in features.items()}
+
+
 def _info(builder, description: str, features: dict) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
         builder=builder,

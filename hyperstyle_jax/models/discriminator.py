@@ -1,6 +1,8 @@
 """StyleGAN2's residual discriminator (https://arxiv.org/abs/1912.04958)."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,12 +13,17 @@ from hyperstyle_jax.models.resnet import Linear
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, R, R, C] → logits [B, 1]; widths as in the generator."""
+    """Pictures [B, R, R, C] → logits [B, 1]; widths as in the generator.
+
+    Where devices share a batch, `on_whole_batch(function, x)` is to apply a function of
+    all its pictures to the part that one device has.
+    """
 
     resolution: int
     channel_base: int = 32768
     channel_max: int = 512
     mbstd_group: int = 4
+    on_whole_batch: Callable = lambda function, x: function(x)
 
     @nn.compact
     def __call__(self, image):
@@ -27,7 +34,8 @@ class Discriminator(nn.Module):
             after = channels(res // 2, self.channel_base, self.channel_max)
             x = Block(width, after, first=res == self.resolution, name=f"b{res}")(x)
         width = channels(4, self.channel_base, self.channel_max)
-        return Epilogue(width, self.mbstd_group, name="b4")(x)
+        stddev = partial(minibatch_stddev, group=self.mbstd_group)
+        return Epilogue(width, name="b4")(x, self.on_whole_batch(stddev, x))
 
 
 class Block(nn.Module):
@@ -51,11 +59,10 @@ class Epilogue(nn.Module):
     """Minibatch statistics, one convolution, two linear layers."""
 
     width: int
-    group: int
 
     @nn.compact
-    def __call__(self, x):
-        x = jnp.concatenate([x, minibatch_stddev(x, self.group)], axis=-1)
+    def __call__(self, x, stddev):
+        x = jnp.concatenate([x, stddev], axis=-1)
         x = ops.leaky_relu(ops.EqualConv(self.width, name="conv")(x))
         x = ops.EqualLinear(self.width, name="fc")(x.reshape(x.shape[0], -1))
         return ops.EqualLinear(1, name="out")(ops.leaky_relu(x))

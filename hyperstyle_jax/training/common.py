@@ -33,6 +33,20 @@ def draw_z(generator: Generator, keys: jax.Array) -> jax.Array:
     return jax.vmap(lambda key: jax.random.normal(key, (generator.z_dim,)))(keys)
 
 
+def draw_noise(generator: Generator, keys: jax.Array) -> dict[str, jax.Array]:
+    """Noise maps [B, r, r] of every layer as `synthesis` reads them, by B keys."""
+    layers = [layer for layer in generator.layers() if layer.kernel == 3]
+
+    def draw(key):
+        maps = {}
+        for layer, k in zip(layers, jax.random.split(key, len(layers)), strict=True):
+            name = "/".join(layer.path.split("/")[1:3])
+            maps[name] = jax.random.normal(k, 2 * (layer.resolution,))
+        return maps
+
+    return jax.vmap(draw)(keys)
+
+
 def load_generator(config: ConfigDict) -> Net:
     return sources.net(
         "generator", config.init.generator, generator(config), config.seed

@@ -70,10 +70,8 @@ class _Gan:
         return state
 
     def train_step(self, state, frozen, batch, key, r1=False, path=False):
-        x = common.images(batch)
-        key = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
-        keys = jax.random.split(key, 3)
-        found = {}
+        x, found = common.images(batch), {}
+        keys = jax.random.split(key)
         if self.config.loss.adversarial:
             state, d = self.discriminator_step(state, frozen, x, keys[0], r1)
             found |= d
@@ -82,13 +80,14 @@ class _Gan:
 
     def discriminator_step(self, state, frozen, x, key, r1):
         loss = self.config.loss
+        keys = parallel.example_keys(key, x.shape[0])
         fake, _ = _generate(
-            self.generator, state["generator"], frozen, self.config, x, key
+            self.generator, state["generator"], frozen, self.config, keys
         )
 
         def objective(params):
             def logits(image):
-                return self.discriminator.apply({"params": params}, image)
+                return self._judge(params, image)
 
             value = jax.nn.softplus(logits(fake)).mean()
             value += jax.nn.softplus(-logits(x)).mean()
@@ -111,17 +110,14 @@ class _Gan:
 
     def generator_step(self, state, frozen, batch, x, key, path):
         loss = self.config.loss
-        keys = jax.random.split(key, 2)
+        key, path_key = jax.random.split(key)
+        keys = parallel.example_keys(key, x.shape[0])
 
         def objective(params):
             value, found, mean = 0.0, {}, None
             if loss.adversarial:
-                fake, _ = _generate(
-                    self.generator, params, frozen, self.config, x, keys[0]
-                )
-                logits = self.discriminator.apply(
-                    {"params": state["discriminator"]}, fake
-                )
+                fake, _ = _generate(self.generator, params, frozen, self.config, keys)
+                logits = self._judge(state["discriminator"], fake)
                 found["g_loss"] = jax.nn.softplus(-logits).mean()
                 value += loss.adversarial * found["g_loss"]
             if path:
@@ -130,14 +126,13 @@ class _Gan:
                     params,
                     frozen,
                     self.config,
-                    x,
-                    keys[1],
+                    parallel.example_keys(path_key, max(1, x.shape[0] // 2)),
                     state["path_mean"],
                 )
                 found["path_length"] = penalty
                 value += loss.path_length * loss.path_length_every * penalty
             if loss.render:
-                term, more = self._render(params, batch, x, frozen)
+                term, more = self._render(params, batch, x, frozen, keys)
                 found |= more
                 value += loss.render * term
             return value, (found, mean)
@@ -148,9 +143,8 @@ class _Gan:
         params, opt, norm = common.step_parameters(
             self.tx, grads, state["opt_generator"], state["generator"]
         )
-        w = _net(self.generator, params, frozen)(
-            self._z(batch, keys[0]), method="mapping"
-        )
+        z = common.draw_z(self.generator.module, keys)
+        w = _net(self.generator, params, frozen)(z, method="mapping")
         w_mean = jax.lax.pmean(w.mean(0), parallel.AXIS)
         state = state | {
             "generator": params,
@@ -159,17 +153,19 @@ class _Gan:
             "w_avg": common.ema(_W_AVG_DECAY, state["w_avg"], w_mean),
         }
         if mean is not None:
-            state |= {"path_mean": jax.lax.pmean(mean, parallel.AXIS)}
+            state |= {"path_mean": mean}
         return state, found | {"g_grad_norm": norm}
 
-    def _z(self, batch, key):
-        count = batch["image"].shape[0]
-        return jax.random.normal(key, (count, self.config.model.generator.z_dim))
+    def _judge(self, params, image):
+        """Logits; pictures of all devices are in one another's statistics."""
+        net = self.discriminator.clone(on_whole_batch=parallel.on_whole_batch)
+        return net.apply({"params": params}, image)
 
-    def _render(self, params, batch, x, frozen):
+    def _render(self, params, batch, x, frozen, keys):
         loss = self.config.loss
         latent, labels = batch["latent"], batch["attributes"]
-        y = _net(self.generator, params, frozen)(latent, noise="random", rngs=_rngs(0))
+        noise = common.draw_noise(self.generator.module, keys)
+        y = _net(self.generator, params, frozen)(latent, noise=noise)
         # Squared: where the place of a thin line is uncertain, the least absolute error
         # is no line at all. The coarse picture counts as much as the fine one.
         found = {"render_l2": jnp.square(y - x).mean()}
@@ -190,9 +186,9 @@ class _Gan:
     def eval_step(self, state, frozen, batch, key):
         net = _net(self.generator, state["ema"], frozen, state["w_avg"])
         x = common.images(batch)
-        z = common.draw_z(net.module, parallel.example_keys(key, x.shape[0]))
-        noise = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
-        image = net(z, noise="random", rngs={"noise": noise})
+        keys = parallel.example_keys(key, x.shape[0])
+        noise = common.draw_noise(net.module, keys)
+        image = net(common.draw_z(net.module, keys), noise=noise)
         per_image = {}
         pictures = {"real": x, "generated": jnp.clip(image, -1, 1)}
         if "features" in frozen:
@@ -237,10 +233,6 @@ def _noise(generator: Net):
     return generator.variables["buffers"]["synthesis"]
 
 
-def _rngs(seed):
-    return {"noise": jax.random.key(seed)}
-
-
 def _net(generator: Net, params, frozen, w_avg=None) -> Net:
     return _variables(generator.module, params, frozen, w_avg)
 
@@ -252,35 +244,38 @@ def _variables(module, params, frozen, w_avg=None) -> Net:
     return Net(module, {"params": params, "buffers": buffers})
 
 
-def _generate(generator, params, frozen, config, x, key):
-    """Pictures and latents of a fresh batch, some with mixed styles."""
-    keys = jax.random.split(key, 5)
-    net = _net(generator, params, frozen)
-    shape = (x.shape[0], generator.module.z_dim)
-    w, other = (net(jax.random.normal(k, shape), method="mapping") for k in keys[:2])
+def _generate(generator, params, frozen, config, keys):
+    """A picture and w+ for each key, some with mixed styles."""
     num_ws = generator.module.num_ws
-    cut = jax.random.randint(keys[2], (x.shape[0], 1, 1), 1, num_ws)
-    mixed = jax.random.uniform(keys[3], cut.shape) < config.loss.style_mixing
-    w_plus = mix(w, other, jnp.where(mixed, cut, num_ws), num_ws)
-    noise = {"noise": keys[4]}
-    return net(w_plus, "random", method="synthesis", rngs=noise), w_plus
 
+    def cut(key):  # the first row of the other style
+        place, chance = jax.random.split(key)
+        mixed = jax.random.uniform(chance, (1, 1)) < config.loss.style_mixing
+        return jnp.where(mixed, jax.random.randint(place, (1, 1), 1, num_ws), num_ws)
 
-def _path_length(generator, params, frozen, config, x, key, mean):
-    """Penalty on |Jᵀ·y| away from its running mean, on half of the batch."""
-    keys = jax.random.split(key, 3)
-    count = max(1, x.shape[0] // 2)
     net = _net(generator, params, frozen)
-    _, w_plus = _generate(generator, params, frozen, config, x[:count], keys[0])
-    size = generator.module.resolution
-    direction = jax.random.normal(keys[1], (count, size, size, 3)) / size
+    first, second, cuts, noise = jax.vmap(jax.random.split, (0, None), 1)(keys, 4)
+    w, other = (
+        net(common.draw_z(net.module, k), method="mapping") for k in (first, second)
+    )
+    w_plus = mix(w, other, jax.vmap(cut)(cuts), num_ws)
+    noise = common.draw_noise(net.module, noise)
+    return net(w_plus, noise, method="synthesis"), w_plus
+
+
+def _path_length(generator, params, frozen, config, keys, mean):
+    """Penalty on |Jᵀ·y| away from its running mean, for a batch of fresh pictures."""
+    net, size = _net(generator, params, frozen), generator.module.resolution
+    first, noise, direction = jax.vmap(jax.random.split, (0, None), 1)(keys, 3)
+    _, w_plus = _generate(generator, params, frozen, config, first)
+    noise = common.draw_noise(net.module, noise)
+    y = jax.vmap(lambda key: jax.random.normal(key, (size, size, 3)))(direction) / size
 
     def projected(w_plus):
-        noise = {"noise": keys[2]}
-        image = net(w_plus, "random", method="synthesis", rngs=noise)
-        return jnp.sum(image * direction)
+        return jnp.sum(net(w_plus, noise, method="synthesis") * y)
 
     slope = jax.grad(projected)(w_plus)
     lengths = jnp.sqrt(jnp.square(slope).sum(-1).mean(-1))
-    mean = mean + (1 - _PATH_DECAY) * (lengths.mean() - mean)
+    now = jax.lax.pmean(lengths.mean(), parallel.AXIS)
+    mean = mean + (1 - _PATH_DECAY) * (now - mean)
     return jnp.square(lengths - mean).mean(), jax.lax.stop_gradient(mean)

@@ -210,11 +210,26 @@ def example_keys(key: jax.Array, count: int) -> jax.Array:
     So that the same batch draws the same numbers however many devices share it. To be
     called inside a step. Processes take turns in the batch, as in `pipeline.batches`.
     """
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, _places(count))
+
+
+def on_whole_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array):
+    """`function` of the whole batch [B, …], from and to each device's part of it.
+
+    For what examples have to do with one another. To be called inside a step.
+    """
+    parts = jax.lax.all_gather(x, AXIS, tiled=True)
+    parts = parts.reshape(jax.process_count(), -1, *x.shape[1:])
+    whole = parts.swapaxes(0, 1).reshape(-1, *x.shape[1:])
+    return function(whole)[_places(len(x))]
+
+
+def _places(count: int) -> jax.Array:
+    """Of this device's `count` examples in the whole batch."""
     processes = jax.process_count()
     each = jax.lax.axis_size(AXIS) // processes
     process, device = jax.numpy.divmod(jax.lax.axis_index(AXIS), each)
-    indices = (device * count + jax.numpy.arange(count)) * processes + process
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, indices)
+    return (device * count + jax.numpy.arange(count)) * processes + process
 
 
 def memory(step: Callable, *args: Any) -> int:

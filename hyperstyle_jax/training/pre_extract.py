@@ -98,11 +98,8 @@ def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
     Raises:
         ValueError: they came from other networks, or lack what the run needs.
     """
-    path = config.data.path
-    if config.task != "hyperstyle" or config.data.kind != "tfds":
-        return
-    stored = shards.identity(path) if shards.is_data_set(path) else {}
-    if stored.get("kind") != _KIND:
+    path, stored = config.data.path, _stored(config)
+    if not stored:
         return
     _check_config(config)
     found = _identity(config, frozen)
@@ -119,6 +116,27 @@ def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
             "config.data.flip is True; run `hyperstyle pre-extract` with this config, "
             "or set it to False"
         )
+
+
+def shapes(config: ConfigDict) -> dict[str, tuple]:
+    """(shape, dtype) of what they add to each example of a run, by name.
+
+    Nothing where the data set has none, or is not on this machine.
+    """
+    if not _stored(config):
+        return {}
+    from hyperstyle_jax.data import builders  # seconds: only where they are needed
+
+    found = builders.shapes(config.data.path)
+    return {name: found[name] for name in ("w", "inversion")}
+
+
+def _stored(config: ConfigDict) -> dict[str, Any]:
+    """What the first inversions in `config.data.path` were made of, if it has some."""
+    path = config.data.path
+    wanted = config.task == "hyperstyle" and config.data.kind == "tfds"
+    found = shards.identity(path) if wanted and shards.is_data_set(path) else {}
+    return found if found.get("kind") == _KIND else {}
 
 
 def _check_config(config: ConfigDict) -> None:

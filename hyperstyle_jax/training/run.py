@@ -54,8 +54,8 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 def describe(config: ConfigDict) -> str:
     """The resolved config, parameter counts, and the memory that a device needs.
 
-    No data set and no weights are read or drawn: they may be elsewhere, or take hours
-    to prepare.
+    No pictures and no weights are read or drawn: they may be elsewhere, or take hours
+    to prepare. A data set that is here may tell that it has first inversions.
     """
     _quiet()
     cfg.check(config)
@@ -110,6 +110,7 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     wanted = {
         "image": ((data.height or data.size, data.size, 3), np.uint8),
         "index": ((), np.int32),
+        **pre_extract.shapes(config),
     }
     if data.kind == "faces" or config.task == "features":
         wanted |= {
