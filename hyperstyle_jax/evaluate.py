@@ -71,6 +71,7 @@ def run(
     domains: Sequence[str] = tuple(DOMAINS),
     batch_size: int = 16,
     shown: int = 6,
+    dtype: str = "float32",
 ) -> Results:
     """Inverts the same faces with every model.
 
@@ -83,6 +84,7 @@ def run(
         domains: names out of `DOMAINS`.
         batch_size: faces at a time.
         shown: how many pictures to keep.
+        dtype: of the feature maps of the inversion.
 
     Raises:
         ValueError: a model lacks a network, sizes differ, or faces that are trained on.
@@ -100,7 +102,7 @@ def run(
             results[domain] = {
                 name: _invert(
                     model, judge, x, photos.passes(model, num_iters), batch_size,
-                    shown, bar,
+                    shown, dtype, bar,
                 )
                 for name, model in models.items()
             }  # fmt: skip
@@ -207,7 +209,7 @@ def _common_size(models: Mapping[str, Bundle]) -> int:
     return height
 
 
-def _invert(model, judge, x, num_iters, batch_size, shown, bar) -> Inverted:
+def _invert(model, judge, x, num_iters, batch_size, shown, dtype, bar) -> Inverted:
     # The last batch is moved back until it is full: one compiled program serves all.
     starts = [min(i, len(x) - batch_size) for i in range(0, len(x), batch_size)]
     seconds, measures, steps = {0: [], num_iters: []}, [], []
@@ -215,8 +217,8 @@ def _invert(model, judge, x, num_iters, batch_size, shown, bar) -> Inverted:
         batch = x[start : start + batch_size]
         for t in seconds:
             if i == 0:
-                _timed(model, batch, t)  # compiles, or reads the compiled program
-            result, spent = _timed(model, batch, t)
+                _timed(model, batch, t, dtype)  # compiles, or reads what is compiled
+            result, spent = _timed(model, batch, t, dtype)
             seconds[t].append(spent)
         own = slice(i * batch_size - start, None)
         found = photos.measure(judge, batch, result)
@@ -233,10 +235,11 @@ def _invert(model, judge, x, num_iters, batch_size, shown, bar) -> Inverted:
     )
 
 
-def _timed(model, batch, num_iters):
+def _timed(model, batch, num_iters, dtype):
     """The picture after every pass, and seconds per image."""
     start = time.perf_counter()
-    steps = jax.block_until_ready(photos.invert_steps(model, batch, num_iters)).steps
+    result = photos.invert_steps(model, batch, num_iters, dtype)
+    steps = jax.block_until_ready(result).steps
     return steps, (time.perf_counter() - start) / len(batch)
 
 

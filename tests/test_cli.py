@@ -39,7 +39,11 @@ def test_directions_are_fitted_into_the_bundle(tmp_path, capsys):
     loaded = bundle.load(path)
     assert set(loaded.directions) == {"smile", "age"} and loaded.id == before
     assert np.isfinite(loaded.direction("smile")).all()
-    capsys.readouterr()
+    assert main([*argv, "age", "--learn", "2"]) == 0
+    loaded = bundle.load(path)
+    rows = loaded.nets["generator"].module.num_ws
+    assert loaded.direction("age").shape == (rows, 6) and loaded.id == before
+    assert "3 units: " in capsys.readouterr().out
     assert main([*argv, "wings"]) == 1
     assert "there are: yaw, smile, age" in error_of(capsys)
 

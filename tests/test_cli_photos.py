@@ -93,6 +93,17 @@ def test_a_padded_batch_is_a_batch_of_one(inverted, model, folder):
     np.testing.assert_allclose(saved.w_plus[0], inversion.w_plus[0], atol=1e-5)
 
 
+def test_half_precision_is_nearly_the_same(model, folder, tmp_path, inverted):
+    assert invert(model, folder, out=tmp_path, more=("--precision", "bfloat16")) == 0
+    rows = [json.loads(line) for line in open(tmp_path / "metrics.jsonl")]
+    for row, line in zip(rows, open(inverted / "metrics.jsonl"), strict=True):
+        wanted = json.loads(line)
+        assert row["l2"] == pytest.approx(wanted["l2"], rel=0.05)
+        assert row["l2"] != wanted["l2"]
+    half, full = (images.read(d / "a.png").astype(int) for d in (tmp_path, inverted))
+    assert 0 < abs(half - full).mean() < 4
+
+
 def test_no_passes_is_the_first_inversion(model, folder, tmp_path, inverted):
     assert invert(model, folder, out=tmp_path, more=["--num-iters", "0"]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())

@@ -1,11 +1,13 @@
 """Edits: strength 0 changes nothing; toy worlds give back their directions."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from networks import tiny_generator, tiny_nets
 
-from hyperstyle_jax.editing import ganspace, interfacegan, labelling, sefa
+from hyperstyle_jax.editing import ganspace, interfacegan, labelling, learned, sefa
 from hyperstyle_jax.editing.directions import at_rows, edit
 from hyperstyle_jax.offsets import Inversion
 
@@ -151,6 +153,34 @@ def test_labels_are_what_the_features_see_in_the_pictures():
     np.testing.assert_allclose(found.identity[7], identity[0], atol=1e-4)
     np.testing.assert_allclose(found.attributes[7], attributes[0], rtol=1e-3, atol=1e-4)
     assert len(np.unique(found.w[:, 0])) == 10
+
+
+def test_a_learned_direction_changes_its_attribute_more_and_the_others_less():
+    nets = tiny_nets()
+    generator, features = nets["generator"], nets["features"]
+    found = labelling.label(generator, features, 300)
+    scores = dict(zip("abc", found.attributes.T, strict=True))
+    start = interfacegan.fit_directions(found.w, scores).directions["b"]
+    learn = partial(learned.learn_direction, generator, features, found, 1, start)
+    direction = learn(steps=60)
+    assert direction.shape == (generator.module.num_ws, 6)
+    before, after = (
+        learned.effect(generator, features, found, d) for d in (start, direction)
+    )
+    assert after[1] > 1.1 * before[1]
+    assert np.delete(after, 1).max() / after[1] < 0.5
+    precision = np.linalg.inv(np.cov(found.w.T))
+    assert (np.einsum("li,ij,lj->l", direction, precision, direction) < 1.05).all()
+    np.testing.assert_array_equal(learn(steps=2), learn(steps=2))
+
+
+def test_a_direction_learned_in_no_steps_is_the_one_it_began_with():
+    nets = tiny_nets()
+    generator, features = nets["generator"], nets["features"]
+    found = labelling.label(generator, features, 100)
+    start = 0.5 * found.w.std(0).min() * np.eye(6, dtype=np.float32)[0]
+    same = learned.learn_direction(generator, features, found, 0, start, steps=0)
+    np.testing.assert_allclose(same, np.tile(start, (len(same), 1)), atol=1e-5)
 
 
 def test_sefa_is_the_svd_of_the_affine_weights():

@@ -26,11 +26,14 @@ def make_task(lr: float = 0.1, noise: float = 0.01) -> Task:
     def train_step(state, frozen, batch, key):
         value, grads = jax.value_and_grad(loss)(state["params"], frozen, batch, key)
         grads = jax.lax.pmean(grads, parallel.AXIS)
-        updates, opt = optimizer.update(grads, state["opt"])
-        params = optax.apply_updates(state["params"], updates)
-        ema = optax.incremental_update(params, state["ema"], 0.1)
-        metrics = {"loss": value, "grad_norm": optax.tree.norm(grads)}
-        return {"params": params, "opt": opt, "ema": ema}, metrics
+
+        def update(state):
+            updates, opt = optimizer.update(grads, state["opt"])
+            params = optax.apply_updates(state["params"], updates)
+            ema = optax.incremental_update(params, state["ema"], 0.1)
+            return {"params": params, "opt": opt, "ema": ema}
+
+        return update, {"loss": value, "grad_norm": optax.tree.norm(grads)}
 
     def eval_step(state, frozen, batch, key):
         error = batch["x"] @ state["ema"]["w"] - batch["y"]

@@ -35,8 +35,8 @@ def make_task(config):
         return {"toy": task.init(key), "ballast": jax.random.normal(key, (size,))}
 
     def train_step(state, *rest):
-        new, metrics = task.train_step(state["toy"], *rest)
-        return state | {"toy": new}, metrics
+        update, metrics = task.train_step(state["toy"], *rest)
+        return lambda state: state | {"toy": update(state["toy"])}, metrics
 
     def eval_step(state, *rest):
         return task.eval_step(state["toy"], *rest)

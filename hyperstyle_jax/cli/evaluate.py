@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hyperstyle_jax.cli import precision
 from hyperstyle_jax.cli.names import unique_names
 
 
@@ -46,6 +47,7 @@ def add_commands(commands):
     parser.add_argument(
         "--batch-size", type=int, default=16, help="faces at a time (default 16)"
     )
+    precision.add_option(parser)
     parser.add_argument("--out", type=Path, help="folder for tables and pictures")
     parser.set_defaults(run=run)
 
@@ -54,10 +56,10 @@ def run(args):
     from hyperstyle_jax import compilation_cache, evaluate
 
     compilation_cache.enable()
-    names = unique_names(map(Path, args.models))
+    titles = unique_names(map(Path, args.models))
     models = {
         name: evaluate.load(model)
-        for name, model in zip(names, args.models, strict=True)
+        for name, model in zip(titles, args.models, strict=True)
     }
     editor = _editor(models) if args.edits else None
     results = evaluate.run(
@@ -67,6 +69,7 @@ def run(args):
         num_iters=args.num_iters,
         domains=args.domains or tuple(evaluate.DOMAINS),
         batch_size=args.batch_size,
+        dtype=args.precision,
     )
     found = evaluate.report(results, models)
     print(evaluate.markdown(found))

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from hyperstyle_jax.cli import precision
 from hyperstyle_jax.cli.names import unique_names
 
 
@@ -27,6 +28,7 @@ def add_commands(commands):
     parser.add_argument(
         "--batch-size", type=int, default=8, help="photos at a time (default 8)"
     )
+    precision.add_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,10 +44,10 @@ def run(args):
     files, failed = collect(args.inputs, args.out)
     if not files:
         raise ValueError("; ".join(failed.values()))
-    names = unique_names(files, ("", "_steps"))
-    _refuse_overwriting(files, names, args.out)
+    stems = unique_names(files, ("", "_steps"))
+    _refuse_overwriting(files, stems, args.out)
     start = time.perf_counter()
-    rows = _invert_all(model, files, names, failed, num_iters, args)
+    rows = _invert_all(model, files, stems, failed, num_iters, args)
     summary = _summarize(rows, failed, num_iters, model, args.model)
     summary["seconds"] = round(time.perf_counter() - start, 3)
     _write_json(args.out / "summary.json", summary)
@@ -78,29 +80,29 @@ def _is_below(file: Path, folder: Path) -> bool:
     return folder.resolve() in file.resolve().parents
 
 
-def _refuse_overwriting(files, names, out):
-    written = {(out / f"{n}{s}.png").resolve() for n in names for s in ("", "_steps")}
+def _refuse_overwriting(files, stems, out):
+    written = {(out / f"{n}{s}.png").resolve() for n in stems for s in ("", "_steps")}
     if mine := [f for f in files if f.resolve() in written]:
         raise ValueError(
             f"--out {out} would overwrite the photo {mine[0]}: choose another folder"
         )
 
 
-def _invert_all(model, files, names, failed, num_iters, args) -> list[dict]:
+def _invert_all(model, files, stems, failed, num_iters, args) -> list[dict]:
     """Inverts in batches of one size; returns a row of measures per photo."""
     from tqdm import tqdm
 
     size, rows = min(args.batch_size, len(files)), []
     with tqdm(total=len(files), unit="photo", disable=None) as progress:
         batch = []
-        for i, (file, name) in enumerate(zip(files, names, strict=True)):
+        for i, (file, name) in enumerate(zip(files, stems, strict=True)):
             try:
                 batch.append((file, name, _read(model, file)))
             except (ValueError, OSError) as error:
                 failed[str(file)] = str(error)
                 progress.update()
             if batch and (len(batch) == size or i == len(files) - 1):
-                rows += _invert_batch(model, batch, size, num_iters, args.out, rows)
+                rows += _invert_batch(model, batch, size, num_iters, args, rows)
                 progress.update(len(batch))
                 batch = []
     return rows
@@ -113,7 +115,7 @@ def _read(model, file):
     return photos.prepare(model, [images.read(file)])[0]
 
 
-def _invert_batch(model, batch, size, num_iters, out, earlier) -> list[dict]:
+def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
     """One batch, filled up with its first photo: one compiled program serves all."""
     import jax
     import numpy as np
@@ -123,17 +125,17 @@ def _invert_batch(model, batch, size, num_iters, out, earlier) -> list[dict]:
     start = time.perf_counter()
     x = np.stack([photo for *_, photo in batch])
     x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
-    result = photos.invert_steps(model, x, num_iters)
+    result = photos.invert_steps(model, x, num_iters, args.precision)
     measures = photos.measure(model, x, result.steps)
-    pictures = photos.full_size(model, result, num_iters)
+    pictures = photos.full_size(model, result, num_iters, args.precision)
     result, pictures = jax.device_get((result, pictures))
     seconds = (time.perf_counter() - start) / len(batch)
     rows = []
     for i, (file, name, target) in enumerate(batch):
-        _write_photo(out / name, model, result, pictures[i], target, i, num_iters)
+        _write_photo(args.out / name, model, result, pictures[i], target, i, num_iters)
         values = {k: [round(float(v), 6) for v in m[:, i]] for k, m in measures.items()}
         row = {"file": str(file), "name": name, **values, "seconds": round(seconds, 4)}
-        with open(out / "metrics.jsonl", "a" if earlier or rows else "w") as f:
+        with open(args.out / "metrics.jsonl", "a" if earlier or rows else "w") as f:
             f.write(json.dumps(row) + "\n")
         rows.append(row)
     return rows

@@ -13,38 +13,46 @@ _MAX_ITERS = 100
 _FAR_OUT = 4  # generated pictures leave [-1, 1] a little; this far is another scale
 
 
-def invert(bundle: Bundle, x, num_iters: int | None = None) -> Inversion:
+def invert(
+    bundle: Bundle, x, num_iters: int | None = None, dtype="float32"
+) -> Inversion:
     """Inverts photos with HyperStyle; the result is ready for `synthesize` and `edit`.
 
     Args:
         bundle: with encoder, hypernetwork and generator.
         x: [B, H, W, 3], uint8 or float in [-1, 1]; cropped and resized as needed.
         num_iters: passes; default the bundle's own, 0 the first inversion alone.
+        dtype: of the feature maps; "bfloat16" is faster on GPUs and TPUs.
 
     Returns:
         Inversion with offsets and codes; `image` [B, h, w, 3] is the reconstruction.
     """
     num_iters = passes(bundle, num_iters)
-    result = invert_steps(bundle, prepare(bundle, x), num_iters)
+    result = invert_steps(bundle, prepare(bundle, x), num_iters, dtype)
     return _decode(*bundle.require("hypernet"), result.inversion, num_iters)
 
 
-def invert_steps(bundle: Bundle, x, num_iters: int) -> refine.Refinement:
+def invert_steps(
+    bundle: Bundle, x, num_iters: int, dtype="float32"
+) -> refine.Refinement:
     """Like `invert`, with the picture after every pass and without the offsets.
 
     Args:
         x: [B, h, w, 3] float in [-1, 1] as `prepare` returns it.
     """
     nets = bundle.require("encoder", "hypernet", "generator")
-    return _invert(*nets, jnp.asarray(x), num_iters)
+    return _invert(*nets, jnp.asarray(x, dtype), num_iters)
 
 
-def full_size(bundle: Bundle, result: refine.Refinement, num_iters: int) -> jax.Array:
+def full_size(
+    bundle: Bundle, result: refine.Refinement, num_iters: int, dtype="float32"
+) -> jax.Array:
     """The reconstructions at the generator's own size: [B, R, R, 3], not clipped."""
     hypernet, generator = bundle.require("hypernet", "generator")
     if result.inversion.image.shape[1:3] == (generator.module.resolution,) * 2:
         return result.inversion.image
-    return synthesize(generator, _decode(hypernet, result.inversion, num_iters))
+    tuned = _decode(hypernet, result.inversion, num_iters)
+    return synthesize(generator, tuned, dtype=dtype)
 
 
 def prepare(bundle: Bundle, photos) -> np.ndarray:

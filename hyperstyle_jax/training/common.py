@@ -232,15 +232,16 @@ def loop(body: Callable, carry, xs, length: int, scanned: bool | None = None):
     return carry, jax.tree.map(lambda *values: jnp.stack(values), *outs)
 
 
-def step_parameters(tx, grads, opt, params):
-    """One optimizer step with gradients averaged over the devices.
-
-    Returns:
-        new params, new optimizer state, the gradient's global norm.
-    """
+def averaged(grads):
+    """Gradients averaged over the devices, and their global norm."""
     grads = jax.lax.pmean(grads, parallel.AXIS)
+    return grads, optax.tree.norm(grads)
+
+
+def stepped(tx, grads, opt, params):
+    """One optimizer step: new params, new optimizer state."""
     updates, opt = tx.update(grads, opt, params)
-    return optax.apply_updates(params, updates), opt, optax.tree.norm(grads)
+    return optax.apply_updates(params, updates), opt
 
 
 def ema(decay: float, average, params):

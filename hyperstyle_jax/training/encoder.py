@@ -54,19 +54,26 @@ def make_task(config: ConfigDict) -> Task:
             config.accumulate,
         )
         found = {name: value.mean() for name, value in found.items()}
-        params, opt, norm = common.step_parameters(
-            tx, grads, state["opt"], state["params"]
-        )
-        new = {"params": params, "batch_stats": stats, "opt": opt}
-        if "ema" in state:
-            new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+        grads, norm = common.averaged(grads)
+        found["grad_norm"] = norm
         if "judge_w" in state:
             real = _drawn_w(config, frozen["generator"], keys)["w_true"]
             fake = w.reshape(-1, w.shape[-1])
-            judge, opt, more = _judge_step(config, state, tx_latent, real, fake, r1)
-            new |= {"judge_w": judge, "opt_judge_w": opt}
+            judge_grads, more = _judge_gradients(config, state, real, fake, r1)
             found |= more
-        return new, found | {"grad_norm": norm}
+
+        def update(state):
+            params, opt = common.stepped(tx, grads, state["opt"], state["params"])
+            new = {"params": params, "batch_stats": stats, "opt": opt}
+            if "ema" in state:
+                new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+            if "judge_w" in state:
+                new["judge_w"], new["opt_judge_w"] = common.stepped(
+                    tx_latent, judge_grads, state["opt_judge_w"], state["judge_w"]
+                )
+            return new
+
+        return update, found
 
     def eval_step(state, frozen, batch, key):
         x, dtype = common.images(batch), jnp.dtype(config.precision)
@@ -133,8 +140,8 @@ def _gradients(config, frozen, state, stats, part):
     return grads, stats, (found, w)
 
 
-def _judge_step(config, state, tx, real, fake, r1):
-    """One step of the latent discriminator: its parameters, optimizer, metrics."""
+def _judge_gradients(config, state, real, fake, r1):
+    """Of the latent discriminator: gradients, metrics."""
 
     def logits(params, w):
         return LatentDiscriminator().apply({"params": params}, w)
@@ -150,10 +157,8 @@ def _judge_step(config, state, tx, real, fake, r1):
         return value, found
 
     (_, found), grads = jax.value_and_grad(objective, has_aux=True)(state["judge_w"])
-    params, opt, norm = common.step_parameters(
-        tx, grads, state["opt_judge_w"], state["judge_w"]
-    )
-    return params, opt, found | {"judge_w_grad_norm": norm}
+    grads, norm = common.averaged(grads)
+    return grads, found | {"judge_w_grad_norm": norm}
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:

@@ -64,11 +64,13 @@ def make_task(config: ConfigDict) -> Task:
         (_, (found, stats)), grads = jax.value_and_grad(objective, has_aux=True)(
             state["params"]
         )
-        params, opt, norm = common.step_parameters(
-            tx, grads, state["opt"], state["params"]
-        )
-        state = {"params": params, "batch_stats": stats, "opt": opt}
-        return state, found | {"grad_norm": norm}
+        grads, norm = common.averaged(grads)
+
+        def update(state):
+            params, opt = common.stepped(tx, grads, state["opt"], state["params"])
+            return {"params": params, "batch_stats": stats, "opt": opt}
+
+        return update, found | {"grad_norm": norm}
 
     def eval_step(state, frozen, batch, key):
         net = _net(common.features(config), state, frozen)

@@ -76,7 +76,7 @@ class _Gan:
             state, d = self.discriminator_step(state, frozen, x, keys[0], r1)
             found |= d
         state, g = self.generator_step(state, frozen, batch, x, keys[1], path)
-        return state, found | g
+        return lambda _: state, found | g
 
     def discriminator_step(self, state, frozen, x, key, r1):
         loss = self.config.loss
@@ -102,7 +102,8 @@ class _Gan:
         (_, found), grads = jax.value_and_grad(objective, has_aux=True)(
             state["discriminator"]
         )
-        params, opt, norm = common.step_parameters(
+        grads, norm = common.averaged(grads)
+        params, opt = common.stepped(
             self.tx, grads, state["opt_discriminator"], state["discriminator"]
         )
         state = state | {"discriminator": params, "opt_discriminator": opt}
@@ -140,7 +141,8 @@ class _Gan:
         (_, (found, mean)), grads = jax.value_and_grad(objective, has_aux=True)(
             state["generator"]
         )
-        params, opt, norm = common.step_parameters(
+        grads, norm = common.averaged(grads)
+        params, opt = common.stepped(
             self.tx, grads, state["opt_generator"], state["generator"]
         )
         z = common.draw_z(self.generator.module, keys)

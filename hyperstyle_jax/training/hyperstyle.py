@@ -61,17 +61,20 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
             config.accumulate,
         )
         found = {name: value.mean(0) for name, value in found.items()}
-        params, opt, norm = common.step_parameters(
-            tx, grads, state["opt"], state["params"]
-        )
-        new = {"params": params, "batch_stats": stats, "opt": opt}
-        if "ema" in state:
-            new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+        grads, norm = common.averaged(grads)
         metrics = {
             f"{k}/pass{t + 1}": v[t] for k, v in found.items() for t in range(num_iters)
         }
         metrics |= {k: v[-1] for k, v in found.items()} | {"grad_norm": norm}
-        return new, metrics
+
+        def update(state):
+            params, opt = common.stepped(tx, grads, state["opt"], state["params"])
+            new = {"params": params, "batch_stats": stats, "opt": opt}
+            if "ema" in state:
+                new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+            return new
+
+        return update, metrics
 
     columns = ("target", "inversion", *(f"pass {t + 1}" for t in range(num_iters)))
     return Task(init, train_step, partial(_eval, config), frozen, columns=columns)

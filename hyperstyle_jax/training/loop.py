@@ -37,10 +37,10 @@ class Task:
 
     Attributes:
         init: key → state, a pytree of everything that training changes.
-        train_step: (state, frozen, batch, key) → (state, metrics {name: scalar}). Sees
-            one device's part of the batch; averages gradients over `parallel.AXIS`
-            itself. A step whose metrics are not all finite does not change the state:
-            report the gradient's norm to cover gradients too.
+        train_step: (state, frozen, batch, key) → (update, metrics {name: scalar}).
+            `update(state)` is the new state; it is left out where the metrics are not
+            all finite: report the gradient's norm to cover gradients too. Sees one
+            device's part of the batch; averages gradients over `parallel.AXIS` itself.
         eval_step: (state, frozen, batch, key) → {"per_image": {name: [B, …]}, "images":
             {name: [B, H, W, 3] in [−1, 1]}}.
         frozen: pytree of what the steps use and never change.
@@ -180,14 +180,18 @@ def _start(task, config, workdir, devices) -> tuple[int, Any, Any]:
     return 0, fresh_state(task, config.seed, devices), None
 
 
-def _guarded(train_step: Callable) -> Callable:
-    """The step, except that it keeps the old state if a metric is not finite."""
+def guarded(train_step: Callable) -> Callable:
+    """(state, frozen, batch, key) → (state, metrics): a task's step and its update.
+
+    The old state stays if a metric is not finite. A branch, where a choice between two
+    whole states would need memory for both.
+    """
 
     def step(state, frozen, batch, key):
-        new, metrics = train_step(state, frozen, batch, key)
+        update, metrics = train_step(state, frozen, batch, key)
         metrics = jax.lax.pmean(metrics, parallel.AXIS)
         good = jnp.all(jnp.stack([jnp.isfinite(m) for m in metrics.values()]))
-        return jax.tree.map(lambda n, s: jnp.where(good, n, s), new, state), metrics
+        return jax.lax.cond(good, update, lambda state: state, state), metrics
 
     return step
 
@@ -203,7 +207,7 @@ class Phases:
         key = tuple(sorted(flags.items()))
         if key not in self._steps:
             run = functools.partial(self._task.train_step, **flags)
-            run = parallel.train_step(_guarded(run), self._devices, self._seed)
+            run = parallel.train_step(guarded(run), self._devices, self._seed)
             self._steps[key] = run
         return self._steps[key]
 

@@ -93,17 +93,18 @@ def ranger(
         trusted, rectified = _rectification(t, b2, threshold)
         scale = rate * rectified / _seen(t, b1)
 
-        def step(p, m, v):
-            direction = jnp.where(trusted, m / (jnp.sqrt(v) + eps), m)
-            return p * (1 - rate * weight_decay) - scale * direction
-
-        fast = jax.tree.map(step, params, mu, nu)
         sync = count % every == 0
+
+        def change(p, m, v, slow):
+            direction = jnp.where(trusted, m / (jnp.sqrt(v) + eps), m)
+            fast = p * (1 - rate * weight_decay) - scale * direction
+            return jnp.where(sync, slow + alpha * (fast - slow), fast) - p
+
+        updates = jax.tree.map(change, params, mu, nu, state.slow)
+        # Worked out once: whatever reads the old slow weights too needs a copy of them.
+        updates = jax.lax.optimization_barrier(updates)
         slow = jax.tree.map(
-            lambda s, f: jnp.where(sync, s + alpha * (f - s), s), state.slow, fast
-        )
-        updates = jax.tree.map(
-            lambda s, f, p: jnp.where(sync, s, f) - p, slow, fast, params
+            lambda s, p, u: jnp.where(sync, p + u, s), state.slow, params, updates
         )
         return updates, RangerState(count, mu, nu, slow)
 
