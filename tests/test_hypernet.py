@@ -14,6 +14,7 @@ from hyperstyle_jax.models.hypernet import (
     SeparableDecoder,
     SharedDecoder,
     heads,
+    product,
 )
 
 # 8 channels up to 8², 4 at 16²: three shared layers, two channel-wise ones.
@@ -173,3 +174,15 @@ def test_pictures_of_different_shapes_are_refused():
     net = tiny()
     with pytest.raises(ValueError, match="differ, expected the same shape"):
         net(jnp.zeros((1, 16, 16, 3)), jnp.zeros((1, 32, 32, 3)))
+
+
+def test_the_product_and_its_gradients_are_those_of_a_contraction():
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 3, 5))
+    weight = jax.random.normal(keys[1], (5, 4, 6))
+    g = jax.random.normal(keys[2], (2, 3, 4, 6))
+    y, back = jax.vjp(product, x, weight)
+    wanted, plain = jax.vjp(lambda x, w: jnp.einsum("abc,cij->abij", x, w), x, weight)
+    np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=1e-5)
+    for a, b in zip(back(g), plain(g), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -22,6 +22,7 @@ FLOORS = {
     "tensor_file": 0,
     "checkpoint": 0,
     "compilation_cache": 0,
+    "flops": 0,
     "huge_pages": 0,
     "data": 0,
     # 1, networks

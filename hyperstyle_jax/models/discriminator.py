@@ -13,20 +13,21 @@ from hyperstyle_jax.models.resnet import Linear
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, R, R, C] → logits [B, 1]; widths as in the generator.
-
-    Where devices share a batch, `on_whole_batch(function, x)` is to apply a function of
-    all its pictures to the part that one device has.
-    """
+    """Pictures [B, R, R, C] → logits [B, 1]; widths as in the generator."""
 
     resolution: int
     channel_base: int = 32768
     channel_max: int = 512
     mbstd_group: int = 4
-    on_whole_batch: Callable = lambda function, x: function(x)
 
     @nn.compact
-    def __call__(self, image):
+    def __call__(self, image, on_whole_batch: Callable | None = None):
+        """The logits.
+
+        Args:
+            on_whole_batch: where devices share a batch, (function, x) → the function of
+                all its pictures for the part x that this device has.
+        """
         sizes = resolutions(self.resolution)[::-1]
         x = image
         for res in sizes[:-1]:
@@ -35,7 +36,8 @@ class Discriminator(nn.Module):
             x = Block(width, after, first=res == self.resolution, name=f"b{res}")(x)
         width = channels(4, self.channel_base, self.channel_max)
         stddev = partial(minibatch_stddev, group=self.mbstd_group)
-        return Epilogue(width, name="b4")(x, self.on_whole_batch(stddev, x))
+        found = on_whole_batch(stddev, x) if on_whole_batch else stddev(x)
+        return Epilogue(width, name="b4")(x, found)
 
 
 class Block(nn.Module):

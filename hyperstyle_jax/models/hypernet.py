@@ -257,7 +257,7 @@ class SharedDecoder(nn.Module):
         b2 = self.param("b2", normal, (s, z))
         w1 = self.param("w1", nn.initializers.normal(1e-3), (z, k, k, s))
         b1 = self.param("b1", nn.initializers.zeros, (k, k, s))
-        hidden = jnp.einsum("bnc,coz->bnoz", codes, w2) + num_iters * b2
+        hidden = product(codes, w2) + num_iters * b2
         out = jnp.einsum("bnoz,zkli->bnklio", hidden, w1)
         out = out + num_iters * b1[..., None]
         return out[:, :, 0, 0] if k == 1 else out
@@ -277,7 +277,28 @@ class ChannelDecoder(nn.Module):
         shape = (self.code, self.in_channels, self.out_channels)
         weight = self.param("weight", nn.initializers.normal(1e-3), shape)
         bias = self.param("bias", nn.initializers.zeros, shape[1:])
-        return jnp.einsum("bc,cio->bio", code, weight) + num_iters * bias
+        return product(code, weight) + num_iters * bias
+
+
+# The large matrices. The gradient comes in the order of the weight: JAX's own is
+# transposed afterwards, which takes as much memory again.
+@jax.custom_vjp
+def product(x, weight):
+    """x [..., C] times weight [C, ...]: [..., ...]."""
+    return jnp.tensordot(x, weight, 1)
+
+
+def _product_bwd(residuals, g):
+    x, weight = residuals
+    flat = x.reshape(-1, x.shape[-1])
+    rows = g.reshape(len(flat), -1)
+    matrix = weight.reshape(len(weight), -1)
+    dx = jax.lax.dot_general(rows, matrix, (((1,), (1,)), ((), ())))
+    dweight = jax.lax.dot_general(flat, rows, (((0,), (0,)), ((), ())))
+    return dx.reshape(x.shape), dweight.reshape(weight.shape)
+
+
+product.defvjp(lambda x, weight: (product(x, weight), (x, weight)), _product_bwd)
 
 
 class SeparableDecoder(nn.Module):

@@ -234,7 +234,8 @@ def loop(body: Callable, carry, xs, length: int, scanned: bool | None = None):
 
 def averaged(grads):
     """Gradients averaged over the devices, and their global norm."""
-    grads = jax.lax.pmean(grads, parallel.AXIS)
+    if jax.lax.axis_size(parallel.AXIS) > 1:  # the mean of one is a copy
+        grads = jax.lax.pmean(grads, parallel.AXIS)
     return grads, optax.tree.norm(grads)
 
 

@@ -160,8 +160,8 @@ class _Gan:
 
     def _judge(self, params, image):
         """Logits; pictures of all devices are in one another's statistics."""
-        net = self.discriminator.clone(on_whole_batch=parallel.on_whole_batch)
-        return net.apply({"params": params}, image)
+        variables = {"params": params}
+        return self.discriminator.apply(variables, image, parallel.on_whole_batch)
 
     def _render(self, params, batch, x, frozen, keys):
         loss = self.config.loss
