@@ -15,7 +15,8 @@ from hyperstyle_jax.net import Net
 
 # Images rendered together when every image has its own kernels. A batch of them is a
 # grouped convolution: 5–6 times slower than one after another on a CPU (256², batch 4:
-# 12.4 s against 2.1 s); other backends profit from a batch.
+# 12.4 s against 2.1 s). On an H200 a batch of 8 takes 0.83–1.1 times as long as its
+# images one by one (64² to 1024², bfloat16).
 _CHUNK = {"cpu": 1}
 
 

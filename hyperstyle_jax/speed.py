@@ -203,7 +203,6 @@ def _device() -> str:
 def _main(name: str):
     from hyperstyle_jax import compilation_cache
 
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     compilation_cache.enable()
     print(json.dumps(_work(name)))
 
