@@ -83,12 +83,15 @@ def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
         panel.minorticks_off()
         for n in sizes:
             panel.annotate(
-                f"{times[n]:.3g} s", (n, times[n]), (0, 6),
-                textcoords="offset points", ha="center", fontsize="small",
+                f"{times[n]:.3g} s", (n, times[n]), (-4, 5),
+                textcoords="offset points", ha="right", fontsize="small",
             )  # fmt: skip
         panel.set_title(what)
         panel.yaxis.set_major_formatter("{x:g}")
-        panel.margins(x=0.15, y=0.2)
+        panel.margins(x=0.3, y=0.2)
+        low, high = panel.get_ylim()
+        if high < 4 * low:  # what hardly changes shall not look as if it did
+            panel.set_ylim(0.5 * (low * high) ** 0.5, 2 * (low * high) ** 0.5)
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
 

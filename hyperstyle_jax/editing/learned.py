@@ -3,8 +3,8 @@
 "Enjoy your editing" (https://arxiv.org/abs/2102.01187): a step along the direction is
 to change what a network reads of one attribute, and nothing else. Gradients see what a
 linear boundary cannot, so there are directions even of attributes that are no linear
-function of w; here every layer's row of w+ moves for itself. On procedural faces three
-units of the linear "smile" change it by 0.3 standard deviations, of the learned one 3.
+function of w; here every layer's row of w+ moves for itself. On procedural faces, three
+units of the linear "smile" change it by 0.3 standard deviations, of this one by 3.8.
 """
 
 from functools import partial
@@ -59,7 +59,8 @@ def learn_direction(
     opt, w = tx.init(rows), jnp.asarray(labelled.w)
     step = jax.jit(partial(_step, tx, attribute))
     for key in tqdm(jax.random.split(jax.random.key(seed), steps), disable=None):
-        chosen = w[jax.random.randint(key, (batch_size,), 0, len(w))]
+        key, which = jax.random.split(key)
+        chosen = w[jax.random.randint(which, (batch_size,), 0, len(w))]
         rows, opt = step(rows, opt, (generator, features, root, spread), chosen, key)
     return np.asarray(_within(rows) @ root.T)
 

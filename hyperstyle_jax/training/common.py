@@ -245,6 +245,15 @@ def stepped(tx, grads, opt, params):
     return optax.apply_updates(params, updates), opt
 
 
+def renewed(tx, decay: float, state, grads, stats):
+    """The state after one optimizer step; its average, if it has one, with `decay`."""
+    params, opt = stepped(tx, grads, state["opt"], state["params"])
+    new = {"params": params, "batch_stats": stats, "opt": opt}
+    if "ema" in state:
+        new["ema"] = ema(decay, state["ema"], params)
+    return new
+
+
 def ema(decay: float, average, params):
     """average ← decay·average + (1 − decay)·params."""
     return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

@@ -63,10 +63,7 @@ def make_task(config: ConfigDict) -> Task:
             found |= more
 
         def update(state):
-            params, opt = common.stepped(tx, grads, state["opt"], state["params"])
-            new = {"params": params, "batch_stats": stats, "opt": opt}
-            if "ema" in state:
-                new["ema"] = common.ema(config.optim.ema, state["ema"], params)
+            new = common.renewed(tx, config.optim.ema, state, grads, stats)
             if "judge_w" in state:
                 new["judge_w"], new["opt_judge_w"] = common.stepped(
                     tx_latent, judge_grads, state["opt_judge_w"], state["judge_w"]

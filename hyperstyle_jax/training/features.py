@@ -67,8 +67,7 @@ def make_task(config: ConfigDict) -> Task:
         grads, norm = common.averaged(grads)
 
         def update(state):
-            params, opt = common.stepped(tx, grads, state["opt"], state["params"])
-            return {"params": params, "batch_stats": stats, "opt": opt}
+            return common.renewed(tx, config.optim.ema, state, grads, stats)
 
         return update, found | {"grad_norm": norm}
 

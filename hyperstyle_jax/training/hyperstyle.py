@@ -68,11 +68,7 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
         metrics |= {k: v[-1] for k, v in found.items()} | {"grad_norm": norm}
 
         def update(state):
-            params, opt = common.stepped(tx, grads, state["opt"], state["params"])
-            new = {"params": params, "batch_stats": stats, "opt": opt}
-            if "ema" in state:
-                new["ema"] = common.ema(config.optim.ema, state["ema"], params)
-            return new
+            return common.renewed(tx, config.optim.ema, state, grads, stats)
 
         return update, metrics
 
