@@ -12,9 +12,9 @@ from hyperstyle_jax import config
 
 def get_config():
     c = config.demo("hyperstyle")
-    c.num_steps, c.batch_size, c.num_iters = 1100, 8, 3
-    c.log_every, c.save_every, c.eval_every, c.image_every = 20, 200, 550, 550
-    c.data.train, c.data.eval = (0, 8_000), (1_000_000, 1_000_064)
+    c.num_steps, c.batch_size, c.num_iters = 500, 8, 2
+    c.log_every, c.save_every, c.eval_every, c.image_every = 20, 100, 250, 250
+    c.data.train, c.data.eval = (0, 4_000), (1_000_000, 1_000_064)
     c.data.augment = 0.25
     c.init.generator = c.init.encoder = c.init.features = "demo"
     c.loss.update(l2=40.0, lpips=0.8, id=0.4)

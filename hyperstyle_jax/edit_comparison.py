@@ -18,7 +18,8 @@ from hyperstyle_jax.inversion import photos, refine
 from hyperstyle_jax.inversion.optimize import optimize
 from hyperstyle_jax.offsets import Inversion
 
-_FIRST_STEPS, _MAX_STEPS = 10, 1280
+_FIRST_STEPS, _MAX_STEPS = 20, 1280
+_GROWTH = 4  # at most so many times as many steps as in the search before
 _TOLERANCE = 0.05  # how much closer than HyperStyle the search may end
 _LPIPS = 0.8  # weight beside L2, as in HyperStyle's own training
 
@@ -98,19 +99,38 @@ def match(
     Returns:
         Steps and result; those of the longest search where none is close enough.
     """
-    low, steps = 0, min(_FIRST_STEPS, limit)
-    result, distance = search(steps)
-    while distance > target and steps < limit:
-        low, steps = steps, min(2 * steps, limit)
+    tried, close, best = [], None, None  # tried: those not close enough
+    steps = min(_FIRST_STEPS, limit)
+    while True:
         result, distance = search(steps)
-    while distance < (1 - _TOLERANCE) * target and steps - low > 1:
-        middle = (low + steps) // 2
-        tried, its_distance = search(middle)
-        if its_distance > target:
-            low = middle
+        if distance <= target:
+            close, best = (steps, distance), result
         else:
-            steps, result, distance = middle, tried, its_distance
-    return steps, result
+            tried.append((steps, distance))
+            if steps == limit:
+                return steps, result
+        low = tried[-1][0] if tried else 0
+        if close and (close[1] >= (1 - _TOLERANCE) * target or close[0] - low <= 1):
+            return close[0], best
+        known = [*tried, close] if close else tried
+        steps = _by_power_law(known[-2:], (1 - _TOLERANCE / 2) * target)
+        high = close[0] - 1 if close else min(_GROWTH * low, limit)
+        steps = int(np.clip(steps, low + 1, high))
+
+
+def _by_power_law(known: Sequence[tuple[int, float]], aim: float) -> float:
+    """Steps at which a power law through searches (steps, L2) comes to `aim`.
+
+    Of one search alone: L2 falls as one over the steps.
+    """
+    steps, distance = known[-1]
+    if len(known) == 1:
+        return steps * distance / aim
+    before, its_distance = known[0]
+    if not its_distance > distance > 0:
+        return np.inf
+    power = np.log(steps / before) / np.log(distance / its_distance)
+    return steps * (aim / distance) ** power
 
 
 def markdown(rows: Sequence[dict[str, Any]], count: int) -> str:

@@ -42,7 +42,7 @@ def add_commands(commands):
     parser.add_argument(
         "--edits",
         action="store_true",
-        help="also compare smile and yaw edits with a W+ search's (half an hour)",
+        help="also compare smile and yaw edits with a W+ search's (minutes)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=16, help="faces at a time (default 16)"
