@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 from hyperstyle_jax import images, losses
 from hyperstyle_jax.bundle import Bundle
@@ -39,16 +40,19 @@ def compare(
     strength: float = 2.0,
     num_iters: int | None = None,
     shown: int = 6,
+    judge: Bundle | None = None,
 ) -> Comparison:
     """Inverts and edits pictures both ways.
 
     Args:
-        model: with a features network that reads attributes of the directions' names.
+        model: with a features network, whose distance the W+ search minimizes.
         x: [B, h, w, 3] float in [-1, 1].
         directions: edit directions of the bundle.
         strength: in standard deviations; every picture is edited this far up and down.
         num_iters: passes of HyperStyle; default the model's own.
         shown: rows of pictures.
+        judge: with the features network that measures, and reads attributes of the
+            directions' names; default `model`. One that no method has seen is fairer.
 
     Returns:
         Rows with `l2` of the inversion; `identity`, how similar the edited pictures are
@@ -58,8 +62,10 @@ def compare(
     Raises:
         ValueError: a network, a direction or its attribute is missing.
     """
-    generator, features = model.require("generator", "features")
-    known = model.info.get("attributes", [])
+    judge = judge or model
+    (generator,) = model.require("generator")
+    (reader,) = judge.require("features")
+    known = judge.info.get("attributes", [])
     for name in directions:
         model.direction(name)
         if name not in known:
@@ -73,7 +79,7 @@ def compare(
             plain = inversion.replace(codes={}, image=None)
             edited = sweep(generator, plain, model.direction(name), strengths)
             edited = _small(edited, x.shape[1:3])
-            similarity, attributes = jax.device_get(_read(features, x, edited))
+            similarity, attributes = jax.device_get(_read(reader, x, edited))
             values = attributes[..., known.index(name)]
             row = {"method": method, "direction": name, "strength": strength}
             row |= {"l2": _l2(inversion.image, x)}
@@ -159,13 +165,19 @@ def _both(model: Bundle, x, num_iters: int) -> dict[str, Inversion]:
     hyperstyle = photos.invert(model, x, num_iters)
     start = photos.invert(model, x, 0).w_plus
 
+    aim = _l2(hyperstyle.image, x)
+
     def search(steps):
         found = optimize(
             generator, x, steps=steps, start=start, loss=_loss, frozen=features
         ).inversion
-        return found, _l2(found.image, x)
+        distance = _l2(found.image, x)
+        bar.set_postfix_str(f"{steps} at last: L2 {distance:.4f}, aim {aim:.4f}")
+        bar.update(steps)
+        return found, distance
 
-    steps, found = match(search, _l2(hyperstyle.image, x))
+    with tqdm(desc="W+ search", unit="step", disable=None) as bar:
+        steps, found = match(search, aim)
     return {f"HyperStyle, T = {num_iters}": hyperstyle, f"W+, {steps} steps": found}
 
 

@@ -72,12 +72,12 @@ def run(
     batch_size: int = 16,
     shown: int = 6,
     dtype: str = "float32",
+    judge: Bundle | None = None,
 ) -> Results:
     """Inverts the same faces with every model.
 
     Args:
-        models: by the name to show. The features network of the first one that has
-            one judges all.
+        models: by the name to show.
         count: faces per domain.
         first_index: of the faces.
         num_iters: passes; default each model's own.
@@ -85,15 +85,18 @@ def run(
         batch_size: faces at a time.
         shown: how many pictures to keep.
         dtype: of the feature maps of the inversion.
+        judge: with the features network that measures; default the first model that
+            has one.
 
     Raises:
         ValueError: a model lacks a network, sizes differ, or faces that are trained on.
     """
-    size = _common_size(models)
+    size = _common_size(models, judge)
     if count < 1 or batch_size < 1:
         raise ValueError(f"{count} faces, {batch_size} at a time: expected 1 or more")
-    judge = next((m for m in models.values() if "features" in m.nets), None)
-    judge = judge or next(iter(models.values()))
+    if judge is None:
+        able = [m for m in models.values() if "features" in m.nets]
+        judge = (able or list(models.values()))[0]
     batch_size, results = min(batch_size, count), {}
     rounds = len(domains) * len(models) * -(-count // batch_size)
     with tqdm(total=rounds, desc="inverting", unit="batch", disable=None) as bar:
@@ -195,13 +198,16 @@ def picture(result: Inverted) -> np.ndarray:
     return images.grid(np.stack(stacks, axis=1), labels, scale=scale)
 
 
-def _common_size(models: Mapping[str, Bundle]) -> int:
+def _common_size(models: Mapping[str, Bundle], judge: Bundle | None) -> int:
     for name, model in models.items():
         try:
             model.require("encoder", "hypernet", "generator")
         except ValueError as error:
             raise ValueError(f"{name} cannot invert: {error}") from None
     sizes = {name: model.image_size for name, model in models.items()}
+    if judge:
+        judge.require("features")
+        sizes["the judge"] = judge.image_size
     height, width = next(iter(sizes.values()))
     if len(set(sizes.values())) != 1 or height != width:
         listed = ", ".join(f"{h}x{w} ({name})" for name, (h, w) in sizes.items())

@@ -79,6 +79,27 @@ def test_held_out_faces_are_never_trained_on():
         evaluate.held_out(1, 999_999, SIZE, False)
 
 
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Another features network (and the generator whose size it has)."""
+    nets = {
+        k: v for k, v in tiny_nets(seed=7).items() if k in ("features", "generator")
+    }
+    return save(tmp_path_factory.mktemp("stranger") / "judge", nets)
+
+
+def test_another_judge_measures_and_the_pictures_stay(model, results, stranger):
+    judge = bundle.load(stranger)
+    domains = ["in-domain"]
+    found = evaluate.run({"a": model}, count=2, domains=domains, judge=judge)
+    found, own = found["in-domain"]["a"], results["in-domain"]["tiny"]
+    np.testing.assert_allclose(found.steps, own.steps[:, :2], atol=1e-4)
+    expected = photos.measure(judge, found.target, found.steps)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found.measures[name], values, rtol=1e-3, atol=1e-5)
+    assert not np.allclose(found.measures["identity"], own.measures["identity"][:, :2])
+
+
 def test_models_that_cannot_be_compared_are_refused(model):
     no_encoder = model._replace(nets={"generator": model.nets["generator"]})
     with pytest.raises(ValueError, match="half cannot invert: .*no encoder"):
@@ -86,6 +107,10 @@ def test_models_that_cannot_be_compared_are_refused(model):
     larger = model._replace(info=model.info | {"image_size": 32})
     with pytest.raises(ValueError, match=r"32x32 \(large\): expected squares of one"):
         evaluate.run({"tiny": model, "large": larger})
+    with pytest.raises(
+        ValueError, match=r"32x32 \(the judge\): expected squares of one"
+    ):
+        evaluate.run({"tiny": model}, judge=larger)
     with pytest.raises(ValueError, match="expected 1 or more"):
         evaluate.run({"tiny": model}, count=0)
 
@@ -192,6 +217,16 @@ def test_an_edit_of_strength_zero_changes_nothing(model, short_search):
     assert pictures["yaw"].shape[1] > 7 * 96
 
 
+def test_another_judge_reads_edits_and_the_search_stays(model, stranger, short_search):
+    x = evaluate.held_out(2, 1_000_000, SIZE, False)
+    judge = bundle.load(stranger)
+    own = edit_comparison.compare(model, x, directions=["yaw"])
+    found = edit_comparison.compare(model, x, directions=["yaw"], judge=judge)
+    np.testing.assert_array_equal(found.pictures["yaw"], own.pictures["yaw"])
+    for row, its in zip(own.rows, found.rows, strict=True):
+        assert row["l2"] == its["l2"] and row["identity"] != its["identity"]
+
+
 def test_an_edit_needs_its_attribute(model):
     blind = model._replace(info=model.info | {"attributes": ["age"]})
     with pytest.raises(ValueError, match=r"reads \['age'\], not 'smile'"):
@@ -232,11 +267,13 @@ def test_one_domain_may_be_chosen(folder, capsys):
 
 def test_wrong_input_is_one_line(folder, tmp_path, capsys):
     plain = save(tmp_path / "plain", tiny_nets())
+    blind = save(tmp_path / "blind", {"generator": tiny_nets()["generator"]})
     cases = {
         (str(tmp_path / "none"),): "is not a bundle",
         (str(folder), "--first-index", "5"): "are trained on",
         (str(folder), "--num-iters", "-1"): "expected a number from 0",
         (str(plain), "--edits"): "hyperstyle directions",
+        (str(folder), "--judge", str(blind)): "has no features",
     }
     for argv, reason in cases.items():
         assert main(["evaluate", *argv, "--count", "2"]) == 1

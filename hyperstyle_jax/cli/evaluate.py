@@ -47,6 +47,12 @@ def add_commands(commands):
     parser.add_argument(
         "--batch-size", type=int, default=16, help="faces at a time (default 16)"
     )
+    parser.add_argument(
+        "--judge",
+        metavar="MODEL",
+        help="whose features network measures (default: the first model's); one that "
+        "none was trained with is fairer",
+    )
     precision.add_option(parser)
     parser.add_argument("--out", type=Path, help="folder for tables and pictures")
     parser.set_defaults(run=run)
@@ -62,6 +68,7 @@ def run(args):
         for name, model in zip(titles, args.models, strict=True)
     }
     editor = _editor(models) if args.edits else None
+    judge = evaluate.load(args.judge) if args.judge else None
     results = evaluate.run(
         models,
         count=args.count,
@@ -70,12 +77,13 @@ def run(args):
         domains=args.domains or tuple(evaluate.DOMAINS),
         batch_size=args.batch_size,
         dtype=args.precision,
+        judge=judge,
     )
     found = evaluate.report(results, models)
     print(evaluate.markdown(found))
     files = evaluate.write(results, found, args.out) if args.out else []
     if editor:
-        files += _compare_edits(editor, args)
+        files += _compare_edits(editor, judge, args)
     if files:
         print(f"{len(files)} files in {args.out}: {', '.join(f.name for f in files)}")
 
@@ -91,12 +99,14 @@ def _editor(models):
     )
 
 
-def _compare_edits(model, args):
+def _compare_edits(model, judge, args):
     from hyperstyle_jax import disk, edit_comparison, evaluate, images
 
     count = min(16, args.count)
     x = evaluate.held_out(count, args.first_index, model.image_size[0], False)
-    rows, pictures = edit_comparison.compare(model, x, num_iters=args.num_iters)
+    rows, pictures = edit_comparison.compare(
+        model, x, num_iters=args.num_iters, judge=judge
+    )
     table = edit_comparison.markdown(rows, count)
     print(table)
     if not args.out:
