@@ -49,7 +49,7 @@ def add_commands(commands):
         default=0,
         metavar="STEPS",
         help="then learn each direction through generator and features network, a row "
-        "for each layer (150 is enough; default 0: not)",
+        "for each layer (300 are enough; default 0: not)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(run=directions)

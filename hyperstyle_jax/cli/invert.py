@@ -174,6 +174,7 @@ def _write_json(path, value):
 
 def _report(summary, out):
     for file, why in summary["failed"].items():
+        why = why.removeprefix(f"{file}: ")
         print(f"failed: {file}: {why}", file=sys.stderr)
     for measure, steps in summary.items():
         if measure in ("l2", "lpips", "identity"):
