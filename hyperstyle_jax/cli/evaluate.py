@@ -42,7 +42,7 @@ def add_commands(commands):
     parser.add_argument(
         "--edits",
         action="store_true",
-        help="also compare smile and yaw edits with a W+ search's (minutes)",
+        help="also compare smile and yaw edits with a W+ search's (of 8 faces; minutes)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=16, help="faces at a time (default 16)"
@@ -102,7 +102,7 @@ def _editor(models):
 def _compare_edits(model, judge, args):
     from hyperstyle_jax import disk, edit_comparison, evaluate, images
 
-    count = min(16, args.count)
+    count = min(8, args.count)
     x = evaluate.held_out(count, args.first_index, model.image_size[0], False)
     rows, pictures = edit_comparison.compare(
         model, x, num_iters=args.num_iters, judge=judge
