@@ -42,7 +42,7 @@ def add_commands(commands):
     parser.add_argument(
         "--edits",
         action="store_true",
-        help="also compare smile and yaw edits with a W+ search's (of 8 faces; minutes)",
+        help="also compare smile and yaw edits with a W+ search's (8 faces; minutes)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=16, help="faces at a time (default 16)"
