@@ -8,8 +8,8 @@ Measured on 2 CPU cores with other work beside it: 9 and 12 minutes. Held-out fa
 of the attributes 0.88 on average; two pictures of one person are more similar than two
 of different people in 98 % of the cases. With --config.seed=7 and
 --config.data.train=100000,140000 it knows other people: a judge for
-`hyperstyle evaluate --judge` that no method was trained with (as good; 17
-minutes each).
+`hyperstyle evaluate --judge` that no method was trained with (as good;
+17 minutes for each run).
 """
 
 from hyperstyle_jax import config

@@ -88,7 +88,7 @@ def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
             )  # fmt: skip
         panel.set_title(what)
         panel.yaxis.set_major_formatter("{x:g}")
-        panel.margins(x=0.3, y=0.2)
+        panel.margins(x=0.38, y=0.2)
         low, high = panel.get_ylim()
         if high < 4 * low:  # what hardly changes shall not look as if it did
             panel.set_ylim(0.5 * (low * high) ** 0.5, 2 * (low * high) ** 0.5)

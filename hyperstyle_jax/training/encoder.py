@@ -72,20 +72,22 @@ def make_task(config: ConfigDict) -> Task:
 
         return update, found
 
-    def eval_step(state, frozen, batch, key):
-        x, dtype = common.images(batch), jnp.dtype(config.precision)
-        net = _net(common.encoder(config), state, frozen["generator"])
-        y = frozen["generator"](net(x.astype(dtype)), method="synthesis", dtype=dtype)
-        y = view(y, x.shape[1:3])
-        distances = common.compare(frozen, y, common.describe(frozen, x))
-        per_image = distances | {"loss": common.weighted(config, distances)}
-        return {"per_image": per_image, "images": {"target": x, "inversion": y}}
-
     def phase(step):
         return {"r1": step % _R1_EVERY == 0} if config.loss.w_adversarial else {}
 
     columns = ("target", "inversion")
-    return Task(init, train_step, eval_step, frozen, columns=columns, phase=phase)
+    evaluate = partial(_eval, config)
+    return Task(init, train_step, evaluate, frozen, columns=columns, phase=phase)
+
+
+def _eval(config, state, frozen, batch, key):
+    x, dtype = common.images(batch), jnp.dtype(config.precision)
+    net = _net(common.encoder(config), state, frozen["generator"])
+    y = frozen["generator"](net(x.astype(dtype)), method="synthesis", dtype=dtype)
+    y = view(y, x.shape[1:3])
+    distances = common.compare(frozen, y, common.describe(frozen, x))
+    per_image = distances | {"loss": common.weighted(config, distances)}
+    return {"per_image": per_image, "images": {"target": x, "inversion": y}}
 
 
 def _drawn_w(config, generator: Net, keys) -> dict[str, jax.Array]:

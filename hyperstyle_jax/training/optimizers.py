@@ -74,11 +74,6 @@ def ranger(
         slow = jax.tree.map(jnp.copy, params)
         return RangerState(jnp.zeros((), jnp.int32), zeros, zeros, slow)
 
-    def center(path, g):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        axes = centralized(name, g.ndim)
-        return g - g.mean(axes, keepdims=True) if axes else g
-
     def update(grads, state, params=None):
         if params is None:
             raise ValueError(
@@ -87,7 +82,7 @@ def ranger(
         count = state.count + 1
         t = count.astype(jnp.float32)
         rate = lr(state.count) if callable(lr) else lr
-        grads = jax.tree_util.tree_map_with_path(center, grads)
+        grads = _centered(grads, centralized)
         mu = optax.tree.update_moment(grads, state.mu, b1, 1)
         nu = optax.tree.update_moment(grads, state.nu, b2, 2)
         trusted, rectified = _rectification(t, b2, threshold)
@@ -109,6 +104,15 @@ def ranger(
         return updates, RangerState(count, mu, nu, slow)
 
     return optax.GradientTransformation(init, update)
+
+
+def _centered(grads, centralized):
+    def center(path, g):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        axes = centralized(name, g.ndim)
+        return g - g.mean(axes, keepdims=True) if axes else g
+
+    return jax.tree_util.tree_map_with_path(center, grads)
 
 
 def _rectification(t, b2, threshold):
