@@ -4,6 +4,7 @@
 never hears about offsets: it gets other parameters.
 """
 
+from functools import partial
 from typing import Any
 
 import flax
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 
 from hyperstyle_jax import trees
+from hyperstyle_jax.models import ops
 from hyperstyle_jax.net import Net
 
 # Images rendered together when every image has its own kernels. A batch of them is a
@@ -92,6 +94,11 @@ def synthesize(
     if not inversion.offsets:
         return generator(inversion.w_plus, noise, method="synthesis", **options)
 
+    # For a gradient the convolutions' results are kept, not the kernels that each image
+    # has of its own: they are larger, and cheap to make again.
+    kept = jax.checkpoint_policies.save_only_these_names(ops.CONVOLVED)
+
+    @partial(jax.checkpoint, policy=kept)
     def render(one):
         w, offsets = one
         net = generator.with_params(apply_offsets(generator.params, offsets))

@@ -17,7 +17,7 @@ from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, heads
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import apply_offsets
-from hyperstyle_jax.training import common, hyperstyle
+from hyperstyle_jax.training import common, factors, hyperstyle
 
 PASSES = 2
 # The first step of configs/tiny.py, as `golden_config` changes it; on a failure the
@@ -112,12 +112,14 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
 
         return hyperstyle.passes(judge, net, start, PASSES, scanned)
 
-    grads, stats, end, found = run(hypernet.variables, frozen, x)
+    found = run(hypernet.variables, frozen, x)
     wanted = loop(hypernet, frozen, x, config.loss)
+    assert any("shared" in path for path in found.factors)
+    grads = trees.unflatten(trees.flatten(found.grads) | found.factors)
     for name, a, b in (
-        ("gradient", grads, wanted[0]),
-        ("BatchNorm's statistics", stats, wanted[1]),
-        ("offsets", end.offsets, wanted[2]),
+        ("gradient", factors.whole(grads), wanted[0]),
+        ("BatchNorm's statistics", found.stats, wanted[1]),
+        ("offsets", found.inversion.offsets, wanted[2]),
     ):
         a, b = trees.flatten(a), trees.flatten(b)
         assert a.keys() == b.keys()
@@ -126,11 +128,11 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
             np.testing.assert_allclose(
                 a[path], value, atol=scale, err_msg=f"{name} {path}"
             )
-    np.testing.assert_allclose(end.image, wanted[3], atol=1e-3)
-    np.testing.assert_allclose(found["loss"], wanted[4], rtol=1e-4)
-    assert found["l2"].shape == (PASSES,)
+    np.testing.assert_allclose(found.inversion.image, wanted[3], atol=1e-3)
+    np.testing.assert_allclose(found.losses["loss"], wanted[4], rtol=1e-4)
+    assert found.losses["l2"].shape == (PASSES,)
     moved = abs(
-        trees.flatten(stats)["trunk/stem/norm/mean"]
+        trees.flatten(found.stats)["trunk/stem/norm/mean"]
         - trees.flatten(hypernet.variables["batch_stats"])["trunk/stem/norm/mean"]
     )
     assert float(moved.max()) > 0

@@ -257,7 +257,7 @@ class SharedDecoder(nn.Module):
         b2 = self.param("b2", normal, (s, z))
         w1 = self.param("w1", nn.initializers.normal(1e-3), (z, k, k, s))
         b1 = self.param("b1", nn.initializers.zeros, (k, k, s))
-        hidden = product(codes, w2) + num_iters * b2
+        hidden = _product(self, codes, "w2", w2) + num_iters * b2
         out = jnp.einsum("bnoz,zkli->bnklio", hidden, w1)
         out = out + num_iters * b1[..., None]
         return out[:, :, 0, 0] if k == 1 else out
@@ -277,7 +277,17 @@ class ChannelDecoder(nn.Module):
         shape = (self.code, self.in_channels, self.out_channels)
         weight = self.param("weight", nn.initializers.normal(1e-3), shape)
         bias = self.param("bias", nn.initializers.zeros, shape[1:])
-        return product(code, weight) + num_iters * bias
+        return _product(self, code, "weight", weight) + num_iters * bias
+
+
+def _product(module, x, name, weight):
+    """`product`, from whose two sides training makes the gradient of `weight`.
+
+    The collection "rows" gets x, and "taps", added to the result, gets its gradient:
+    Σ xᵀ·δ over all passes is then one product (`training/factors.py`).
+    """
+    module.sow("rows", name, x, reduce_fn=lambda _, new: new, init_fn=lambda: None)
+    return module.perturb(name, product(x, weight), "taps")
 
 
 # The large matrices. The gradient comes in the order of the weight: JAX's own is

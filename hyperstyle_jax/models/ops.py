@@ -9,7 +9,10 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.ad_checkpoint import checkpoint_name
 
+# The name of the convolutions' results, for `jax.checkpoint` policies.
+CONVOLVED = "convolved"
 _FIR = (0.125, 0.375, 0.375, 0.125)  # [1, 3, 3, 1] / 8 in each direction
 # How up-sampling is done best from which output size on, on 2 CPU cores: below 256²
 # nine products (128², 512→256 channels: 28 ms, phases 32, polyphase 102), from there on
@@ -225,9 +228,9 @@ def modulated_conv2d(x, weight, style, *, demodulate: bool = True, up: bool = Fa
     convolve = upsampling_conv2d if up else conv2d
     if x.shape[0] == 1:
         weight = weight * style[0][:, None] * (out[0] if demodulate else out)
-        return convolve(x, weight.astype(x.dtype))
+        return checkpoint_name(convolve(x, weight.astype(x.dtype)), CONVOLVED)
     x = x * style.astype(x.dtype)[:, None, None, :]
-    y = convolve(x, weight.astype(x.dtype))
+    y = checkpoint_name(convolve(x, weight.astype(x.dtype)), CONVOLVED)
     return y * out.astype(y.dtype)[:, None, None, :] if demodulate else y
 
 

@@ -81,7 +81,7 @@ def train_step(case: Case) -> Iterator[Output]:
     for i in range(count):
         variables = {"params": hypernet.params, "batch_stats": state[1]}
         net = hypernet.replace(variables=variables)
-        (_, (stats, inversion, found)), grads = step(net, frozen, target, state[0])
+        (_, (stats, inversion, found, _)), grads = step(net, frozen, target, state[0])
         state = (inversion, stats)
         total = grads if total is None else jax.tree.map(jnp.add, total, grads)
         yield from case.outputs(_losses(found, f"iter{i}"), "loss")

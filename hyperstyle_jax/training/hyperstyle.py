@@ -2,20 +2,30 @@
 
 Every pass adds to the offsets and is judged by its own picture. Offsets and picture are
 detached between passes, the T gradients are added up, one optimizer step follows. The
-gradient is taken inside the scan's body: the same numbers, and memory flat in T.
+gradient is taken inside the scan's body: the same numbers, and memory flat in T. Those
+of the large matrices stay factors until the optimizer needs them (`factors.py`).
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from hyperstyle_jax import trees
 from hyperstyle_jax.inversion import refine
 from hyperstyle_jax.models.hypernet import Hypernet, centralized_axes, heads
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize
-from hyperstyle_jax.training import augment, common, optimizers, parallel, sources
+from hyperstyle_jax.training import (
+    augment,
+    common,
+    factors,
+    optimizers,
+    parallel,
+    sources,
+)
 from hyperstyle_jax.training.loop import Task
 
 # Stored first inversions are int16: this many steps per unit, from −2 to 2.
@@ -54,21 +64,23 @@ def make_task(config: ConfigDict, judges: dict[str, Net] | None = None) -> Task:
         x = common.images(batch)
         keys = parallel.example_keys(key, x.shape[0])
         batch = batch | {"image": augment.paste(x, keys, config.data.augment)}
-        grads, stats, found = common.in_parts(
+        grads, stats, (found, large) = common.in_parts(
             partial(_gradients, config, frozen, state["params"]),
             state["batch_stats"],
             {k: batch[k] for k in ("image", "w", "inversion") if k in batch},
             config.accumulate,
         )
         found = {name: value.mean(0) for name, value in found.items()}
-        grads, norm = common.averaged(grads)
+        grads, norm = factors.averaged(grads, large)
         metrics = {
             f"{k}/pass{t + 1}": v[t] for k, v in found.items() for t in range(num_iters)
         }
         metrics |= {k: v[-1] for k, v in found.items()} | {"grad_norm": norm}
 
         def update(state):
-            return common.renewed(tx, config.optim.ema, state, grads, stats)
+            return common.renewed(
+                tx, config.optim.ema, state, factors.whole(grads), stats
+            )
 
         return update, metrics
 
@@ -85,15 +97,15 @@ def _hypernet(config: ConfigDict) -> Net:
 
 
 def _gradients(config, frozen, params, stats, batch):
-    """Of one part of a batch: gradients, statistics, {name: [T]}."""
+    """Of one part of a batch: gradients, statistics, ({name: [T]}, factors)."""
     x, dtype = batch["image"], jnp.dtype(config.precision)
     net = module(config).clone(axis_name=parallel.AXIS)
     start = first(frozen, batch, dtype)
     target = common.describe(frozen, x, dtype)
     judge = partial(pass_loss, config, net, frozen, target)
     hypernet = Net(net, _variables(params, stats))
-    grads, stats, _, found = passes(judge, hypernet, start, config.num_iters)
-    return grads, stats, found
+    found = passes(judge, hypernet, start, config.num_iters)
+    return found.grads, found.stats, (found.losses, found.factors)
 
 
 def _eval(config, state, frozen, batch, key):
@@ -133,23 +145,26 @@ def first(frozen: dict[str, Net], batch, dtype=jnp.float32) -> Inversion:
     return jax.lax.stop_gradient(Inversion(w, {}, {}, refine.view(y, x.shape[1:3])))
 
 
-def pass_loss(config, module, frozen, target, params, stats, inversion):
+def pass_loss(config, module, frozen, target, params, stats, inversion, taps=None):
     """The loss of one pass.
 
     Args:
         target: of `common.describe`.
         params, stats: of the hypernetwork; only `params` are differentiated.
         inversion: with the offsets of the passes before.
+        taps: zeros added to the products with large matrices, see `factors`.
 
     Returns:
-        loss, (new statistics, new inversion, {name: mean loss}).
+        loss, (new statistics, new inversion, {name: mean loss}, rows of `factors`).
     """
     x, dtype = target[0], jnp.dtype(config.precision)
     net = Net(module, _variables(params, stats))
     codes, new = net(
         x.astype(dtype), inversion.image, train=True, mutable=["batch_stats"]
     )
-    deltas = net(refine.single_pass(module, codes), 1, method="decode")
+    tapped = Net(module, {"params": params} | ({"taps": taps} if taps else {}))
+    codes = refine.single_pass(module, codes)
+    deltas, seen = tapped(codes, 1, method="decode", mutable=["rows"])
     offsets = {k: inversion.offsets[k] + d for k, d in deltas.items()}
     inversion = inversion.replace(offsets=offsets)
     y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=config.remat)
@@ -158,33 +173,76 @@ def pass_loss(config, module, frozen, target, params, stats, inversion):
     loss = common.weighted(config, distances).mean()
     found = {name: value.mean() for name, value in distances.items()}
     inversion = inversion.replace(image=y)
-    return loss, (new["batch_stats"], inversion, found | {"loss": loss})
+    found |= {"loss": loss}
+    return loss, (new["batch_stats"], inversion, found, seen.get("rows", {}))
+
+
+class Passes(NamedTuple):
+    """What T passes found.
+
+    Attributes:
+        grads: added up over the passes, without those in `factors`.
+        factors: of the other gradients, {path: Factors} with leading axis T.
+        stats, inversion: after the last pass. losses: {name: [T]}.
+    """
+
+    grads: dict
+    factors: dict[str, factors.Factors]
+    stats: dict
+    inversion: Inversion
+    losses: dict[str, jax.Array]
 
 
 def passes(judge, hypernet: Net, start: Inversion, num_iters: int, scanned=None):
-    """T passes with their gradients added up.
+    """T passes with their gradients.
 
     Args:
+        judge: `pass_loss` from `params` on.
         scanned: as in `common.loop`.
 
     Returns:
-        gradients, statistics after the last pass, the last inversion, {name: [T]}.
+        `Passes`.
     """
     params, stats = hypernet.params, hypernet.variables["batch_stats"]
-    start = start.replace(offsets=no_offsets(hypernet.module, start.w_plus.shape[0]))
+    batch = start.w_plus.shape[0]
+    start = start.replace(offsets=no_offsets(hypernet.module, batch))
+    taps = _no_taps(hypernet, batch)
+    gradient = jax.value_and_grad(judge, argnums=(0, 3), has_aux=True)
 
     def body(carry, _):
-        inversion, stats, grads = carry
-        (_, (stats, inversion, found)), new = jax.value_and_grad(judge, has_aux=True)(
-            params, stats, inversion
-        )
-        grads = jax.tree.map(jnp.add, grads, new)
-        return (jax.lax.stop_gradient(inversion), stats, grads), found
+        inversion, stats, total = carry
+        (_, aux), (grads, deltas) = gradient(params, stats, inversion, taps)
+        stats, inversion, found, rows = aux
+        large = factors.pair(rows, deltas)
+        grads = jax.tree.map(jnp.add, total, factors.without(grads, large))
+        inversion = jax.lax.stop_gradient(inversion)
+        inversion = inversion.replace(image=_after(inversion.image, (grads, large)))
+        return (inversion, stats, grads), (found, large)
 
-    carry = (start, stats, jax.tree.map(jnp.zeros_like, params))
-    carry, found = common.loop(body, carry, None, num_iters, scanned)
+    total = jax.tree.map(jnp.zeros_like, factors.without(params, trees.flatten(taps)))
+    carry = (start, stats, total)
+    carry, (found, large) = common.loop(body, carry, None, num_iters, scanned)
     end, stats, grads = carry
-    return grads, stats, end, found
+    return Passes(grads, large, stats, end, found)
+
+
+def _after(x, done):
+    """x, once `done` is.
+
+    On a CPU XLA would render the next pass before the gradients of this one, and keep
+    the feature maps of both; it drops barriers. Not finite where a gradient is not: the
+    step is left out then.
+    """
+    return x + 0.0 * sum(leaf.ravel()[0] for leaf in jax.tree.leaves(done))
+
+
+def _no_taps(hypernet: Net, batch: int) -> dict:
+    """Zeros in the shapes of the products with large matrices."""
+    module = hypernet.module
+    codes = {head[0]: jnp.zeros((batch, module.code)) for head in module.heads}
+    decode = partial(hypernet, num_iters=1, method="decode", mutable=["taps"])
+    _, found = jax.eval_shape(decode, refine.single_pass(module, codes))
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found.get("taps", {}))
 
 
 def no_offsets(module: Hypernet, batch: int) -> dict[str, jax.Array]:

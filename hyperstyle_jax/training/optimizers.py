@@ -97,7 +97,8 @@ def ranger(
 
         updates = jax.tree.map(change, params, mu, nu, state.slow)
         # Worked out once: whatever reads the old slow weights too needs a copy of them.
-        updates = jax.lax.optimization_barrier(updates)
+        # One by one: a barrier for all would keep all of them in memory.
+        updates = jax.tree.map(jax.lax.optimization_barrier, updates)
         slow = jax.tree.map(
             lambda s, p, u: jnp.where(sync, p + u, s), state.slow, params, updates
         )
