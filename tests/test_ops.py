@@ -131,6 +131,38 @@ def test_gradients_of_the_phases_are_those_of_the_taps():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+@pytest.mark.parametrize("kernels", [1, 3])
+def test_polyphase_of_images_side_by_side(monkeypatch, backend, kernels):
+    """One by one or grouped, and with one kernel for all: the same, gradients too."""
+    x, weights = normal(3, 1, 4, 5, 2), normal(kernels, 3, 3, 2, 3, seed=1)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    axes = (0, 0 if kernels > 1 else None)
+
+    def value(form, x, weights):
+        weights = weights if kernels > 1 else weights[0]
+        y = jax.vmap(form, axes)(x, weights)
+        return jnp.sum(jnp.sin(y)), y
+
+    def plainly(x, weight):
+        return ops.blur(ops._taps(x, weight), (1, 1), gain=4.0)
+
+    gradient = jax.jit(jax.grad(value, (1, 2), has_aux=True), static_argnums=0)
+    found, wanted = (gradient(f, x, weights) for f in (ops._polyphase, plainly))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_polyphase_are_those_of_the_taps():
+    x, weight = normal(2, 4, 5, 3), normal(3, 3, 3, 2, seed=1)
+    gradients = [
+        jax.grad(lambda *a, f=form: jnp.sum(jnp.sin(plainly_upsampled(f, *a))), (0, 1))
+        for form in (ops._polyphase, ops._taps)
+    ]
+    for a, b in zip(*(g(x, weight) for g in gradients), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize("demodulate", [False, True])
