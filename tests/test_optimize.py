@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from networks import tiny_generator
 
@@ -66,6 +67,36 @@ def test_the_loss_gets_its_networks_as_arguments(net, target):
 def test_the_step_size_rises_and_falls():
     rates = np.array([o._schedule(0.1, 100)(t) for t in range(101)])
     assert rates.max() == pytest.approx(0.1) and rates[0] < 0.03 and rates[100] == 0
+
+
+def test_one_huge_gradient_moves_only_its_image_and_not_far():
+    """Adam alone would walk on for ten steps, each almost as large as the first."""
+    steps, lr = 40, 0.1
+    usual = np.random.default_rng(0).normal(size=(steps, 2, 3, 4)).astype(np.float32)
+    spiked = usual.copy()
+    spiked[20, 0] *= 2000
+
+    def path(gradients, tx):
+        state, moves = tx.init(jnp.zeros((2, 3, 4))), []
+        for gradient in gradients:
+            move, state = tx.update(jnp.asarray(gradient), state)
+            moves.append(move)
+        return np.array(moves)
+
+    adam = optax.adam(o._schedule(lr, steps))
+    plain, steadied = path(usual, adam), path(spiked, o._adam(lr, steps))
+    far = np.abs(path(spiked, adam)[20:30, 0].sum(0)).mean()
+    assert np.abs((steadied - plain)[20:30, 0].sum(0)).mean() < far / 4
+    np.testing.assert_allclose(steadied[:, 1], plain[:, 1], atol=1e-6)
+    np.testing.assert_allclose(steadied[:20], plain[:20], atol=1e-6)
+
+
+def test_no_gradient_stays_none_and_the_next_one_counts():
+    tx = o._steadied()
+    state = tx.init(jnp.zeros((1, 2)))
+    zero, state = tx.update(jnp.zeros((1, 2)), state)
+    one, _ = tx.update(jnp.ones((1, 2)), state)
+    assert not zero.any() and one.all()
 
 
 def test_senseless_arguments_are_refused(net, target):

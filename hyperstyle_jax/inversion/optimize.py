@@ -18,6 +18,8 @@ from hyperstyle_jax.offsets import Inversion
 
 # How the step size grows and shrinks, as shares of all steps.
 _RAMP_UP, _RAMP_DOWN = 0.05, 0.25
+# A gradient counts for at most this many times the usual norm of its image's.
+_LARGEST, _FORGET = 2.0, 0.1
 # Noise on the latent while searching, relative to the spread of w; gone at this share.
 _NOISE, _NOISE_SHARE = 0.05, 0.75
 
@@ -53,7 +55,7 @@ def optimize(
     start: jax.Array | None = None,
     seed: int = 0,
 ) -> OptimizeResult:
-    """Searches the latents that reproduce images, with Adam.
+    """Searches the latents that reproduce images, with Adam on steadied gradients.
 
     Args:
         generator: Net of a Generator.
@@ -105,7 +107,29 @@ def _step(generator, frozen, x, w, state, spread, key, step, steps, lr, *, loss)
 
 
 def _adam(lr, steps):
-    return optax.adam(_schedule(lr, steps))
+    return optax.chain(_steadied(), optax.adam(_schedule(lr, steps)))
+
+
+def _steadied() -> optax.GradientTransformation:
+    """Limits the gradient of each image by what is usual for it.
+
+    Perceptual losses divide features by their length. Where one passes zero, a single
+    gradient is a thousand times the others; Adam's mean forgets it long before its
+    variance remembers enough, and the image would be lost.
+    """
+
+    def init(w):
+        return jnp.zeros(len(w))
+
+    def update(grads, usual, params=None):
+        norm = jnp.sqrt(jnp.square(grads).sum(tuple(range(1, grads.ndim))))
+        usual = jnp.where(usual == 0, norm, usual)
+        counted = jnp.minimum(norm, _LARGEST * usual)
+        scale = jnp.where(norm > counted, counted / norm, 1.0)
+        grads = grads * scale.reshape(-1, *(1,) * (grads.ndim - 1))
+        return grads, usual + _FORGET * (counted - usual)
+
+    return optax.GradientTransformation(init, update)
 
 
 def _start(generator, batch, space, start):
