@@ -4,8 +4,8 @@
 
 Generator, encoder and features come from the shipped bundle; the hypernetwork starts
 from nothing. Measured on 2 cores of a Xeon: `make demo` 6 min 18 s in a fresh clone,
-set-up included; L2 of held-out faces 0.0191 → 0.0116, identity similarity 0.510 →
-0.562. `.venv/bin/hyperstyle demo --steps 1000` goes on from there.
+set-up included; L2 of held-out faces 0.0191 → 0.0122, identity similarity 0.510 →
+0.571. `.venv/bin/hyperstyle demo --steps 1000` goes on from there.
 """
 
 from hyperstyle_jax import config
