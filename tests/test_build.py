@@ -4,6 +4,7 @@ import importlib
 import json
 
 import jax
+import numpy as np
 import pytest
 from flax import linen as nn
 
@@ -80,3 +81,19 @@ def test_every_kind_of_network_survives_json_and_has_shapes(module):
     inputs = build.default_inputs(module, 32)
     expected = trees.flatten(build.shapes(module, inputs))
     assert trees.flatten(build.shapes(again, inputs)) == expected
+
+
+@pytest.mark.parametrize("host", [True, False])
+def test_fresh_weights_are_the_same_for_another_kind_of_device(monkeypatch, host):
+    wanted, devices = build.init_net(TINY, jax.random.key(0)), jax.local_devices()
+
+    def local_devices(backend=None):
+        if backend and not host:
+            raise RuntimeError("Unknown backend cpu")
+        return devices
+
+    monkeypatch.setattr(jax, "local_devices", local_devices)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found = build.init_net(TINY, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
+    assert {leaf.device for leaf in jax.tree.leaves(found)} == {devices[0]}
