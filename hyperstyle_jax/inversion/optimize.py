@@ -18,8 +18,9 @@ from hyperstyle_jax.offsets import Inversion
 
 # How the step size grows and shrinks, as shares of all steps.
 _RAMP_UP, _RAMP_DOWN = 0.05, 0.25
-# A gradient counts for at most this many times the usual norm of its image's.
-_LARGEST, _FORGET = 2.0, 0.1
+# A gradient counts for at most so many times the usual norm of its image's, an average
+# of which each new one is this share.
+_LARGEST, _SHARE = 2.0, 0.1
 # Noise on the latent while searching, relative to the spread of w; gone at this share.
 _NOISE, _NOISE_SHARE = 0.05, 0.75
 
@@ -114,8 +115,8 @@ def _steadied() -> optax.GradientTransformation:
     """Limits the gradient of each image by what is usual for it.
 
     Perceptual losses divide features by their length. Where one passes zero, a single
-    gradient is a thousand times the others; Adam's mean forgets it long before its
-    variance remembers enough, and the image would be lost.
+    gradient is a thousand times the others. Adam would walk on in its direction for
+    tens of steps, while its variance, large for long, silences all that come after.
     """
 
     def init(w):
@@ -127,7 +128,7 @@ def _steadied() -> optax.GradientTransformation:
         counted = jnp.minimum(norm, _LARGEST * usual)
         scale = jnp.where(norm > counted, counted / norm, 1.0)
         grads = grads * scale.reshape(-1, *(1,) * (grads.ndim - 1))
-        return grads, usual + _FORGET * (counted - usual)
+        return grads, usual + _SHARE * (counted - usual)
 
     return optax.GradientTransformation(init, update)
 

@@ -300,12 +300,18 @@ def product(x, weight):
 
 def _product_bwd(residuals, g):
     x, weight = residuals
-    flat = x.reshape(-1, x.shape[-1])
-    rows = g.reshape(len(flat), -1)
+    rows = g.reshape(math.prod(x.shape[:-1]), -1)
     matrix = weight.reshape(len(weight), -1)
     dx = jax.lax.dot_general(rows, matrix, (((1,), (1,)), ((), ())))
+    return dx.reshape(x.shape), product_gradient(x, g)
+
+
+def product_gradient(x, g):
+    """Of `product` by its weight: Σ xᵀ·g over all leading axes, [C, ...]."""
+    flat = x.reshape(-1, x.shape[-1])
+    rows = g.reshape(len(flat), -1)
     dweight = jax.lax.dot_general(flat, rows, (((0,), (0,)), ((), ())))
-    return dx.reshape(x.shape), dweight.reshape(weight.shape)
+    return dweight.reshape(-1, *g.shape[x.ndim - 1 :])
 
 
 product.defvjp(lambda x, weight: (product(x, weight), (x, weight)), _product_bwd)

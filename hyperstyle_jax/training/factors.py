@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.training import parallel
+from hyperstyle_jax.models.hypernet import product_gradient
+from hyperstyle_jax.training import common, parallel
 
 
 class Factors(NamedTuple):
@@ -47,8 +48,8 @@ def averaged(grads: dict, factors: dict[str, Factors]) -> tuple[dict, jax.Array]
     """
     factors = {k: Factors(f.x / len(f.x), f.delta) for k, f in factors.items()}
     tree = trees.unflatten(trees.flatten(grads) | factors)
-    if jax.lax.axis_size(parallel.AXIS) > 1:  # the mean of one is a copy
-        tree = jax.lax.pmean(whole(tree), parallel.AXIS)
+    if jax.lax.axis_size(parallel.AXIS) > 1:
+        return common.averaged(whole(tree))
     leaves = jax.tree.leaves(tree, is_leaf=_are_factors)
     return tree, jnp.sqrt(sum(map(_square, leaves)))
 
@@ -56,20 +57,14 @@ def averaged(grads: dict, factors: dict[str, Factors]) -> tuple[dict, jax.Array]
 def whole(tree):
     """Gradients in place of their factors."""
     return jax.tree.map(
-        lambda g: _product(g) if _are_factors(g) else g, tree, is_leaf=_are_factors
+        lambda g: product_gradient(*g) if _are_factors(g) else g,
+        tree,
+        is_leaf=_are_factors,
     )
 
 
 def _are_factors(leaf) -> bool:
     return isinstance(leaf, Factors)
-
-
-def _product(factors: Factors):
-    x, delta = _rows(factors)
-    shape = factors.delta.shape[factors.x.ndim - 1 :]
-    # In the order of the weight: a transposition would take as much memory again.
-    product = jax.lax.dot_general(x, delta, (((0,), (0,)), ((), ())))
-    return product.reshape(-1, *shape)
 
 
 def _square(gradient):
