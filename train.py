@@ -11,8 +11,9 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from hyperstyle_jax import compilation_cache, config_errors, huge_pages
-from hyperstyle_jax import config as cfg
+from hyperstyle_jax.config import errors
+from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.system import compilation_cache, huge_pages
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Default: runs/NAME of the config.")
@@ -26,7 +27,8 @@ _PROCESS = flags.DEFINE_integer("process_id", -1, "Of this one, from 0.")
 
 def main(argv: list[str]) -> None:
     compilation_cache.enable()
-    from hyperstyle_jax.training import parallel, run
+    from hyperstyle_jax.loop import parallel
+    from hyperstyle_jax.training import run
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     try:
@@ -61,7 +63,7 @@ def parse(argv: list[str]) -> list[str]:
             )
         return rest
     except Exception as error:
-        print(f"error: {config_errors.explain(error, argv)}", file=sys.stderr)
+        print(f"error: {errors.explain(error, argv)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -8,16 +8,16 @@ set-up included; L2 of held-out faces 0.0191 → 0.0122, identity similarity 0.5
 0.571. `.venv/bin/hyperstyle demo --steps 1000` goes on from there.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.demo("hyperstyle")
+    c = fields.demo("hyperstyle")
     c.num_steps, c.batch_size, c.num_iters = 500, 8, 2
     c.log_every, c.save_every, c.eval_every, c.image_every = 20, 100, 250, 250
     c.data.train, c.data.eval = (0, 4_000), (1_000_000, 1_000_064)
     c.data.augment = 0.25
-    c.init.generator = c.init.encoder = c.init.features = "demo"
+    c.init.generator = c.init.encoder = c.init.feature_extractor = "demo"
     c.loss.update(l2=40.0, lpips=0.8, id=0.4)
     c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=30, clip=1.0, ema=0.98)
     return c

@@ -9,15 +9,18 @@ the encoder of step 3's generator (2,000 steps of this config) and had
 Held-out faces: L2 0.0190, identity similarity 0.54.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.demo("encoder")
+    c = fields.demo("encoder")
     c.num_steps, c.batch_size = 2000, 16
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 500, 500
     c.data.train = (0, 40_000)
-    c.init.generator, c.init.features = "runs/demo_adversarial", "runs/demo_features_2"
+    c.init.generator, c.init.feature_extractor = (
+        "runs/demo_adversarial",
+        "runs/demo_recognition_2",
+    )
     c.loss.update(l2=1.0, lpips=0.8, id=0.1, latent=0.3)
     c.optim.update(lr=2e-3, schedule="cosine", warmup_steps=100, ema=0.998)
     return c

@@ -16,15 +16,15 @@ and 1750 steps of several passes, and then 77 seconds on one H200 with
 L2 of held-out faces 0.0194 → 0.0077, identity similarity 0.50 → 0.80.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.demo("hyperstyle")
+    c = fields.demo("hyperstyle")
     c.num_steps, c.batch_size, c.num_iters = 12_000, 8, 1
     c.log_every, c.save_every, c.eval_every, c.image_every = 100, 1000, 500, 4000
     c.data.train, c.data.augment = (0, 40_000), 0.2
-    c.init.generator = c.init.encoder = c.init.features = "runs/demo_encoder"
+    c.init.generator = c.init.encoder = c.init.feature_extractor = "runs/demo_encoder"
     c.loss.update(l2=20.0, lpips=0.8, id=0.4)
     c.optim.update(lr=1e-3, schedule="cosine", warmup_steps=100, clip=1.0, ema=0.998)
     return c

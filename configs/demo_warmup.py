@@ -8,11 +8,11 @@ held-out faces 0.0140 (it was trained on absolute errors, before they became squ
 Every face is drawn from a Gaussian vector, which is given to the mapping network as z.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.demo("gan")
+    c = fields.demo("gan")
     c.num_steps, c.batch_size = 6000, 16
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 500, 1000, 1000
     c.data.train = (0, 20_000)

@@ -20,11 +20,11 @@ it). Published: about 120,000 steps of 8 pictures; CelebA-HQ test set: ID 0.76, 
 0.84, LPIPS 0.09, L2 0.019.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.base("hyperstyle")
+    c = fields.base("hyperstyle")
     c.num_steps, c.batch_size, c.num_iters = 120_000, 8, 5
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 2500, 5000, 2500
     c.best = "eval/loss"

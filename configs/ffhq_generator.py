@@ -10,11 +10,11 @@ on 8 V100, Fréchet inception distance 2.84. A generator that exists already nee
 trained: convert_weights.py reads the published ones.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.base("gan")
+    c = fields.base("gan")
     c.num_steps, c.batch_size = 780_000, 32
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 5000, 0, 5000
     c.data.update(kind="tfds", path="data/ffhq_1024", size=1024, flip=True)

@@ -12,11 +12,11 @@ discriminator (`loss.w_adversarial`); `--config.loss.w_norm=0.005` is pSp's way 
 Hardware: any number of devices with 16 GB or more. Nothing measured.
 """
 
-from hyperstyle_jax import config
+from hyperstyle_jax.config import fields
 
 
 def get_config():
-    c = config.base("encoder")
+    c = fields.base("encoder")
     c.num_steps, c.batch_size = 200_000, 8
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 2500, 5000, 2500
     c.best = "eval/loss"

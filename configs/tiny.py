@@ -5,7 +5,7 @@
 For tests of the machinery, on any CPU; nothing worth looking at is learned.
 """
 
-from hyperstyle_jax.config import base
+from hyperstyle_jax.config.fields import base
 
 
 def get_config():
@@ -21,8 +21,8 @@ def get_config():
     generator.channel_base, generator.channel_max = 128, 16
     generator.num_mapping_layers = 2
     c.model.encoder.widths, c.model.encoder.depths = (8, 16), (1, 1)
-    c.model.features.widths, c.model.features.depths = (8, 16), (1, 1)
-    c.model.features.dim = 16
+    c.model.feature_extractor.widths, c.model.feature_extractor.depths = (8, 16), (1, 1)
+    c.model.feature_extractor.dim = 16
     hypernet = c.model.hypernet
     hypernet.widths, hypernet.depths = (8, 16), (1, 1)
     hypernet.code, hypernet.hidden, hypernet.inner, hypernet.inner_shared = 16, 16, 8, 8

@@ -11,14 +11,14 @@ Names are imported when they are first used: `import hyperstyle_jax` itself is i
 import importlib
 
 _PUBLIC = {
-    "Bundle": "bundle.Bundle",
-    "load": "bundle.load",
-    "save": "bundle.save",
+    "Bundle": "weights.bundle.Bundle",
+    "load": "weights.bundle.load",
+    "save": "weights.bundle.save",
     "Net": "net.Net",
     "Inversion": "offsets.Inversion",
     "apply_offsets": "offsets.apply_offsets",
     "synthesize": "offsets.synthesize",
-    "invert": "inversion.photos.invert",
+    "invert": "inversion.pipeline.invert",
     "optimize": "inversion.optimize.optimize",
     "edit": "editing.directions.edit",
     "sweep": "editing.directions.sweep",

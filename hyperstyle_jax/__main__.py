@@ -2,8 +2,8 @@
 
 import sys
 
-from hyperstyle_jax import huge_pages
 from hyperstyle_jax.cli.main import main
+from hyperstyle_jax.system import huge_pages
 
 
 def program() -> int:

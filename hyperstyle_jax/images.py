@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, WebPImagePlugin
 
-from hyperstyle_jax import disk
+from hyperstyle_jax.system import atomic_files
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Decoders that run other programs or parse scripts stay shut.
@@ -132,7 +132,7 @@ def save_png(path: str | Path, image: np.ndarray) -> Path:
     Raises:
         OSError: says which file could not be written, and why.
     """
-    return disk.write_whole(path, encode_png(image))
+    return atomic_files.write_whole(path, encode_png(image))
 
 
 def grid(

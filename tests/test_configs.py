@@ -2,17 +2,17 @@
 
 import importlib
 import math
-from pathlib import Path
 
 import jax
 import pytest
+from paths import ROOT
 
-from hyperstyle_jax import build
-from hyperstyle_jax import config as cfg
 from hyperstyle_jax.cli.main import build_parser
+from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.training import common, encoder, hyperstyle
+from hyperstyle_jax.weights import specs
 
-FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+FILES = sorted((ROOT / "configs").glob("*.py"))
 FULL = [f.stem for f in FILES if f.stem.startswith(("ffhq", "cars", "afhq"))]
 
 
@@ -39,7 +39,7 @@ def numbers(tree) -> int:
 def test_full_size_hypernetworks_have_the_released_size(stem, millions):
     config = read(stem).get_config()
     shape = common.image_shape(config)
-    found = build.shapes(hyperstyle.module(config), [shape] * 2)
+    found = specs.shapes(hyperstyle.module(config), [shape] * 2)
     count = numbers(found["params"]) / 1e6
     if millions:
         assert count == pytest.approx(millions, abs=0.01)
@@ -60,12 +60,12 @@ def test_cars_are_wider_than_high():
     }
 
     def first(variables, image):
-        frozen = {k: build.Net(m, variables[k]) for k, m in nets.items()}
+        frozen = {k: specs.Net(m, variables[k]) for k, m in nets.items()}
         return hyperstyle.first(frozen, {"image": image})
 
     shapes = {
-        "generator": build.shapes(nets["generator"]),
-        "encoder": build.shapes(nets["encoder"], [common.image_shape(config)]),
+        "generator": specs.shapes(nets["generator"]),
+        "encoder": specs.shapes(nets["encoder"], [common.image_shape(config)]),
     }
     image = jax.ShapeDtypeStruct((2, 192, 256, 3), "float32")
     found = jax.eval_shape(first, shapes, image)

@@ -6,12 +6,11 @@ import re
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
 from packaging.requirements import Requirement
-from test_structure import imports, modules
+from paths import ROOT
+from syntax_trees import imports, modules
 
-ROOT = Path(__file__).parent.parent
 # What jax brings along and decides the version of.
 BROUGHT = {"jaxlib", "ml-dtypes"}
 

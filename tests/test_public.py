@@ -59,11 +59,11 @@ def test_load_invert_edit_synthesize(bundle):
 
 
 def test_floats_of_the_right_size_are_taken_as_they_are(bundle):
-    from hyperstyle_jax.inversion import photos
+    from hyperstyle_jax.inversion import pipeline
 
     x = np.random.default_rng(1).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
-    np.testing.assert_array_equal(photos.prepare(bundle, x), x)
-    np.testing.assert_array_equal(photos.prepare(bundle, jax.numpy.asarray(x)), x)
+    np.testing.assert_array_equal(pipeline.prepare(bundle, x), x)
+    np.testing.assert_array_equal(pipeline.prepare(bundle, jax.numpy.asarray(x)), x)
 
 
 def test_the_centre_in_the_bundles_aspect_is_taken():

@@ -1,50 +1,45 @@
 """The package's rooms and doors, read off its syntax trees; nothing is imported."""
 
 import ast
-import functools
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
+from syntax_trees import PACKAGE, beside, imported, imports, modules, parsed
 
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "hyperstyle_jax"
-# Imports go downwards or stay on their floor; the longest prefix decides.
+# Imports go downwards or stay on their floor; the room's name decides.
 FLOORS = {
-    # 0, the ground: arrays, files, descriptions
+    # 0, the ground: single nouns, networks, files, the drawn domain
+    "system": 0,
     "config": 0,
-    "disk": 0,
-    "config_errors": 0,
     "trees": 0,
     "net": 0,
-    "images": 0,
-    "tensor_file": 0,
-    "checkpoint": 0,
-    "compilation_cache": 0,
-    "flops": 0,
-    "huge_pages": 0,
-    "data": 0,
-    # 1, networks
-    "models": 1,
-    # 2, methods: functions of Nets and arrays, and where Nets come from
-    "offsets": 2,
-    "build": 2,
-    "bundle": 2,
-    "losses": 2,
-    "metrics": 2,
+    "metrics": 0,
+    "plots": 0,
+    "models": 0,
+    "faces": 0,
+    "torch_format": 0,
+    # 1, images and networks on disk, functions of Nets and arrays
+    "images": 1,
+    "losses": 1,
+    "offsets": 1,
+    "weights": 1,
+    # 2, data, methods, edits, the loop that trains anything
+    "data": 2,
     "inversion": 2,
     "editing": 2,
-    # 3, programs
+    "loop": 2,
+    # 3, training of the networks, official weights in and out
     "training": 3,
     "convert": 3,
-    "parity": 3,
-    "plots": 3,
-    "evaluate": 3,
-    "edit_comparison": 3,
-    "speed": 3,
-    "speed_items": 3,
-    "cli": 3,
+    # 4, programs that measure
+    "parity": 4,
+    "evaluation": 4,
+    "benchmark": 4,
+    # 5, the commands
+    "cli": 5,
 }
 # Each library that touches the outside enters by one file (or one folder).
 DOORS = {
@@ -53,43 +48,15 @@ DOORS = {
     "array_record": {"data.shards"},
     "etils": {"data.archives", "data.datasets"},
     "grain": {"data.pipeline"},
-    "orbax": {"checkpoint"},
-    "safetensors": {"bundle"},
+    "orbax": {"loop.checkpoint"},
+    "safetensors": {"weights.bundle"},
     "matplotlib": {"plots"},
-    "tensorboardX": {"training.boards"},
-    "wandb": {"training.boards"},
+    "tensorboardX": {"loop.boards"},
+    "wandb": {"loop.boards"},
     # Configs end at the tasks: below, functions take plain values.
-    "ml_collections": {"config", "config_errors", "training"},
+    "ml_collections": {"config", "training"},
 }
 NOWHERE = {"torch", "torchvision", "tensorflow", "cv2", "flax.nnx", "haiku"}
-
-
-@functools.cache
-def modules() -> dict[str, ast.Module]:
-    """{"models.ops": tree}; a package has the name of its folder."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        parts = parts[:-1] if parts[-1] == "__init__" else parts
-        found[".".join(parts)] = ast.parse(path.read_text(), str(path))
-    return found
-
-
-@functools.cache
-def imports(name: str) -> frozenset[str]:
-    """Everything that a module imports, lazily or not, by its full dotted name."""
-    return frozenset(imported(modules()[name]))
-
-
-def imported(tree: ast.AST) -> set[str]:
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: imports are absolute here"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
 
 
 def inner(name: str) -> set[str]:
@@ -147,21 +114,14 @@ def test_no_circles():
     [
         # Networks import only each other; the loop knows no network and no method.
         ("models", {"models"}),
-        (
-            "training.loop",
-            {"checkpoint", "training.logs", "training.parallel", "training.evaluation"}
-            | {"training.boards"},
-        ),
-        (
-            "training.evaluation",
-            {"training.logs", "training.parallel", "training.boards"},
-        ),
-        ("data", {"data", "disk", "images"}),
+        ("loop", {"loop", "system", "images"}),
+        ("data", {"data", "faces", "system", "images"}),
+        ("torch_format", {"torch_format"}),
         # Weights come in without the programs that train or show them.
         (
             "convert",
-            {"convert", "models", "build", "bundle", "net", "trees", "offsets"}
-            | {"inversion.files"},
+            {"convert", "torch_format", "models", "weights", "net", "trees", "offsets"}
+            | {"inversion.storage"},
         ),
     ],
 )
@@ -201,7 +161,7 @@ def test_pmap_is_known_in_one_place():
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in ("pmap", "shard_map")
     }
-    assert users == {"training.parallel"}
+    assert users == {"loop.parallel"}
 
 
 def test_what_is_imported_at_once_is_light():
@@ -231,17 +191,3 @@ def test_no_file_knows_this_machine():
     for path in [*PACKAGE.rglob("*.py"), *beside(), ROOT / "Makefile"]:
         found = pattern.search(path.read_text())
         assert not found, f"{path.relative_to(ROOT)}: {found[0]!r}"
-
-
-def beside() -> list[Path]:
-    """Python files around the package."""
-    tests = sorted((ROOT / "tests").glob("*.py"))
-    return [
-        *sorted(ROOT.glob("*.py")),
-        *sorted((ROOT / "configs").glob("*.py")),
-        *tests,
-    ]
-
-
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), str(path))

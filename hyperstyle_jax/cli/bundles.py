@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-ROLES = ("generator", "encoder", "hypernet", "features")
+ROLES = ("generator", "encoder", "hypernet", "feature_extractor")
 
 
 def add_commands(commands):
@@ -31,7 +31,7 @@ def add_commands(commands):
         "directions",
         help="fit edit directions and store them in a bundle",
         description="Draws pictures with the bundle's generator, labels them with its "
-        "features network and fits one linear boundary per attribute (InterFaceGAN); "
+        "feature extractor and fits one linear boundary per attribute (InterFaceGAN); "
         "all other attributes are kept constant. With --learn the directions are then "
         "improved by gradients. The bundle's directions are replaced.",
     )
@@ -40,7 +40,7 @@ def add_commands(commands):
         "--names",
         nargs="+",
         default=["yaw", "smile", "age", "glasses", "beard"],
-        help="attributes of the features network",
+        help="attributes of the feature extractor",
     )
     parser.add_argument("--count", type=int, default=20_000, help="pictures to draw")
     parser.add_argument(
@@ -48,7 +48,7 @@ def add_commands(commands):
         type=int,
         default=0,
         metavar="STEPS",
-        help="then learn each direction through generator and features network, a row "
+        help="then learn each direction through generator and feature extractor, a row "
         "for each layer (300 are enough; default 0: not)",
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -56,10 +56,10 @@ def add_commands(commands):
 
 
 def export(args):
-    from hyperstyle_jax import bundle
-    from hyperstyle_jax import config as cfg
-    from hyperstyle_jax.data import faces
+    from hyperstyle_jax import faces
+    from hyperstyle_jax.config import fields as cfg
     from hyperstyle_jax.training import sources
+    from hyperstyle_jax.weights import bundle
 
     nets, configs = {}, []
     for run in args.runs:
@@ -74,7 +74,7 @@ def export(args):
         "image_size": cfg.image_size(configs[-1]["data"]),
         "num_iters": args.num_iters or configs[-1]["num_iters"],
     }
-    if "features" in nets:
+    if "feature_extractor" in nets:
         info["attributes"] = list(faces.ATTRIBUTES)
     made = bundle.save(
         args.out, nets, info=info, dtype="float16" if args.half else "float32"
@@ -86,12 +86,13 @@ def export(args):
 
 
 def directions(args):
-    from hyperstyle_jax import bundle, compilation_cache
     from hyperstyle_jax.editing import interfacegan, labelling, learned
+    from hyperstyle_jax.system import compilation_cache
+    from hyperstyle_jax.weights import bundle
 
     compilation_cache.enable()
     model = bundle.load(args.bundle)
-    generator, features = model.require("generator", "features")
+    generator, features = model.require("generator", "feature_extractor")
     known = model.info.get("attributes", [])
     if unknown := [name for name in args.names if name not in known]:
         raise ValueError(f"no attribute {unknown[0]!r}; there are: {', '.join(known)}")

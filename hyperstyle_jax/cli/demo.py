@@ -31,7 +31,7 @@ def add_commands(commands):
 def run(args):
     start = time.perf_counter()
     root, workdir = _clone(), args.out / "run"
-    from hyperstyle_jax import bundle
+    from hyperstyle_jax.weights import bundle
 
     bundle.find("demo")  # before minutes of training
     _say(
@@ -101,20 +101,26 @@ def _train(root: Path, workdir: Path, steps: int | None):
 
 
 def _evaluate(workdir):
-    from hyperstyle_jax import checkpoint, compilation_cache, evaluate
+    from hyperstyle_jax.evaluation import held_out_faces
+    from hyperstyle_jax.loop import checkpoint
+    from hyperstyle_jax.system import compilation_cache
 
     compilation_cache.enable()
-    models = {"trained": evaluate.load(workdir), "shipped": evaluate.load("demo")}
-    results = evaluate.run(models, count=_COUNT)
-    found = evaluate.report(results, models)
+    models = {
+        "trained": held_out_faces.load(workdir),
+        "shipped": held_out_faces.load("demo"),
+    }
+    results = held_out_faces.run(models, count=_COUNT)
+    found = held_out_faces.report(results, models)
     return results, found | {"trained_steps": checkpoint.steps(workdir)[-1]}
 
 
 def _write(results, found, out, workdir) -> list[Path]:
-    from hyperstyle_jax import evaluate, plots
-    from hyperstyle_jax.training import logs
+    from hyperstyle_jax import plots
+    from hyperstyle_jax.evaluation import held_out_faces
+    from hyperstyle_jax.loop import logs
 
-    files = evaluate.write(results, found, out)
+    files = held_out_faces.write(results, found, out)
     shown = {"step", *_SHOWN, *(f"eval/{name}" for name in _SHOWN)}
     rows = [{k: v for k, v in r.items() if k in shown} for r in logs.read(workdir)]
     plots.curves(rows, out / "training.png")
@@ -122,11 +128,11 @@ def _write(results, found, out, workdir) -> list[Path]:
 
 
 def _finish(found, files, seconds, out):
-    from hyperstyle_jax import evaluate
+    from hyperstyle_jax.evaluation import held_out_faces
 
     found |= {"stages": seconds}
-    evaluate.write_json(out / "metrics.json", found)
-    _say(evaluate.markdown(found))
+    held_out_faces.write_json(out / "metrics.json", found)
+    _say(held_out_faces.markdown(found))
     _say(f"trained: {found['trained_steps']} steps in all; shipped: the bundle demo.\n")
     _say(f"In {out}:")
     _say("\n".join(f"  {file.name}" for file in files))

@@ -41,9 +41,11 @@ def run(args):
     import numpy as np
     from tqdm import tqdm
 
-    from hyperstyle_jax import bundle, compilation_cache, images
+    from hyperstyle_jax import images
     from hyperstyle_jax.editing.directions import sweep
-    from hyperstyle_jax.inversion import files
+    from hyperstyle_jax.inversion import storage
+    from hyperstyle_jax.system import compilation_cache
+    from hyperstyle_jax.weights import bundle
 
     if not np.isfinite(args.strength).all():
         raise ValueError(f"--strength {args.strength}: expected finite numbers")
@@ -59,7 +61,7 @@ def run(args):
     names, done, failed = unique_names(found), [], []
     for file, name in tqdm(list(zip(found, names, strict=True)), disable=None):
         try:
-            inversion = files.restore(model, [files.load(file)])
+            inversion = storage.restore(model, [storage.load(file)])
         except (ValueError, OSError) as error:
             failed.append(f"{file}: {error}")
             continue

@@ -50,7 +50,7 @@ def add_commands(commands):
     parser.add_argument(
         "--judge",
         metavar="MODEL",
-        help="whose features network measures (default: the first model's); one that "
+        help="whose feature extractor measures (default: the first model's); one that "
         "none was trained with is fairer",
     )
     precision.add_option(parser)
@@ -59,29 +59,30 @@ def add_commands(commands):
 
 
 def run(args):
-    from hyperstyle_jax import compilation_cache, evaluate
+    from hyperstyle_jax.evaluation import held_out_faces
+    from hyperstyle_jax.system import compilation_cache
 
     compilation_cache.enable()
     titles = unique_names(map(Path, args.models))
     models = {
-        name: evaluate.load(model)
+        name: held_out_faces.load(model)
         for name, model in zip(titles, args.models, strict=True)
     }
     editor = _editor(models) if args.edits else None
-    judge = evaluate.load(args.judge) if args.judge else None
-    results = evaluate.run(
+    judge = held_out_faces.load(args.judge) if args.judge else None
+    results = held_out_faces.run(
         models,
         count=args.count,
         first_index=args.first_index,
         num_iters=args.num_iters,
-        domains=args.domains or tuple(evaluate.DOMAINS),
+        domains=args.domains or tuple(held_out_faces.DOMAINS),
         batch_size=args.batch_size,
         dtype=args.precision,
         judge=judge,
     )
-    found = evaluate.report(results, models)
-    print(evaluate.markdown(found))
-    files = evaluate.write(results, found, args.out) if args.out else []
+    found = held_out_faces.report(results, models)
+    print(held_out_faces.markdown(found))
+    files = held_out_faces.write(results, found, args.out) if args.out else []
     if editor:
         files += _compare_edits(editor, judge, args)
     if files:
@@ -100,20 +101,20 @@ def _editor(models):
 
 
 def _compare_edits(model, judge, args):
-    from hyperstyle_jax import disk, edit_comparison, evaluate, images
+    from hyperstyle_jax import images
+    from hyperstyle_jax.evaluation import edits, held_out_faces
+    from hyperstyle_jax.system import atomic_files
 
     count = min(8, args.count)
-    x = evaluate.held_out(count, args.first_index, model.image_size[0], False)
-    rows, pictures = edit_comparison.compare(
-        model, x, num_iters=args.num_iters, judge=judge
-    )
-    table = edit_comparison.markdown(rows, count)
+    x = held_out_faces.held_out(count, args.first_index, model.image_size[0], False)
+    rows, pictures = edits.compare(model, x, num_iters=args.num_iters, judge=judge)
+    table = edits.markdown(rows, count)
     print(table)
     if not args.out:
         return []
     return [
-        disk.write_whole(args.out / "edits.md", table.encode()),
-        evaluate.write_json(args.out / "edits.json", rows),
+        atomic_files.write_whole(args.out / "edits.md", table.encode()),
+        held_out_faces.write_json(args.out / "edits.json", rows),
         *(
             images.save_png(args.out / f"edits_{name}.png", picture)
             for name, picture in pictures.items()

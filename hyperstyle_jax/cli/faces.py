@@ -31,8 +31,8 @@ def add_commands(commands):
 def run(args):
     from tqdm import tqdm
 
-    from hyperstyle_jax import disk, images
-    from hyperstyle_jax.data import faces
+    from hyperstyle_jax import faces, images
+    from hyperstyle_jax.system import atomic_files
 
     labels = []
     with tqdm(total=len(args.seeds), unit="face", disable=None) as progress:
@@ -47,5 +47,5 @@ def run(args):
                 labels.append(json.dumps({"file": name, **label}))
             progress.update(len(seeds))
     text = "".join(f"{line}\n" for line in labels)
-    disk.write_whole(args.out / "labels.jsonl", text.encode())
+    atomic_files.write_whole(args.out / "labels.jsonl", text.encode())
     print(f"{len(labels)} faces and labels.jsonl in {args.out}")

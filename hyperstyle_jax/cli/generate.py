@@ -35,8 +35,10 @@ def add_commands(commands):
 def run(args):
     from tqdm import tqdm
 
-    from hyperstyle_jax import bundle, compilation_cache, images
-    from hyperstyle_jax.inversion import files
+    from hyperstyle_jax import images
+    from hyperstyle_jax.inversion import storage
+    from hyperstyle_jax.system import compilation_cache
+    from hyperstyle_jax.weights import bundle
 
     compilation_cache.enable()
     model = bundle.load(args.model)
@@ -47,7 +49,7 @@ def run(args):
             for i, seed in enumerate(seeds):
                 stem = args.out / f"seed_{seed:04d}"
                 images.save_png(f"{stem}.png", inversion.image[i])
-                files.save(f"{stem}.npz", inversion, i, 0, model)
+                storage.save(f"{stem}.npz", inversion, i, 0, model)
                 if len(shown) < 64:
                     shown.append(images.to_uint8(inversion.image[i]))
             progress.update(len(seeds))

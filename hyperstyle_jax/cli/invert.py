@@ -33,14 +33,15 @@ def add_commands(commands):
 
 
 def run(args):
-    from hyperstyle_jax import bundle, compilation_cache
-    from hyperstyle_jax.inversion import photos
+    from hyperstyle_jax.inversion import pipeline
+    from hyperstyle_jax.system import compilation_cache
+    from hyperstyle_jax.weights import bundle
 
     if args.batch_size < 1:
         raise ValueError(f"--batch-size {args.batch_size}: expected 1 or more")
     compilation_cache.enable()
     model = bundle.load(args.model)
-    num_iters = photos.passes(model, args.num_iters)
+    num_iters = pipeline.passes(model, args.num_iters)
     files, failed = collect(args.inputs, args.out)
     if not files:
         raise ValueError("; ".join(failed.values()))
@@ -110,9 +111,9 @@ def _invert_all(model, files, stems, failed, num_iters, args) -> list[dict]:
 
 def _read(model, file):
     from hyperstyle_jax import images
-    from hyperstyle_jax.inversion import photos
+    from hyperstyle_jax.inversion import pipeline
 
-    return photos.prepare(model, [images.read(file)])[0]
+    return pipeline.prepare(model, [images.read(file)])[0]
 
 
 def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
@@ -120,14 +121,14 @@ def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
     import jax
     import numpy as np
 
-    from hyperstyle_jax.inversion import photos
+    from hyperstyle_jax.inversion import pipeline
 
     start = time.perf_counter()
     x = np.stack([photo for *_, photo in batch])
     x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
-    result = photos.invert_steps(model, x, num_iters, args.precision)
-    measures = photos.measure(model, x, result.steps)
-    pictures = photos.full_size(model, result, num_iters, args.precision)
+    result = pipeline.invert_steps(model, x, num_iters, args.precision)
+    measures = pipeline.measure(model, x, result.steps)
+    pictures = pipeline.full_size(model, result, num_iters, args.precision)
     result, pictures = jax.device_get((result, pictures))
     seconds = (time.perf_counter() - start) / len(batch)
     rows = []
@@ -143,7 +144,7 @@ def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
 
 def _write_photo(stem, model, result, picture, target, i, num_iters):
     from hyperstyle_jax import images
-    from hyperstyle_jax.inversion import files
+    from hyperstyle_jax.inversion import storage
 
     steps = [images.to_uint8(step) for step in (target, *result.steps[:, i])]
     steps.append(images.error_map(target, steps[-1]))
@@ -152,7 +153,7 @@ def _write_photo(stem, model, result, picture, target, i, num_iters):
     strip = images.grid([steps], labels, scale=scale)
     images.save_png(f"{stem}_steps.png", strip)
     images.save_png(f"{stem}.png", picture)
-    files.save(f"{stem}.npz", result.inversion, i, num_iters, model)
+    storage.save(f"{stem}.npz", result.inversion, i, num_iters, model)
 
 
 def _summarize(rows, failed, num_iters, model, name) -> dict:
@@ -167,9 +168,9 @@ def _summarize(rows, failed, num_iters, model, name) -> dict:
 
 
 def _write_json(path, value):
-    from hyperstyle_jax import disk
+    from hyperstyle_jax.system import atomic_files
 
-    disk.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+    atomic_files.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def _report(summary, out):

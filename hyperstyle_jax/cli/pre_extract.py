@@ -29,11 +29,12 @@ def add_commands(commands):
 
 
 def run(args):
-    from hyperstyle_jax import compilation_cache
-    from hyperstyle_jax.training import config_file, pre_extract
+    from hyperstyle_jax.config import reading
+    from hyperstyle_jax.system import compilation_cache
+    from hyperstyle_jax.training import pre_extract
 
     compilation_cache.enable()
-    config = config_file.read(args.config, args.changes)
+    config = reading.read(args.config, args.changes)
     report = pre_extract.run(config, args.out)
     for problem in report["skipped"].values():
         print(f"skipped: {problem}", file=sys.stderr)

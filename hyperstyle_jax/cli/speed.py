@@ -34,7 +34,7 @@ def add_commands(commands):
 def run(args):
     import json
 
-    from hyperstyle_jax import speed
+    from hyperstyle_jax.benchmark import speed
 
     names = _names(args.only)
     old = json.loads(args.compare.read_text()) if args.compare else None
@@ -60,7 +60,7 @@ def run(args):
 
 
 def _names(only: list[str] | None) -> list[str]:
-    from hyperstyle_jax.speed_items import EVERY, GROUPS, ITEMS
+    from hyperstyle_jax.benchmark.speed_items import EVERY, GROUPS, ITEMS
 
     names = [n for name in only or ITEMS for n in GROUPS.get(name, [name])]
     for name in names:

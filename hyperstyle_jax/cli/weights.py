@@ -40,7 +40,7 @@ def info(args):
 
 
 def _bundle_lines(path, tensors):
-    from hyperstyle_jax import bundle
+    from hyperstyle_jax.weights import bundle
 
     folder = bundle.find(path)
     manifest = bundle.read_manifest(folder)
@@ -60,7 +60,8 @@ def _bundle_lines(path, tensors):
 
 def _file_lines(path, tensors):
     from hyperstyle_jax import trees
-    from hyperstyle_jax.convert import conversion, kinds, torch_files
+    from hyperstyle_jax.convert import conversion, kinds
+    from hyperstyle_jax.torch_format import files as torch_files
 
     value = kinds.plain(torch_files.read(path))
     try:
@@ -118,8 +119,8 @@ def _missing(roles) -> str:
 
 
 def parity(args):
-    from hyperstyle_jax import compilation_cache
     from hyperstyle_jax import parity as checks
+    from hyperstyle_jax.system import compilation_cache
 
     compilation_cache.enable()
     rows = []

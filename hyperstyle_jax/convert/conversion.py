@@ -16,12 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from hyperstyle_jax import build, bundle, trees
-from hyperstyle_jax.convert import kinds, layouts, torch_files
+from hyperstyle_jax import trees
+from hyperstyle_jax.convert import kinds, layouts
 from hyperstyle_jax.convert.kinds import Part, Source
 from hyperstyle_jax.convert.layouts import Constant, Rule
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.net import Net
+from hyperstyle_jax.torch_format import files as torch_files
+from hyperstyle_jax.weights import bundle, specs
 
 OFFICIAL = "official.pt"
 NOTE = "hyperstyle_jax"  # the key that marks a note
@@ -45,7 +47,7 @@ class Converted(NamedTuple):
     """Networks by role, with arrays that are views of the files."""
 
     nets: dict[str, Net]
-    inputs: dict[str, build.Inputs]
+    inputs: dict[str, specs.Inputs]
     directions: dict[str, np.ndarray]
     official: dict[str, Any]
     info: dict[str, Any]
@@ -122,7 +124,7 @@ def assemble(
     inputs = {
         role: [(*size, owners[role].source.channels)]
         if role == "encoder"
-        else build.default_inputs(module, size)
+        else specs.default_inputs(module, size)
         for role, module in modules.items()
     }
     shapes = {role: _shapes(module, inputs[role]) for role, module in modules.items()}
@@ -154,7 +156,7 @@ def assemble(
 
 
 def _shapes(module: nn.Module, inputs) -> dict[str, tuple[int, ...]]:
-    return {k: v.shape for k, v in trees.flatten(build.shapes(module, inputs)).items()}
+    return {k: v.shape for k, v in trees.flatten(specs.shapes(module, inputs)).items()}
 
 
 def _image_size(files) -> tuple[int, int]:
@@ -184,7 +186,7 @@ def _modules(files):
         for role, module in file.source.modules.items():
             if role not in modules:
                 modules[role], owners[role] = module, file
-            elif build.spec(module) != build.spec(modules[role]):
+            elif specs.spec(module) != specs.spec(modules[role]):
                 raise ValueError(
                     f"{file.name} and {owners[role].name} hold a different {role} each "
                     "(other sizes): convert them into two bundles"

@@ -13,11 +13,11 @@ from flax import linen as nn
 
 from hyperstyle_jax.convert import architectures, rules
 from hyperstyle_jax.convert.layouts import Table
-from hyperstyle_jax.convert.pickle_values import Module
 from hyperstyle_jax.models.encoders import StyleEncoder
 from hyperstyle_jax.models.lpips import Heads, Trunk
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
 from hyperstyle_jax.models.resnet import FaceNet
+from hyperstyle_jax.torch_format.pickle_values import Module
 
 Tensors = Mapping[str, np.ndarray]
 

@@ -5,10 +5,11 @@ import os
 import jax
 import numpy as np
 
-from hyperstyle_jax import bundle
-from hyperstyle_jax.convert import official, torch_files
-from hyperstyle_jax.inversion import files
+from hyperstyle_jax.convert import official
+from hyperstyle_jax.inversion import storage
 from hyperstyle_jax.offsets import apply_offsets
+from hyperstyle_jax.torch_format import files as torch_files
+from hyperstyle_jax.weights import bundle
 
 
 def merge(
@@ -27,7 +28,7 @@ def merge(
     """
     loaded = bundle.load(model)
     (generator,) = loaded.require("generator")
-    restored = files.restore(loaded, [files.load(inversion)])
+    restored = storage.restore(loaded, [storage.load(inversion)])
     offsets = {path: delta[0] for path, delta in restored.offsets.items()}
     merged = generator.with_params(apply_offsets(generator.params, offsets))
     value = official.stylegan2(jax.tree.map(np.asarray, merged), layout)

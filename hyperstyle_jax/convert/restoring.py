@@ -10,10 +10,12 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from hyperstyle_jax import bundle, trees
-from hyperstyle_jax.convert import layouts, official, torch_files
+from hyperstyle_jax import trees
+from hyperstyle_jax.convert import layouts, official
 from hyperstyle_jax.convert.conversion import EXACT, NOTE, OFFICIAL, Log
 from hyperstyle_jax.convert.layouts import Rule
+from hyperstyle_jax.torch_format import files as torch_files
+from hyperstyle_jax.weights import bundle
 
 
 def restore(path: str | os.PathLike) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tqdm import tqdm
 
-from hyperstyle_jax import images
-from hyperstyle_jax.data import faces, shards
+from hyperstyle_jax import faces, images
+from hyperstyle_jax.data import shards
 
 _CHUNK = 256
 

@@ -15,9 +15,8 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
-from hyperstyle_jax import images
-from hyperstyle_jax.data import faces
-from hyperstyle_jax.data.noise import uniforms
+from hyperstyle_jax import faces, images
+from hyperstyle_jax.faces.noise import uniforms
 
 Batch = dict[str, np.ndarray]
 _FLIP_STREAM = 4

@@ -24,7 +24,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
-from hyperstyle_jax import disk
+from hyperstyle_jax.system import atomic_files
 
 T, U = TypeVar("T"), TypeVar("U")
 _PARTS, _PLAN, _REPORT = "parts", "plan.json", "report.json"
@@ -100,7 +100,7 @@ def write(
             if not done[split, i]:
                 file = path / _file_name(name, split, i, totals[split])
                 part = _write_shard(file, features, make(split, keys), bar)
-                disk.write_whole(_part_file(path, split, i), _json(part))
+                atomic_files.write_whole(_part_file(path, split, i), _json(part))
     return _finish(path, name, features, description, totals)
 
 
@@ -192,7 +192,7 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
             )
     elif path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{path} is not empty and no data set; choose another folder")
-    disk.write_whole(plan, _json(identity))
+    atomic_files.write_whole(plan, _json(identity))
 
 
 def _sweep(path: Path) -> None:
@@ -224,7 +224,7 @@ def _finished(path, name, split, i, totals) -> bool:
         totals[split])  # fmt: skip
     if not part.is_file() or not file.is_file():
         return False
-    return disk.sha256(file) == json.loads(part.read_text())["sha256"]
+    return atomic_files.sha256(file) == json.loads(part.read_text())["sha256"]
 
 
 def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, A
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
-    return part | {"sha256": disk.sha256(file), "bytes": file.stat().st_size}
+    return part | {"sha256": atomic_files.sha256(file), "bytes": file.stat().st_size}
 
 
 def _finish(path, name, features, description, totals) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
     content = {split: [p["pictures"] for p in found] for split, found in parts.items()}
     found["sha256"] = sha256(_json(content))
     _describe(path, name, features, description, lengths)
-    disk.write_whole(path / _REPORT, _json(found))
+    atomic_files.write_whole(path / _REPORT, _json(found))
     return found
 
 

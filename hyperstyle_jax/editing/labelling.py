@@ -1,4 +1,4 @@
-"""Generated pictures and what a features network sees in them, to fit directions."""
+"""Generated pictures and what a feature extractor sees in them, to fit directions."""
 
 from functools import partial
 from typing import NamedTuple
@@ -25,7 +25,7 @@ def label(
 
     Args:
         generator: Net of a Generator.
-        features: Net of a Features network for pictures of the generator's size.
+        features: Net of a FeatureExtractor for pictures of the generator's size.
         count: how many; an attribute that one picture in k shows needs some 500·k.
         seed: of the latents.
         batch_size: pictures at a time.

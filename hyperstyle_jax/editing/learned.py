@@ -1,4 +1,4 @@
-"""Edit directions learned through generator and features network.
+"""Edit directions learned through generator and feature extractor.
 
 "Enjoy your editing" (https://arxiv.org/abs/2102.01187): a step along the direction is
 to change what a network reads of one attribute, and nothing else. Gradients see what a
@@ -43,9 +43,9 @@ def learn_direction(
 
     Args:
         generator: Net of a Generator.
-        features: Net of a Features network for pictures of the generator's size.
+        features: Net of a FeatureExtractor for pictures of the generator's size.
         labelled: thousands of pictures; the spread of latents and attributes.
-        attribute: its place among those that the features network reads.
+        attribute: its place among those that the feature extractor reads.
         start: [D] or [L, D], not zero; as of `interfacegan.fit_directions`.
         steps: of Adam. batch_size: pictures of a step.
         seed: which latents are seen.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hyperstyle_jax.inversion.refine import view
+from hyperstyle_jax.inversion.hyperstyle import view
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import images
-from hyperstyle_jax.convert import kinds, torch_files
+from hyperstyle_jax.convert import kinds
 from hyperstyle_jax.editing import styleclip as clip
 from hyperstyle_jax.editing.directions import edit
 from hyperstyle_jax.editing.ganspace import Components, move_to
@@ -15,6 +15,7 @@ from hyperstyle_jax.offsets import Inversion
 from hyperstyle_jax.parity.case import Case, nchw
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.generators import offsets, render_offsets
+from hyperstyle_jax.torch_format import files as torch_files
 
 
 def tensor2im(case: Case) -> Iterator[Output]:

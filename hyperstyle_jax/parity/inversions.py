@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from hyperstyle_jax.inversion import refine, restyle
+from hyperstyle_jax.inversion import hyperstyle, restyle
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.parity.case import Case, nchw
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.encoders import offsets_by_number
 
-_invert = jax.jit(refine.invert, static_argnames="num_iters")
-_decode = jax.jit(refine.decode, static_argnames="num_iters")
+_invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
+_decode = jax.jit(hyperstyle.decode, static_argnames="num_iters")
 _restyle = jax.jit(restyle.invert, static_argnames="num_iters")
 _synthesize = jax.jit(synthesize)
 
@@ -61,16 +61,16 @@ def _at_full_size(case, nets, x, num_iters) -> Iterator[Output]:
         yield from case.outputs(numbered, "offset")
 
 
-_first = jax.jit(refine.first_inversion, static_argnames="num_iters")
+_first = jax.jit(hyperstyle.first_inversion, static_argnames="num_iters")
 
 
 @jax.jit
 def _step(hypernet, generator, x, state: Inversion, i):
     """One pass: the next state, the picture in full size, the offsets."""
-    codes = refine.add_codes(state.codes, hypernet(x, state.image), i)
+    codes = hyperstyle.add_codes(state.codes, hypernet(x, state.image), i)
     offsets = hypernet(codes, i + 1, method="decode")
     full = synthesize(generator, state.replace(offsets=offsets))
-    image = refine.view(full, x.shape[1:3])
+    image = hyperstyle.view(full, x.shape[1:3])
     return state.replace(codes=codes, image=image), full, offsets
 
 

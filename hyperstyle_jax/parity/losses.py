@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import losses, metrics
-from hyperstyle_jax.convert import torch_files
 from hyperstyle_jax.models.lpips import normalize
 from hyperstyle_jax.models.mtcnn import PNet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity.case import Case, convert, nchw, nhwc
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.encoders import seen
+from hyperstyle_jax.torch_format import files as torch_files
 
 
 def lpips(case: Case) -> Iterator[Output]:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from hyperstyle_jax import config as cfg
 from hyperstyle_jax import metrics
+from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.convert import official
 from hyperstyle_jax.losses import face_features
 from hyperstyle_jax.models.hypernet import centralized_axes

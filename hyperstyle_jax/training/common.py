@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import config as cfg
-from hyperstyle_jax import losses
-from hyperstyle_jax.data import faces
+from hyperstyle_jax import faces, losses
+from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.models.encoders import WEncoder
-from hyperstyle_jax.models.features import Features, distances
+from hyperstyle_jax.models.feature_extractor import FeatureExtractor, distances
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import parallel, sources
+from hyperstyle_jax.training import sources
 
 
 def images(batch: dict) -> jax.Array:
@@ -68,23 +68,26 @@ def encoder(config: ConfigDict) -> WEncoder:
     return WEncoder(config.model.generator.w_dim, c.widths, c.depths)
 
 
-def features(config: ConfigDict) -> Features:
-    c = config.model.features
-    return Features(len(faces.ATTRIBUTES), c.widths, c.depths, c.dim)
+def feature_extractor(config: ConfigDict) -> FeatureExtractor:
+    c = config.model.feature_extractor
+    return FeatureExtractor(len(faces.ATTRIBUTES), c.widths, c.depths, c.dim)
 
 
-def load_features(config: ConfigDict) -> Net:
+def load_feature_extractor(config: ConfigDict) -> Net:
     return sources.net(
-        "features", config.init.features, features(config), config.seed,
+        "feature_extractor",
+        config.init.feature_extractor,
+        feature_extractor(config),
+        config.seed,
         [image_shape(config)],
-    )  # fmt: skip
+    )
 
 
 def judges(config: ConfigDict) -> dict[str, Net]:
     """The networks that the losses ask for: none where only L2 counts.
 
     LPIPS and ArcFace where `init.lpips` and `init.arcface` name bundles with them,
-    else the features network of the domain.
+    else the feature extractor of the domain.
     """
     weights, init = config.loss, config.init
     wanted = {"lpips": "lpips", "id": "arcface", "moco": "moco"}
@@ -99,8 +102,8 @@ def judges(config: ConfigDict) -> dict[str, Net]:
                 f"config.loss.moco is {weights.moco} but config.init.moco is empty: "
                 "name a bundle with MoCo's network, or set config.loss.moco=0"
             )
-        elif weights[loss] and "features" not in nets:
-            nets["features"] = load_features(config)
+        elif weights[loss] and "feature_extractor" not in nets:
+            nets["feature_extractor"] = load_feature_extractor(config)
     return nets
 
 
@@ -124,7 +127,7 @@ class _Judge(NamedTuple):
 
 # Where two judge the same, the later one counts.
 _JUDGES = {
-    "features": _Judge(
+    "feature_extractor": _Judge(
         lambda net, x: net(x, method="describe"),
         lambda net, a, b: dict(zip(("lpips", "id"), _apart(a, b), strict=True)),
     ),

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from hyperstyle_jax.inversion.refine import view
+from hyperstyle_jax.inversion.hyperstyle import view
+from hyperstyle_jax.loop import parallel
+from hyperstyle_jax.loop.fit import Task
 from hyperstyle_jax.models.discriminator import LatentDiscriminator
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, optimizers, parallel, sources
-from hyperstyle_jax.training.loop import Task
+from hyperstyle_jax.training import common, optimizers, sources
 
 _R1_EVERY = 16
 # e4e trains its discriminator with Adam at this rate.

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import optax
 
 from hyperstyle_jax import trees
+from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.models.hypernet import product_gradient
-from hyperstyle_jax.training import common, parallel
+from hyperstyle_jax.training import common
 
 
 class Factors(NamedTuple):

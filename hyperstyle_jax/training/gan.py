@@ -14,11 +14,12 @@ import optax
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import metrics
+from hyperstyle_jax.loop import parallel
+from hyperstyle_jax.loop.fit import Task
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.generator import mix
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, optimizers, parallel
-from hyperstyle_jax.training.loop import Task
+from hyperstyle_jax.training import common, optimizers
 
 _W_AVG_DECAY, _PATH_DECAY = 0.998, 0.99
 
@@ -28,8 +29,10 @@ def make_task(config: ConfigDict) -> Task:
     loss = config.loss
     generator = common.load_generator(config)
     frozen = {"noise": _noise(generator)}
-    if config.init.features or (loss.render and (loss.lpips or loss.attributes)):
-        frozen["features"] = common.load_features(config)
+    if config.init.feature_extractor or (
+        loss.render and (loss.lpips or loss.attributes)
+    ):
+        frozen["feature_extractor"] = common.load_feature_extractor(config)
     gan = _Gan(
         config,
         generator,
@@ -178,7 +181,7 @@ class _Gan:
             found["render_lpips"] = common.compare(frozen, y, target)["lpips"].mean()
             value += loss.lpips * found["render_lpips"]
         if loss.attributes:
-            net = frozen["features"]
+            net = frozen["feature_extractor"]
             _, seen = net(y)
             error = (seen - labels) / net.variables["buffers"]["attribute_std"]
             found["render_attributes"] = jnp.square(error).mean()
@@ -193,9 +196,11 @@ class _Gan:
         image = net(common.draw_z(net.module, keys), noise=noise)
         per_image = {}
         pictures = {"real": x, "generated": jnp.clip(image, -1, 1)}
-        if "features" in frozen:
-            per_image["real"] = _pooled(frozen["features"], x)
-            per_image["fake"] = _pooled(frozen["features"], pictures["generated"])
+        if "feature_extractor" in frozen:
+            per_image["real"] = _pooled(frozen["feature_extractor"], x)
+            per_image["fake"] = _pooled(
+                frozen["feature_extractor"], pictures["generated"]
+            )
         if "latent" in batch and self.config.loss.render:
             y = net(batch["latent"], noise="const")
             per_image["render_l2"] = jnp.square(y - x).mean((1, 2, 3))
@@ -219,7 +224,7 @@ def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
 
 
 def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
-    """The Fréchet distance in the features network's space, and means."""
+    """The Fréchet distance in the feature extractor's space, and means."""
     scores = {k: float(v.mean()) for k, v in per_image.items() if v.ndim == 1}
     if "real" in per_image:
         distance = metrics.frechet_distance(per_image["real"], per_image["fake"])

@@ -14,19 +14,13 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.inversion import refine
+from hyperstyle_jax.inversion import hyperstyle
+from hyperstyle_jax.loop import parallel
+from hyperstyle_jax.loop.fit import Task
 from hyperstyle_jax.models.hypernet import Hypernet, centralized_axes, heads
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize
-from hyperstyle_jax.training import (
-    augment,
-    common,
-    factors,
-    optimizers,
-    parallel,
-    sources,
-)
-from hyperstyle_jax.training.loop import Task
+from hyperstyle_jax.training import augment, common, factors, optimizers, sources
 
 # Stored first inversions are int16: this many steps per unit, from −2 to 2.
 STORED_SCALE = 16383.5
@@ -112,7 +106,7 @@ def _eval(config, state, frozen, batch, key):
     """Distances and pictures of the first inversion and after every pass."""
     x, dtype = common.images(batch), jnp.dtype(config.precision)
     hypernet = export(config, state, frozen)["hypernet"]
-    result = refine.invert(
+    result = hyperstyle.invert(
         frozen["encoder"],
         hypernet,
         frozen["generator"],
@@ -142,7 +136,7 @@ def first(frozen: dict[str, Net], batch, dtype=jnp.float32) -> Inversion:
         return Inversion(batch["w"], {}, {}, y)
     w = frozen["encoder"](x.astype(dtype))
     y = frozen["generator"](w, method="synthesis", dtype=dtype)
-    return jax.lax.stop_gradient(Inversion(w, {}, {}, refine.view(y, x.shape[1:3])))
+    return jax.lax.stop_gradient(Inversion(w, {}, {}, hyperstyle.view(y, x.shape[1:3])))
 
 
 def pass_loss(config, module, frozen, target, params, stats, inversion, taps=None):
@@ -163,12 +157,12 @@ def pass_loss(config, module, frozen, target, params, stats, inversion, taps=Non
         x.astype(dtype), inversion.image, train=True, mutable=["batch_stats"]
     )
     tapped = Net(module, {"params": params} | ({"taps": taps} if taps else {}))
-    codes = refine.single_pass(module, codes)
+    codes = hyperstyle.single_pass(module, codes)
     deltas, seen = tapped(codes, 1, method="decode", mutable=["rows"])
     offsets = {k: inversion.offsets[k] + d for k, d in deltas.items()}
     inversion = inversion.replace(offsets=offsets)
     y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=config.remat)
-    y = refine.view(y, x.shape[1:3])
+    y = hyperstyle.view(y, x.shape[1:3])
     distances = common.compare(frozen, y, target, dtype)
     loss = common.weighted(config, distances).mean()
     found = {name: value.mean() for name, value in distances.items()}
@@ -241,7 +235,7 @@ def _no_taps(hypernet: Net, batch: int) -> dict:
     module = hypernet.module
     codes = {head[0]: jnp.zeros((batch, module.code)) for head in module.heads}
     decode = partial(hypernet, num_iters=1, method="decode", mutable=["taps"])
-    _, found = jax.eval_shape(decode, refine.single_pass(module, codes))
+    _, found = jax.eval_shape(decode, hyperstyle.single_pass(module, codes))
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), found.get("taps", {}))
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import config as cfg
+from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.data import pipeline
-from hyperstyle_jax.training import parallel
+from hyperstyle_jax.loop import parallel
 
 
 class _Examples(NamedTuple):

@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import config as cfg
 from hyperstyle_jax import images, trees
+from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.data import pipeline, shards
 from hyperstyle_jax.data.shards import Made, Row
+from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, hyperstyle, inputs, parallel
+from hyperstyle_jax.training import common, hyperstyle, inputs
 
 _KIND = "first inversions"
 _SHARD_PIXELS = 128 * 256 * 256  # about 100 MB

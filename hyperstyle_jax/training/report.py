@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import checkpoint, disk, plots
-from hyperstyle_jax import config as cfg
-from hyperstyle_jax.training import logs
+from hyperstyle_jax import plots
+from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.loop import checkpoint, logs
+from hyperstyle_jax.system import atomic_files
 
 _STYLE = """
 :root { color-scheme: light dark }
@@ -49,7 +50,7 @@ def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Pat
         f"<title>{_text(workdir.absolute().name)}</title><style>{_STYLE}</style>"
         f"{''.join(parts)}</html>\n"
     )
-    return disk.write_whole(workdir / "report.html", page.encode())
+    return atomic_files.write_whole(workdir / "report.html", page.encode())
 
 
 def _summary(config, rows, progress, steps) -> dict[str, str]:

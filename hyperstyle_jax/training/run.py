@@ -11,10 +11,10 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import checkpoint, trees
-from hyperstyle_jax import config as cfg
-from hyperstyle_jax.data import faces
-from hyperstyle_jax.training import inputs, loop, parallel, pre_extract, report, sources
+from hyperstyle_jax import faces, trees
+from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.loop import checkpoint, fit, parallel
+from hyperstyle_jax.training import inputs, pre_extract, report, sources
 
 # What a step holds on a CPU besides XLA's plan (threads, packed operands of its
 # convolutions): 117, 159 and 172 MiB measured for plans of 216, 452 and 1666 MiB.
@@ -44,7 +44,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     task = make_task(config)
     train_data, eval_data = _data(config)
     pre_extract.check(config, task.frozen)
-    step = loop.fit(task, config, workdir, train_data, eval_data)
+    step = fit.fit(task, config, workdir, train_data, eval_data)
     progress = checkpoint.progress(workdir)  # read by all processes or by none
     if parallel.is_writer():
         print(f"report: {report.write(workdir, config, progress)}", flush=True)
@@ -74,7 +74,7 @@ def describe(config: ConfigDict) -> str:
     return "\n".join(lines)
 
 
-def busiest_step(config: ConfigDict, task: loop.Task, devices, state, frozen) -> tuple:
+def busiest_step(config: ConfigDict, task: fit.Task, devices, state, frozen) -> tuple:
     """The step that does the most, as one with every lazy regularization.
 
     Args:
@@ -86,11 +86,11 @@ def busiest_step(config: ConfigDict, task: loop.Task, devices, state, frozen) ->
     split = functools.partial(parallel.split, count=len(devices))
     batch = jax.eval_shape(split, batch_shapes(config))
     busiest = max(range(1, 257), key=lambda i: sum(map(bool, task.phase(i).values())))
-    step = loop.Phases(task, devices, config.seed)[busiest]
+    step = fit.Phases(task, devices, config.seed)[busiest]
     return step, state, frozen, batch, np.int32(1)
 
 
-def _abstract(config: ConfigDict) -> tuple[loop.Task, Any, Any]:
+def _abstract(config: ConfigDict) -> tuple[fit.Task, Any, Any]:
     """A task that can only be compiled; shapes of its state and frozen networks."""
     config, made = config.copy_and_resolve_references(), []
     for name, source in config.init.items():
@@ -112,7 +112,7 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
         "index": ((), np.int32),
         **pre_extract.shapes(config),
     }
-    if data.kind == "faces" or config.task == "features":
+    if data.kind == "faces" or config.task == "recognition":
         wanted |= {
             "identity": ((), np.int32),
             "latent": ((faces.LATENT_DIM,), np.float32),
@@ -142,7 +142,7 @@ def one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def make_task(config: ConfigDict) -> loop.Task:
+def make_task(config: ConfigDict) -> fit.Task:
     """The task that the config names."""
     module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
     return module.make_task(config)

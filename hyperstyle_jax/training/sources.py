@@ -9,12 +9,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import build, bundle, checkpoint, trees
-from hyperstyle_jax import config as cfg
+from hyperstyle_jax import trees
+from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.loop import checkpoint, fit
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.models.resnet import FaceNet, ResNet
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import loop
+from hyperstyle_jax.weights import bundle, specs
 
 # In place of a source: what costs time and memory is as with trained weights.
 RANDOM = "random"
@@ -29,7 +30,7 @@ def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Ne
     """The network `name` for a run.
 
     Args:
-        name: "generator", "encoder", "features" or "hypernet".
+        name: "generator", "encoder", "feature_extractor" or "hypernet".
         source: "" or RANDOM for fresh weights, "demo", a bundle folder or a run's
             workdir.
         module: what the config describes; a loaded network must be the same.
@@ -40,13 +41,13 @@ def net(name: str, source: str, module: nn.Module, seed: int, inputs=None) -> Ne
         ValueError: the source does not hold this network, or another architecture.
     """
     if source in ("", RANDOM):
-        return build.init_net(module, jax.random.key(seed), inputs)
+        return specs.init_net(module, jax.random.key(seed), inputs)
     nets = run_nets(source) if _is_run(source) else bundle.load(source).nets
     if name not in nets:
         raise ValueError(f"{source} has no {name}; it has {', '.join(sorted(nets))}")
     found = nets[name]
     if found.module != module:
-        there, here = build.spec(found.module), build.spec(module)
+        there, here = specs.spec(found.module), specs.spec(module)
         lines = [
             f"{k}: {there.get(k)!r} there, {here.get(k)!r} here"
             for k in sorted(there.keys() | here.keys())
@@ -71,7 +72,7 @@ def released(name: str, source: str, field: str = "") -> Net:
         ValueError: the bundle does not hold it.
     """
     if source == RANDOM:
-        return build.init_net(_PUBLISHED[name], jax.random.key(0))
+        return specs.init_net(_PUBLISHED[name], jax.random.key(0))
     nets = bundle.load(source).nets
     if name not in nets:
         raise ValueError(
@@ -135,7 +136,7 @@ def run_nets(workdir: str | Path, best: bool = False) -> dict[str, Net]:
         raise ValueError(f"{workdir} has no checkpoint yet; train it further first")
     module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
     task = module.make_task(config)
-    like = loop.abstract_state(task, config.seed, jax.local_devices()[:1])
+    like = fit.abstract_state(task, config.seed, jax.local_devices()[:1])
     read = checkpoint.restore_best if best else checkpoint.restore
     _, state, _ = read(workdir, like)
     return module.export(config, state, task.frozen)

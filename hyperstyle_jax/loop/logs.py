@@ -1,0 +1,243 @@
+"""What a person sees of a run: progress, metrics.jsonl, boards, pictures."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from hyperstyle_jax.loop import boards
+from hyperstyle_jax.system import atomic_files
+
+METRICS = "metrics.jsonl"
+
+
+class Log(contextlib.AbstractContextManager):
+    """Reports the steps of one run.
+
+    `metrics.jsonl` gets one JSON object per logged step: `step`, the mean of every
+    metric since the previous logged step, and, where the run was evaluated, `eval/…`.
+    """
+
+    def __init__(
+        self,
+        workdir: str | Path,
+        name: str,
+        start: int,
+        num_steps: int,
+        wandb: str = "",
+        heard: bool = True,
+    ):
+        """
+        Args:
+            workdir: folder of the run. name: for the progress bar.
+            start, num_steps: the step it goes on from, and the last.
+            wandb: project of Weights & Biases, or "".
+            heard: whether anything is written and said; of many processes by one.
+        """
+        self._heard = heard
+        self._workdir = Path(workdir)
+        if heard:
+            _forget_after(self._workdir / METRICS, start)
+        self._row: dict[str, Any] = {}
+        self._boards = boards.open_boards(self._workdir, start, wandb) if heard else []
+        self._bar = _Bar(name, start, num_steps, heard)
+        self._clock = Clock()
+
+    def step(self, step: int) -> None:
+        """Moves the progress bar."""
+        self._bar.move(step)
+
+    def train(self, step: int, values: dict[str, float]) -> None:
+        """Metrics of a logged step."""
+        values = values | self._clock.rates(step)
+        self._bar.show(step, values)
+        self._add(step, values)
+
+    def evaluation(self, step: int, values: dict[str, float]) -> None:
+        self._add(step, {f"eval/{k}": v for k, v in values.items()})
+        self.say(f"evaluation at step {step}: {_shown(values)}")
+
+    def images(self, step: int, columns: dict[str, np.ndarray], kind: str = "") -> None:
+        """A grid of pictures, one column per name, as `images/STEP.png`.
+
+        Args:
+            kind: "train" for `images/train_STEP.png`.
+        """
+        from hyperstyle_jax import images
+
+        if not self._heard:
+            return
+        picture = _grid(columns)
+        name = f"{kind}_{step:08d}.png" if kind else f"{step:08d}.png"
+        images.save_png(self._workdir / "images" / name, picture)
+        title = " | ".join(columns)
+        for board in self._boards:
+            board.picture(step, f"{kind}: {title}" if kind else title, picture)
+
+    def say(self, text: str) -> None:
+        """One line on the console that does not disturb the progress bar."""
+        self._bar.say(text)
+
+    def waiting(self) -> contextlib.AbstractContextManager:
+        """To be put around the wait for data: its share of the time is logged."""
+        return self._clock.waiting()
+
+    def flush(self) -> None:
+        """Writes the row that is still open."""
+        if not self._row:
+            return
+        row, self._row = self._row, {}
+        if not self._heard:
+            return
+        with open(self._workdir / METRICS, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        for board in self._boards:
+            board.row(row)
+
+    def __exit__(self, *_) -> None:
+        self.flush()
+        self._bar.close()
+        for board in self._boards:
+            board.close()
+
+    def _add(self, step: int, values: dict[str, float]) -> None:
+        if self._row.get("step") != step:
+            self.flush()
+            self._row = {"step": step}
+        self._row |= {k: v for k, v in values.items() if math.isfinite(v)}
+
+
+class Means:
+    """Running means of metrics; `state` goes into the checkpoint."""
+
+    def __init__(self, state: dict[str, Any] | None = None):
+        self.state = state or {"skipped": 0, "sums": {}}
+
+    def add(self, values: dict[str, float]) -> None:
+        """Metrics of one step; not every step needs to have all of them."""
+        sums = self.state["sums"]
+        for name, value in values.items():
+            total, count = sums.get(name, (0.0, 0))
+            sums[name] = (total + value, count + 1)
+
+    def skip(self) -> None:
+        self.state["skipped"] += 1
+
+    def values(self) -> dict[str, float]:
+        means = {k: total / count for k, (total, count) in self.state["sums"].items()}
+        skipped = self.state["skipped"]
+        return means | ({"skipped_steps": skipped} if skipped else {})
+
+
+class Clock:
+    """Steps per second and the share of time spent waiting for data."""
+
+    def __init__(self):
+        self._since = None  # (step, time) of the last report
+        self._waited = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self):
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+    def rates(self, step: int) -> dict[str, float]:
+        """Since the last call; nothing the first time, which includes compilation."""
+        now, waited, since = time.perf_counter(), self._waited, self._since
+        self._since, self._waited = (step, now), 0.0
+        if since is None or step <= since[0]:
+            return {}
+        seconds = max(now - since[1], 1e-9)
+        return {
+            "steps_per_second": (step - since[0]) / seconds,
+            "data_wait": waited / seconds,
+        }
+
+
+def read(workdir: str | Path) -> list[dict[str, float]]:
+    """The rows of `metrics.jsonl`; a last line cut short by a crash is left out."""
+    path = Path(workdir) / METRICS
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
+
+
+class _Bar:
+    """tqdm on a terminal; elsewhere the same line once per logged step."""
+
+    def __init__(self, name: str, start: int, num_steps: int, heard: bool):
+        self._heard = heard
+        self._start, self._began, self._total = start, time.time(), num_steps
+        self._name, self._live = name, heard and sys.stderr.isatty()
+        self._tqdm = tqdm(
+            desc=name,
+            total=num_steps,
+            initial=start,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._live,
+        )
+
+    def move(self, step: int) -> None:
+        if self._live:
+            self._tqdm.update(step - self._tqdm.n)
+
+    def show(self, step: int, values: dict[str, float]) -> None:
+        text = _shown(values)
+        if self._live:
+            self._tqdm.set_postfix_str(text)
+            return
+        line = tqdm.format_meter(
+            step,
+            self._total,
+            time.time() - self._began,
+            initial=self._start,
+            prefix=self._name,
+            unit="step",
+            postfix=text,
+        )
+        self.say(line)
+
+    def say(self, text: str) -> None:
+        if self._live:
+            self._tqdm.write(text, file=sys.stderr)
+        elif self._heard:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        self._tqdm.close()
+
+
+def _shown(values: dict[str, float]) -> str:
+    """For the console; parts of a metric, as `l2/pass1`, are left to the files."""
+    return ", ".join(f"{k}={v:.4g}" for k, v in values.items() if "/" not in k)
+
+
+def _grid(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """`{name: [N, H, W, 3]}` → one uint8 picture; a single column becomes a square."""
+    from hyperstyle_jax import images
+
+    stacks = [images.to_uint8(np.nan_to_num(x)) for x in columns.values()]
+    scale = max(1, 96 // stacks[0].shape[1])
+    if len(stacks) == 1:
+        width = math.isqrt(len(stacks[0]))
+        rows = stacks[0][: width**2].reshape(width, width, *stacks[0].shape[1:])
+        return images.grid(rows, scale=scale)
+    return images.grid(np.stack(stacks, 1), tuple(columns), scale=scale)
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drops rows of steps that a resumed run is going to do again."""
+    rows = [row for row in read(path.parent) if row["step"] <= step]
+    if path.exists():
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        atomic_files.write_whole(path, text.encode())

@@ -1,0 +1,383 @@
+"""Bundles: released networks in a folder, loaded strictly.
+
+A bundle holds `bundle.json` (architectures, how it was made, checksums), one
+safetensors file per network and, for edit directions, `directions.safetensors`.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import safetensors
+
+from hyperstyle_jax import trees
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.weights import specs
+from hyperstyle_jax.weights.safetensors_writer import Lazy, save_file
+
+VERSION = 1
+SHIPPED = Path(__file__).parent / "bundles"
+_JSON, _DIRECTIONS = "bundle.json", "directions.safetensors"
+
+
+class Bundle(NamedTuple):
+    """Networks by role and edit directions.
+
+    Roles are "generator", "encoder", "hypernet" and "feature_extractor". `directions`
+    are arrays [D] or [L, D] that are added to w+, one unit of strength each. `id` names
+    the weights: an inversion fits the bundle that made it.
+    """
+
+    nets: dict[str, Net]
+    info: dict[str, Any]
+    directions: dict[str, np.ndarray]
+    id: str
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the pictures that encoder and hypernetwork take."""
+        size = self.info["image_size"]
+        return (size, size) if isinstance(size, int) else tuple(size)
+
+    def require(self, *roles: str) -> list[Net]:
+        """The networks of these roles.
+
+        Raises:
+            ValueError: lists what the bundle has instead.
+        """
+        if missing := [r for r in roles if r not in self.nets]:
+            raise ValueError(
+                f"bundle {self.id} has no {' and no '.join(missing)}, only "
+                f"{sorted(self.nets)}: choose a bundle that has them"
+            )
+        return [self.nets[r] for r in roles]
+
+    def direction(self, name: str) -> np.ndarray:
+        """The named edit direction.
+
+        Raises:
+            ValueError: lists the names that the bundle has.
+        """
+        if name not in self.directions:
+            names = ", ".join(sorted(self.directions)) or "none"
+            raise ValueError(
+                f"no edit direction {name!r} in the bundle; it has: {names}"
+            )
+        return self.directions[name]
+
+
+def save(
+    path: str | os.PathLike,
+    nets: Mapping[str, Net],
+    *,
+    info: Mapping[str, Any] | None = None,
+    directions: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, specs.Inputs] | None = None,
+    dtype: str | Mapping[str, str] = "float32",
+    extra: Mapping[str, Callable[[Path], None]] | None = None,
+) -> str:
+    """Writes a bundle; the folder appears whole or not at all.
+
+    Args:
+        path: folder; an older bundle in its place is replaced.
+        nets: networks by role.
+        info: free JSON values: `licence`, `made_by`, … `image_size`, a side or [H, W]
+            of the pictures that go in, is the generator's resolution up to 256 unless
+            given; `tuned_layers` are those of the hypernetwork.
+        directions: edit directions by name, [D] or [L, D].
+        inputs: shapes of a network's inputs without batch axis, by role; where not
+            given, what its fields say, or pictures of `image_size`.
+        dtype: "float32" or "float16" for the parameters, one for all or by role;
+            buffers and batch statistics stay float32.
+        extra: writers of further files by file name, which `load` ignores.
+
+    Returns:
+        The bundle's id.
+
+    Raises:
+        ValueError: the folder is something else, or a value does not fit the dtype.
+    """
+    path = Path(path)
+    if path.exists() and not (path / _JSON).is_file() and not _is_empty_folder(path):
+        raise ValueError(f"{path} exists and is not a bundle: choose another folder")
+    info = {**_facts(nets), **(info or {})}
+    _check_image_size(info)
+    inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
+    with _replacing(path) as temporary:
+        manifest = _write(temporary, nets, inputs, dtype)
+        _write_directions(temporary, manifest, directions or {})
+        for name, write in (extra or {}).items():
+            write(temporary / name)
+            manifest["files"] |= _entry(temporary / name)
+        manifest["info"] = info
+        _write_manifest(temporary, manifest)
+    return _bundle_id(manifest)
+
+
+def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> str:
+    """Gives a bundle other edit directions; its networks stay as they are.
+
+    Returns:
+        The bundle's id, which is the same as before.
+    """
+    path = find(path)
+    manifest = read_manifest(path)
+    with _replacing(path) as temporary:
+        for file in path.iterdir():
+            if file.is_file() and file.name not in (_JSON, _DIRECTIONS):
+                shutil.copy2(file, temporary)
+        manifest["files"].pop(_DIRECTIONS, None)
+        _write_directions(temporary, manifest, directions)
+        _write_manifest(temporary, manifest)
+    return _bundle_id(manifest)
+
+
+def load(path: str | os.PathLike = "demo") -> Bundle:
+    """Reads a bundle with every array in float32.
+
+    Args:
+        path: a folder, or "demo" for the one that is shipped.
+
+    Raises:
+        ValueError: not a bundle, a damaged file, weights of another architecture.
+    """
+    path = find(path)
+    manifest = read_manifest(path)
+    nets = {}
+    for role, entry in manifest["networks"].items():
+        arrays = _read(path, entry["file"], manifest)
+        nets[role] = _assemble(path / entry["file"], entry, arrays)
+    directions = {}
+    if manifest["directions"]:
+        directions = _read(path, manifest["directions"]["file"], manifest)
+        directions = {k: v.astype(np.float32) for k, v in directions.items()}
+    return Bundle(nets, manifest["info"], directions, _bundle_id(manifest))
+
+
+def find(path: str | os.PathLike) -> Path:
+    """The folder of a bundle given by path or by the name of a shipped one."""
+    shipped = SHIPPED / str(path)
+    if re.fullmatch(r"\w+", str(path)) and (shipped / _JSON).is_file():
+        return shipped
+    if not (Path(path) / _JSON).is_file():
+        names = sorted(p.parent.name for p in SHIPPED.glob(f"*/{_JSON}"))
+        raise ValueError(
+            f"{path} is not a bundle: expected a folder with {_JSON}"
+            + (f", or one of the shipped: {', '.join(names)}" if names else "")
+        )
+    return Path(path)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """`bundle.json`, checked for completeness; reads no weights."""
+    try:
+        manifest = json.loads((path / _JSON).read_text(encoding="utf-8"))
+        if manifest["version"] > VERSION:
+            raise ValueError(
+                f"version {manifest['version']}, this program reads up to {VERSION}: "
+                "update hyperstyle_jax"
+            )
+        entries = [*manifest["networks"].values(), manifest["directions"] or None]
+        for entry in filter(None, entries):
+            _check_name(entry["file"])
+            manifest["files"][entry["file"]]["sha256"].encode()
+        for entry in manifest["networks"].values():
+            specs.module_from_spec(entry["module"])
+            _check_inputs(entry["inputs"])
+        _check_image_size(manifest["info"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path / _JSON} is not valid: {why}") from None
+    return manifest
+
+
+def tensor_shapes(folder: Path, role: str) -> dict[str, list[int]]:
+    """Names and shapes of one network's arrays, without reading them."""
+    file = folder / read_manifest(folder)["networks"][role]["file"]
+    with safetensors.safe_open(file, "np") as f:
+        return {key: f.get_slice(key).get_shape() for key in f.keys()}  # noqa: SIM118
+
+
+def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
+    manifest = {"format": "hyperstyle_jax bundle", "version": VERSION}
+    manifest |= {"networks": {}, "directions": None, "files": {}}
+    for role, net in nets.items():
+        if not re.fullmatch(r"[a-z]\w*", role) or role == "directions":
+            raise ValueError(f"a network cannot be called {role!r}: use lower case a-z")
+        kind = dtype if isinstance(dtype, str) else dtype.get(role, "float32")
+        arrays = _arrays(role, net, inputs[role], kind)
+        manifest["networks"][role] = {
+            "file": f"{role}.safetensors",
+            "parameters": trees.count(net.params) if "params" in net.variables else 0,
+            "dtype": kind,
+            "inputs": [list(map(int, s)) for s in inputs[role]],
+            "module": specs.spec(net.module),
+        }
+        manifest["files"] |= _store(folder / f"{role}.safetensors", arrays)
+    return manifest
+
+
+def _write_directions(folder, manifest, directions):
+    manifest["directions"] = None
+    if directions:
+        arrays = {k: _direction(v) for k, v in directions.items()}
+        manifest["directions"] = {"file": _DIRECTIONS, "names": sorted(arrays)}
+        manifest["files"] |= _store(folder / _DIRECTIONS, arrays)
+
+
+def _write_manifest(folder, manifest):
+    (folder / _JSON).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _inputs(nets, image_size) -> dict[str, specs.Inputs]:
+    return {k: specs.default_inputs(n.module, image_size) for k, n in nets.items()}
+
+
+def _arrays(role: str, net: Net, inputs, dtype: str) -> dict[str, Lazy]:
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype of {role}: {dtype!r}, expected float32 or float16")
+    variables = {k: v for k, v in net.variables.items() if k in specs.COLLECTIONS}
+    trees.merge(specs.shapes(net.module, inputs), variables, f"the weights of {role}")
+    arrays = {}
+    for name, value in trees.flatten(variables).items():
+        kind = np.dtype(dtype if name.startswith("params/") else "float32")
+        make = partial(_checked, f"{role}: {name}", value, kind)
+        arrays[name] = Lazy(tuple(value.shape), kind, make)
+    return arrays
+
+
+def _checked(what: str, value, dtype: np.dtype) -> np.ndarray:
+    value = _array(value)
+    if dtype == np.float16 and np.abs(value).max(initial=0) > np.finfo(dtype).max:
+        raise ValueError(f"{what} overflows float16: save as float32")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{what} is not finite: the training went wrong")
+    return value.astype(dtype, copy=False)
+
+
+def _direction(value) -> Lazy:
+    value = _array(value)
+    return Lazy(value.shape, value.dtype, lambda: value)
+
+
+def _array(value) -> np.ndarray:
+    return np.asarray(jax.device_get(value), dtype=np.float32)
+
+
+def _store(file: Path, arrays) -> dict[str, Any]:
+    save_file(arrays, file)
+    file.chmod(0o644)
+    return _entry(file)
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    return {
+        file.name: {"sha256": atomic_files.sha256(file), "bytes": file.stat().st_size}
+    }
+
+
+@contextlib.contextmanager
+def _replacing(path: Path):
+    """A new folder that takes the place of `path` once it is finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        _replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _replace(temporary: Path, path: Path):
+    """Puts the finished folder in place; the old one stays until then."""
+    if not path.exists():
+        temporary.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    path.rename(old / path.name)
+    try:
+        temporary.rename(path)
+    except OSError:
+        (old / path.name).rename(path)
+        old.rmdir()
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
+    file = path / name
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: copy the bundle again")
+    expected = manifest["files"][name]["sha256"]
+    if (found := atomic_files.sha256(file)) != expected:
+        raise ValueError(
+            f"{file} is damaged or was changed: its sha256 is {found[:12]}…, "
+            f"bundle.json says {expected[:12]}…; copy the bundle again"
+        )
+    try:
+        with safetensors.safe_open(file, "np") as f:
+            return {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is not a safetensors file: {error}") from None
+
+
+def _assemble(file: Path, entry: dict[str, Any], arrays) -> Net:
+    module = specs.module_from_spec(entry["module"])
+    try:
+        expected = specs.shapes(module, entry["inputs"])
+    except Exception as error:  # whatever a senseless field makes flax or jax raise
+        name = entry["module"]["class"]
+        raise ValueError(f"{file}: cannot build {name}: {error}") from None
+    variables = trees.merge(expected, arrays, str(file))
+    return Net(module, jax.tree.map(jax.numpy.asarray, variables))
+
+
+def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
+    facts = {"image_size": 256}
+    if "generator" in nets:
+        facts["image_size"] = min(nets["generator"].module.resolution, 256)
+    if "hypernet" in nets:
+        facts["tuned_layers"] = [h[0] for h in nets["hypernet"].module.heads]
+    return facts
+
+
+def _check_name(name: str):
+    """Only plain names inside the folder: no separators, no drive, no dot files."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors", name):
+        raise ValueError(f"refused the file name {name!r}")
+
+
+def _check_inputs(inputs):
+    if not all(isinstance(n, int) and 0 < n < 2**16 for s in inputs for n in s):
+        raise ValueError(f"inputs {inputs!r:.80}: expected lists of sizes")
+
+
+def _check_image_size(info):
+    size = info["image_size"]
+    pair = [size, size] if isinstance(size, int) else list(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and 8 <= n < 2**16 for n in pair):
+        raise ValueError(f"image_size {size!r:.80}: expected a side or [H, W]")
+
+
+def _bundle_id(manifest) -> str:
+    """Names the networks' weights; edit directions may come and go."""
+    files = sorted(entry["file"] for entry in manifest["networks"].values())
+    lines = "".join(f"{f} {manifest['files'][f]['sha256']}\n" for f in files)
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

@@ -1,0 +1,98 @@
+"""`hyperstyle info`, and convert_weights.py."""
+
+import json
+
+import networks
+import numpy as np
+import pytest
+
+import convert_weights
+from hyperstyle_jax.cli.main import main
+from hyperstyle_jax.convert import official
+from hyperstyle_jax.torch_format import files as torch_files
+from hyperstyle_jax.weights import bundle
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "ffhq.pt"
+    value = official.stylegan2(networks.tiny_generator())
+    torch_files.write(path, value | {"args": {"size": 8}})
+    return path
+
+
+def test_there_and_back(source, tmp_path, capsys):
+    made = str(tmp_path / "bundle")
+    assert convert_weights.main([str(source), "--out", made]) == 0
+    assert "stylegan2" in capsys.readouterr().out
+    back = tmp_path / "back.pt"
+    assert convert_weights.main([made, "--to-torch", "--out", str(back)]) == 0
+    a, b = torch_files.read(source), torch_files.read(back)
+    assert a.keys() == b.keys() and a["args"] == b["args"]
+    for name, tensor in a["g_ema"].items():
+        np.testing.assert_array_equal(b["g_ema"][name], tensor)
+    assert main(["info", made]) == 0
+    out = capsys.readouterr().out
+    assert "generator: Generator" in out and "missing to invert photos" in out
+
+
+def test_info_of_a_file(source, capsys):
+    assert main(["info", str(source), "--tensors"]) == 0
+    out = capsys.readouterr().out
+    assert "stylegan2" in out and "resolution=8" in out
+    assert "conv1.conv.weight float32" in out
+    assert "missing to invert photos: encoder, hypernet" in out
+
+
+def test_info_of_something_else(tmp_path, capsys):
+    torch_files.write(tmp_path / "x.pt", {"epoch": 3, "net": {"w": np.zeros(5, "f4")}})
+    assert main(["info", str(tmp_path / "x.pt")]) == 0
+    out = capsys.readouterr().out
+    assert "no known kind" in out and "epoch: 3" in out and "5 numbers" in out
+
+
+def test_info_of_a_complete_bundle(tmp_path, capsys):
+    bundle.save(tmp_path / "b", networks.tiny_nets(), info={"licence": "MIT"})
+    assert main(["info", str(tmp_path / "b"), "--tensors"]) == 0
+    out = capsys.readouterr().out
+    assert "complete" in out and "licence: MIT" in out
+    assert "params/linear/weight" in out
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        (b"\x80\x02cos\nsystem\n.", "os.system"),
+        (b"PK\x03\x04 cut off", "damaged"),
+    ],
+)
+def test_bad_files_give_one_line(tmp_path, capsys, content, reason):
+    (tmp_path / "x.pt").write_bytes(content)
+    out = ["--out", str(tmp_path / "b")]
+    assert convert_weights.main([str(tmp_path / "x.pt"), *out]) == 1
+    error = capsys.readouterr().err
+    assert reason in error and error.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+    assert main(["info", str(tmp_path / "x.pt")]) == 1
+
+
+def test_back_without_a_source(tmp_path):
+    nets = networks.tiny_nets()
+    del nets["feature_extractor"]
+    bundle.save(tmp_path / "b", nets)
+    out = tmp_path / "torch"
+    argv = [str(tmp_path / "b"), "--to-torch", "--out", str(out)]
+    assert convert_weights.main(argv) == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        "encoder.pt", "generator.pt", "hypernet.pt",
+    ]  # fmt: skip
+    value = torch_files.read(out / "hypernet.pt")
+    assert value["opts"]["encoder_type"] == "SharedWeightsHyperNetResNet"
+    assert json.dumps(value["opts"])
+
+
+def test_only_one_bundle_goes_back(source, tmp_path, capsys):
+    argv = [str(source), str(source), "--to-torch", "--out", str(tmp_path / "x")]
+    assert convert_weights.main(argv) == 1
+    assert "expected one" in capsys.readouterr().err

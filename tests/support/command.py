@@ -1,0 +1,42 @@
+"""What the tests of the command line share: a small model, photos, error lines."""
+
+from pathlib import Path
+
+import numpy as np
+from networks import tiny_nets
+
+from hyperstyle_jax.cli.main import main
+from hyperstyle_jax.weights import bundle
+
+SIZE, PASSES = 16, 2
+
+
+def save_model(path: Path) -> Path:
+    """A bundle of random networks with a direction "smile"."""
+    directions = {"smile": np.eye(6, dtype=np.float32)[0]}
+    info = {"num_iters": PASSES, "licence": "MIT"}
+    bundle.save(path, tiny_nets(SIZE), info=info, directions=directions)
+    return path
+
+
+def photo(seed: int, height: int = 20, width: int = 24) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def invert(model, *inputs, out, more=()) -> int:
+    argv = ["invert", *map(str, inputs), "--out", str(out), "--model", str(model)]
+    return main([*argv, "--batch-size", "2", *more])
+
+
+def edit(model, *inputs, out=None, strength=("-3", "0", "3"), direction="smile") -> int:
+    argv = ["edit", *map(str, inputs), "--direction", direction, "--model", str(model)]
+    argv += ["--strength", *strength]
+    return main(argv + (["--out", str(out)] if out else []))
+
+
+def error_of(capsys) -> str:
+    """The one line that a failed command leaves."""
+    text = capsys.readouterr().err
+    lines = [line for line in text.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1 and "Traceback" not in text, text
+    return lines[0]
