@@ -7,10 +7,10 @@ Needs, once:
       --size 256
     python convert_weights.py afhq_wild_w_encoder.pt --out pretrained/afhq_wild
     python convert_weights.py moco_v2_800ep_pretrain.pth.tar alexnet.pth alex.pth \\
-      resnet34.pth --out pretrained/judges_objects
+      resnet34.pth --out pretrained/loss_networks_objects
 
 MoCo's features stand in for the identity. Hardware as in configs/ffhq.py. The set is
-small (under 5,000 pictures): watch the scores on its test pictures, the best step is
+small (under 5,000 images): watch the scores on its test images, the best step is
 kept. Nothing measured.
 """
 
@@ -23,6 +23,6 @@ def get_config():
     c.model.generator.resolution = 512
     c.init.generator = c.init.encoder = "pretrained/afhq_wild"
     c.init.arcface = ""
-    c.init.lpips = c.init.moco = c.init.trunk = "pretrained/judges_objects"
+    c.init.lpips = c.init.moco = c.init.trunk = "pretrained/loss_networks_objects"
     c.loss.update(id=0.0, moco=0.5)
     return c

@@ -1,4 +1,4 @@
-"""HyperStyle for cars, pictures wider than high: 192×256 in, 384×512 out.
+"""HyperStyle for cars, images wider than high: 192×256 in, 384×512 out.
 
     python train.py --config configs/cars.py
 
@@ -7,7 +7,7 @@ Needs, once:
       --out data/cars_256 --size 256 --height 192
     python convert_weights.py cars_w_encoder.pt --out pretrained/cars
     python convert_weights.py moco_v2_800ep_pretrain.pth.tar alexnet.pth alex.pth \\
-      resnet34.pth --out pretrained/judges_objects
+      resnet34.pth --out pretrained/loss_networks_objects
 
 The generator draws 512×512, of which the rows 64 to 447 are used. MoCo's features
 stand in for the identity. Hardware as in configs/ffhq.py, about two thirds of its
@@ -24,6 +24,6 @@ def get_config():
     c.model.generator.resolution = 512
     c.init.generator = c.init.encoder = "pretrained/cars"
     c.init.arcface = ""
-    c.init.lpips = c.init.moco = c.init.trunk = "pretrained/judges_objects"
+    c.init.lpips = c.init.moco = c.init.trunk = "pretrained/loss_networks_objects"
     c.loss.update(id=0.0, moco=0.5)
     return c

@@ -1,4 +1,4 @@
-"""Procedural faces, step 5 of 7: the W-encoder, which gives the first inversion.
+"""Procedural faces, step 5 of 7: the W-encoder, which gives the initial inversion.
 
 python train.py --config configs/demo_encoder.py
 

@@ -30,7 +30,7 @@ def get_config():
     c.log_every, c.save_every, c.eval_every, c.image_every = 50, 300, 400, 400
     c.data.train, c.data.eval = (0, 40_000), (1_000_000, 1_001_024)
     c.init.generator, c.init.feature_extractor = (
-        "runs/demo_warmup",
+        "runs/demo_regression",
         "runs/demo_recognition",
     )
     c.loss.update(adversarial=0.0, render=1.0, lpips=1.0, attributes=0.0)

@@ -6,11 +6,11 @@ python train.py --config configs/demo_recognition.py \\
   --config.init.feature_extractor=runs/demo_recognition --config.num_steps=3500
 
 Measured on 2 CPU cores with other work beside it: 9 and 12 minutes. Held-out faces: R²
-of the attributes 0.88 on average; two pictures of one person are more similar than two
+of the attributes 0.88 on average; two images of one person are more similar than two
 of different people in 98 % of the cases. With --config.seed=7 and
---config.data.train=100000,140000 it knows other people: a judge for
-`hyperstyle evaluate --judge` that no method was trained with (as good;
-17 minutes for each run).
+--config.data.train=100000,140000 it knows other people: a
+network for `hyperstyle evaluate --eval-network` that no method was trained with (as
+good; 17 minutes for each run).
 """
 
 from hyperstyle_jax.config import fields

@@ -8,15 +8,15 @@ Needs, once (docs/data.md, docs/weights.md):
       --out data/celeba_hq_256 --size 256
     python convert_weights.py faces_w_encoder.pt --out pretrained/ffhq
     python convert_weights.py model_ir_se50.pth alexnet.pth alex.pth resnet34.pth \\
-      --out pretrained/judges
+      --out pretrained/loss_networks
 
-Without CelebA-HQ, hold out the last pictures of FFHQ: --config.data.eval_path="" \\
+Without CelebA-HQ, hold out the last images of FFHQ: --config.data.eval_path="" \\
 --config.data.eval_split=train --config.data.train="(0, 69000)" \\
 --config.data.eval="(69000, 70000)".
 
 Hardware: any number of devices with 24 GB or more (`--dry_run` estimates the memory,
 `--config.precision=bfloat16`, `--config.remat=True` and `--config.accumulate=2` lower
-it). Published: about 120,000 steps of 8 pictures; CelebA-HQ test set: ID 0.76, MS-SSIM
+it). Published: about 120,000 steps of 8 images; CelebA-HQ test set: ID 0.76, MS-SSIM
 0.84, LPIPS 0.09, L2 0.019.
 """
 
@@ -33,7 +33,7 @@ def get_config():
     c.data.update(train=(0, 70_000), eval=(0, 2_824))
     c.model.generator.resolution = 1024
     c.init.generator = c.init.encoder = "pretrained/ffhq"
-    c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/judges"
+    c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/loss_networks"
     c.loss.update(l2=1.0, lpips=0.8, id=0.1)
     c.optim.update(name="ranger", lr=1e-4, b1=0.95, b2=0.999, eps=1e-5)
     return c

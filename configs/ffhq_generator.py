@@ -5,7 +5,7 @@
 Needs, once:
     hyperstyle prepare ffhq --source images1024x1024 --out data/ffhq_1024 --size 1024
 
-Hardware: 8 devices with 32 GB, 4 pictures each. Published: 25,000,000 pictures, 9 days
+Hardware: 8 devices with 32 GB, 4 images each. Published: 25,000,000 images, 9 days
 on 8 V100, Fréchet inception distance 2.84. A generator that exists already need not be
 trained: convert_weights.py reads the published ones.
 """

@@ -1,12 +1,13 @@
-"""HyperStyle for faces from stored first inversions: encoder and generator run once.
+"""HyperStyle for faces from stored initial inversions: encoder and generator run once.
 
     hyperstyle pre-extract configs/ffhq.py --out data/ffhq_256_inverted
     python train.py --config configs/ffhq_pre_extracted.py
 
 Paths, hardware and result as in configs/ffhq.py, whose losses these are to the rounding
-of the stored pictures (3e-5). Each picture is stored with the first inversions of
-itself and of its mirror image: 0.9 MB, 63 GB for all of FFHQ. Saves one pass of encoder
-and generator per picture and step, about a tenth of a step with five passes.
+of the stored images (3e-5). Each image is stored with the initial inversions of
+itself and of its mirror image: 0.9 MB, 63 GB for all of FFHQ. Saves one evaluation
+of encoder and generator for each image and step, about a tenth of a step with five
+iterations.
 """
 
 from configs import ffhq

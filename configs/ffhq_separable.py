@@ -3,7 +3,8 @@
     python train.py --config configs/ffhq_separable.py
 
 Paths and duration as in configs/ffhq.py. Offsets of a layer are outer products of two
-vectors per tap and pass: fewer parameters; codes are kept per pass. Nothing measured.
+vectors for each tap: fewer parameters; embeddings are kept for each iteration. Nothing
+measured.
 """
 
 from configs import ffhq

@@ -1,11 +1,11 @@
-"""The W-encoder for faces, HyperStyle's first inversion: IR-SE-50.
+"""The W-encoder for faces, HyperStyle's initial inversion: IR-SE-50.
 
     python train.py --config configs/ffhq_w_encoder.py
 
 Needs, once, besides the data of configs/ffhq.py:
     python convert_weights.py stylegan2-ffhq-config-f.pt --out pretrained/stylegan2_ffhq
     python convert_weights.py model_ir_se50.pth alexnet.pth alex.pth \\
-      --out pretrained/judges
+      --out pretrained/loss_networks
 
 The trunk begins as ArcFace's. w stays near the mapping network's latents by e4e's
 discriminator (`loss.w_adversarial`); `--config.loss.w_norm=0.005` is pSp's way instead.
@@ -25,7 +25,7 @@ def get_config():
     c.data.update(train=(0, 70_000), eval=(0, 2_824))
     c.model.generator.resolution = 1024
     c.init.generator = "pretrained/stylegan2_ffhq"
-    c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/judges"
+    c.init.lpips = c.init.arcface = c.init.trunk = "pretrained/loss_networks"
     c.loss.update(l2=1.0, lpips=0.8, id=0.1, w_adversarial=0.1)
     c.optim.update(name="ranger", lr=1e-4, b1=0.95, b2=0.999, eps=1e-5)
     return c

@@ -25,5 +25,10 @@ def get_config():
     c.model.feature_extractor.dim = 16
     hypernet = c.model.hypernet
     hypernet.widths, hypernet.depths = (8, 16), (1, 1)
-    hypernet.code, hypernet.hidden, hypernet.inner, hypernet.inner_shared = 16, 16, 8, 8
+    hypernet.embedding_dim, hypernet.hidden, hypernet.inner, hypernet.inner_shared = (
+        16,
+        16,
+        8,
+        8,
+    )
     return c

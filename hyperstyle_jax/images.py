@@ -1,4 +1,4 @@
-"""Pictures: files in and out, sizes, value ranges, grids. The only user of Pillow."""
+"""Images: files in and out, sizes, value ranges, grids. The only user of Pillow."""
 
 import io
 import warnings
@@ -20,30 +20,30 @@ _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10)
 
 
 def read(file: str | Path | bytes) -> np.ndarray:
-    """Reads a picture the way a person sees it: turned upright, over white, in RGB.
+    """Reads an image the way a person sees it: turned upright, over white, in RGB.
 
     Args:
         file: a path, or the bytes of a file. Grey, palette, alpha, 16-bit and CMYK
-            pictures are converted; of several frames the first is taken.
+            images are converted; of several frames the first is taken.
 
     Returns:
         [H, W, 3] uint8.
 
     Raises:
-        ValueError: no such file, no picture, damaged, smaller than 16 pixels on a
+        ValueError: no such file, no image, damaged, smaller than 16 pixels on a
             side or larger than 80 megapixels.
     """
-    name = "picture" if isinstance(file, bytes) else str(file)
+    name = "image" if isinstance(file, bytes) else str(file)
     data = file if isinstance(file, bytes) else _bytes(Path(file))
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures; we refuse them below.
+            # Pillow warns of large images; we refuse them below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name}: {error}; scale it down first") from None
     except Exception as error:
-        what = "an empty file" if not data else "not a picture that can be read"
+        what = "an empty file" if not data else "not an image that can be read"
         raise ValueError(
             f"{name}: {what} (expected PNG, JPEG or WebP); leave it out or save it anew"
         ) from error
@@ -66,7 +66,7 @@ def find(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing"
-        raise ValueError(f"{folder}: got {got}, expected a folder of pictures")
+        raise ValueError(f"{folder}: got {got}, expected a folder of images")
     files = [
         path
         for path in sorted(folder.rglob("*"))
@@ -75,7 +75,7 @@ def find(folder: str | Path) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not files:
-        raise ValueError(f"{folder}: no picture in it, expected {', '.join(SUFFIXES)}")
+        raise ValueError(f"{folder}: no image in it, expected {', '.join(SUFFIXES)}")
     return files
 
 
@@ -94,8 +94,8 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
         raise ValueError(f"size: got {height} x {width}, expected at least 1 x 1")
     if image.shape[:2] == (height, width):
         return image
-    picture = Image.fromarray(to_uint8(image))
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+    pillow_image = Image.fromarray(to_uint8(image))
+    return np.asarray(pillow_image.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -114,7 +114,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     if not np.isfinite(image).all():
-        raise ValueError("picture: got NaN or infinity, expected numbers in [-1, 1]")
+        raise ValueError("image: got NaN or infinity, expected numbers in [-1, 1]")
     scaled = (np.clip(np.asarray(image, np.float32), -1, 1) + 1) * np.float32(127.5)
     return np.rint(scaled).astype(np.uint8)
 
@@ -142,14 +142,14 @@ def grid(
     scale: int = 1,
     gap: int = 2,
 ) -> np.ndarray:
-    """One picture of many.
+    """One image of many.
 
     Args:
-        rows: pictures [H, W, 3] of one size, uint8 or float in [-1, 1]; rows may be of
+        rows: images [H, W, 3] of one size, uint8 or float in [-1, 1]; rows may be of
             different length. An array [R, C, H, W, 3] will do.
         column_labels: text above each column. row_labels: text left of each row.
-        scale: enlarges every picture this many times, without smoothing.
-        gap: white pixels between pictures.
+        scale: enlarges every image this many times, without smoothing.
+        gap: white pixels between images.
 
     Returns:
         [height, width, 3] uint8.
@@ -158,7 +158,7 @@ def grid(
     shapes = {image.shape for row in rows for image in row}
     if len(shapes) != 1:
         raise ValueError(
-            f"grid: got pictures of {sorted(shapes) or 'no size'}, expected one size"
+            f"grid: got images of {sorted(shapes) or 'no size'}, expected one size"
         )
     height, width = (side * scale for side in shapes.pop()[:2])
     font = ImageFont.load_default(max(10, min(20, width // 7)))
@@ -178,19 +178,19 @@ def grid(
             y, x = top + i * (height + gap), left + j * (width + gap)
             big = image.repeat(scale, axis=0).repeat(scale, axis=1)
             canvas[y : y + height, x : x + width] = big
-    picture = Image.fromarray(canvas)
-    pen = ImageDraw.Draw(picture)
+    sheet = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(sheet)
     for j, text in enumerate(column_labels or ()):
         middle = left + j * (width + gap) + width // 2
         pen.text((middle, gap), _fit(font, text, width), "black", font, anchor="ma")
     for i, text in enumerate(row_labels or ()):
         middle = top + i * (height + gap) + height // 2
         pen.text((left - 2 * gap, middle), text, "black", font, anchor="rm")
-    return np.asarray(picture)
+    return np.asarray(sheet)
 
 
 def error_map(target: np.ndarray, image: np.ndarray, limit: float = 0.25) -> np.ndarray:
-    """Where two pictures differ, as heat.
+    """Where two images differ, as heat.
 
     Args:
         target, image: [..., H, W, 3] uint8 or float in [-1, 1].
@@ -213,7 +213,7 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ValueError(
-            f"{path}: {(error.strerror or str(error)).lower()}, expected a picture file"
+            f"{path}: {(error.strerror or str(error)).lower()}, expected an image file"
         ) from error
 
 
@@ -221,7 +221,7 @@ def _check_size(name: str, width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise ValueError(
             f"{name}: got {width} x {height} pixels, expected at least {MIN_SIDE} on "
-            "each side; use a larger picture"
+            "each side; use a larger image"
         )
     if width * height > MAX_PIXELS:
         raise ValueError(
@@ -240,7 +240,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
         grey = np.clip(levels, 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode == "F":
-        raise ValueError("floating-point pictures have no known range")
+        raise ValueError("floating-point images have no known range")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))

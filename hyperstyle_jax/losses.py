@@ -42,7 +42,7 @@ def dissimilarity(features: jax.Array, target: jax.Array) -> jax.Array:
 def face_features(net: Net, x: jax.Array) -> jax.Array:
     """Unit vectors [B, E] of a `models.resnet.FaceNet` for aligned faces.
 
-    The crop is ArcFace's: a part of the 256×256 picture, averaged to 112×112.
+    The crop is ArcFace's: a part of the 256×256 image, averaged to 112×112.
     """
     x = x if x.shape[1] == 256 else adaptive_pool(x, (256, 256))
     return net(adaptive_pool(x[:, 35:223, 32:220], (112, 112)))

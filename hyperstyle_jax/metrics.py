@@ -49,7 +49,7 @@ def combine_scales(
     """The weighted product over scales [5, …] → […].
 
     `normalize` keeps the powers real: "relu" cuts negative values, "simple" maps
-    [-1, 1] to [0, 1]; "none" is the release's NaN for pictures that have nothing to do
+    [-1, 1] to [0, 1]; "none" is the release's NaN for images that have nothing to do
     with each other.
     """
     if normalize == "simple":

@@ -27,17 +27,17 @@ def curves(rows: list[dict[str, float]], path: str | Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def passes(
+def iterations(
     series: Mapping[str, Sequence[float]],
     path: str | Path,
     *,
     title: str = "L2",
-    reference: str = "first inversion",
+    reference: str = "initial inversion",
 ) -> None:
-    """A measure after every pass, one curve per model.
+    """A measure after every iteration, one curve per model.
 
     Args:
-        series: {label: [value of the first inversion, after pass 1, …]}.
+        series: {label: [value of the initial inversion, after iteration 1, …]}.
         path: PNG file to write.
         title: what is measured.
         reference: what to call the dotted line at the first curve's start.
@@ -57,7 +57,7 @@ def passes(
             color=line.get_color(), ha="center", fontsize="small",
         )  # fmt: skip
     panel.set_title(title)
-    panel.set_xlabel("pass (0: first inversion)")
+    panel.set_xlabel("iteration (0: initial inversion)")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.08, y=0.12)
     panel.grid(alpha=0.3)

@@ -9,7 +9,7 @@ from paths import ROOT
 
 from hyperstyle_jax.cli.main import build_parser
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.training import common, encoder, hyperstyle
+from hyperstyle_jax.training import common, encoder, hyperstyle, iterations
 from hyperstyle_jax.weights import specs
 
 FILES = sorted((ROOT / "configs").glob("*.py"))
@@ -61,18 +61,18 @@ def test_cars_are_wider_than_high():
 
     def first(variables, image):
         frozen = {k: specs.Net(m, variables[k]) for k, m in nets.items()}
-        return hyperstyle.first(frozen, {"image": image})
+        return iterations.initial_inversion(frozen, {"image": image})
 
     shapes = {
         "generator": specs.shapes(nets["generator"]),
         "encoder": specs.shapes(nets["encoder"], [common.image_shape(config)]),
     }
     image = jax.ShapeDtypeStruct((2, 192, 256, 3), "float32")
-    found = jax.eval_shape(first, shapes, image)
-    assert found.image.shape == image.shape and found.w_plus.shape == (2, 512)
+    w_plus, initial = jax.eval_shape(first, shapes, image)
+    assert initial.shape == image.shape and w_plus.shape == (2, 16, 512)
 
 
-def test_the_w_encoder_is_judged_by_a_discriminator_of_latents():
+def test_the_w_encoder_has_a_discriminator_of_latents():
     config = read("ffhq_w_encoder").get_config()
     assert config.loss.w_adversarial > 0 and encoder._LATENT_LR < config.optim.lr
 

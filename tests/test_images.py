@@ -9,8 +9,8 @@ from PIL import Image
 from hyperstyle_jax import images
 
 
-def picture(height=24, width=32):
-    """A smooth picture whose corners all differ."""
+def image(height=24, width=32):
+    """A smooth image whose corners all differ."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     return np.rint(np.stack([x, y, (x + y) / 2], -1) * 200 + 20).astype(np.uint8)
 
@@ -22,9 +22,9 @@ def save(path, array, mode=None, **options):
 
 
 def test_png_is_read_exactly(tmp_path):
-    path = images.save_png(tmp_path / "new" / "a.png", picture())
-    np.testing.assert_array_equal(images.read(path), picture())
-    np.testing.assert_array_equal(images.read(path.read_bytes()), picture())
+    path = images.save_png(tmp_path / "new" / "a.png", image())
+    np.testing.assert_array_equal(images.read(path), image())
+    np.testing.assert_array_equal(images.read(path.read_bytes()), image())
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_png_is_read_exactly(tmp_path):
     ],
 )
 def test_lossy_formats(tmp_path, name, options):
-    read = images.read(save(tmp_path / name, picture(), **options))
-    assert np.abs(read.astype(int) - picture()).mean() < 4
+    read = images.read(save(tmp_path / name, image(), **options))
+    assert np.abs(read.astype(int) - image()).mean() < 4
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,16 @@ def test_exif_turns_upright(tmp_path, orientation, turn):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "a.jpg"
-    Image.fromarray(picture()).save(path, quality=100, subsampling=0, exif=exif)
-    read, upright = images.read(path), turn(picture())
+    Image.fromarray(image()).save(path, quality=100, subsampling=0, exif=exif)
+    read, upright = images.read(path), turn(image())
     assert read.shape == upright.shape
     assert np.abs(read.astype(int) - upright).max() < 12
 
 
 def test_cmyk(tmp_path):
-    read = images.read(save(tmp_path / "a.jpg", picture(), "CMYK", quality=100))
+    read = images.read(save(tmp_path / "a.jpg", image(), "CMYK", quality=100))
     assert read.shape == (24, 32, 3)
-    assert np.abs(read.astype(int) - picture()).mean() < 4
+    assert np.abs(read.astype(int) - image()).mean() < 4
 
 
 def test_sixteen_bit_grey_keeps_its_range(tmp_path):
@@ -79,7 +79,7 @@ def test_dark_sixteen_bit_stays_dark(tmp_path):
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA"])
 def test_modes_become_rgb(tmp_path, mode):
-    read = images.read(save(tmp_path / "a.png", picture(), mode))
+    read = images.read(save(tmp_path / "a.png", image(), mode))
     assert read.shape == (24, 32, 3) and read.dtype == np.uint8
 
 
@@ -107,11 +107,11 @@ def bad_files(folder: Path) -> dict[str, Path]:
     whole = images.encode_png(
         np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     )
-    jpeg = save(folder / "whole.jpg", picture(200, 200)).read_bytes()
+    jpeg = save(folder / "whole.jpg", image(200, 200)).read_bytes()
     bomb = io.BytesIO()
     Image.new("1", (30000, 30000)).save(bomb, format="PNG")
     contents = {
-        "text.png": b"this is a letter, not a picture\n" * 20,
+        "text.png": b"this is a letter, not an image\n" * 20,
         "empty.png": b"",
         "cut.png": whole[: len(whole) // 2],
         "cut.jpg": jpeg[: len(jpeg) // 2],
@@ -136,9 +136,9 @@ def test_bad_files_are_one_line_errors(tmp_path):
 def test_damaged_bytes_never_escape_as_another_error(tmp_path):
     rng = np.random.default_rng(0)
     good = [
-        images.encode_png(picture()),
-        save(tmp_path / "a.jpg", picture()).read_bytes(),
-        save(tmp_path / "a.webp", picture()).read_bytes(),
+        images.encode_png(image()),
+        save(tmp_path / "a.jpg", image()).read_bytes(),
+        save(tmp_path / "a.webp", image()).read_bytes(),
     ]
     for data in good * 60:
         damaged = np.frombuffer(data, np.uint8).copy()
@@ -155,7 +155,7 @@ def test_missing_files_and_folders(tmp_path):
         images.read(tmp_path / "none.png")
     with pytest.raises(ValueError, match="expected a folder"):
         images.find(tmp_path / "none")
-    with pytest.raises(ValueError, match="no picture in it"):
+    with pytest.raises(ValueError, match="no image in it"):
         images.find(tmp_path)
 
 
@@ -170,8 +170,8 @@ def test_find_is_recursive_and_sorted(tmp_path):
 
 
 def test_crop_takes_the_centre():
-    assert images.crop(picture(20, 40)).shape == (20, 20, 3)
-    np.testing.assert_array_equal(images.crop(picture(40, 20)), picture(40, 20)[10:30])
+    assert images.crop(image(20, 40)).shape == (20, 20, 3)
+    np.testing.assert_array_equal(images.crop(image(40, 20)), image(40, 20)[10:30])
 
 
 def test_resize_is_antialiased_and_keeps_constants():
@@ -194,7 +194,7 @@ def test_uint8_round_trip_is_exact_and_rounds():
         images.to_uint8(np.array([np.nan]))
 
 
-def test_grid_places_every_picture():
+def test_grid_places_every_image():
     rows = [
         [np.full((32, 32, 3), 10 * r + c, np.uint8) for c in range(3 - r)]
         for r in range(2)
@@ -208,7 +208,7 @@ def test_grid_places_every_picture():
         assert (labelled == value).all(-1).sum() >= 64 * 64
         assert (plain == value).all(-1).sum() == 32 * 32
     with pytest.raises(ValueError, match="one size"):
-        images.grid([[picture(), picture(20, 20)]])
+        images.grid([[image(), image(20, 20)]])
 
 
 def test_error_map_grows_with_the_error():
@@ -224,7 +224,7 @@ def test_error_map_grows_with_the_error():
 
 
 def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
-    path = images.save_png(tmp_path / "a.png", picture())
+    path = images.save_png(tmp_path / "a.png", image())
     before = path.read_bytes()
 
     def full(self, data):
@@ -233,6 +233,6 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="could not write .No space left.*a.png"):
-        images.save_png(path, picture() // 2)
+        images.save_png(path, image() // 2)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

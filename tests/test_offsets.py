@@ -7,7 +7,14 @@ import pytest
 from networks import tiny_generator
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.offsets import Inversion, apply_offsets, synthesize
+from hyperstyle_jax.offsets import (
+    Inversion,
+    LayerEmbeddings,
+    apply_offsets,
+    render,
+    synthesize,
+    to_w_plus,
+)
 
 PATHS = ("synthesis/b4/conv1/weight", "synthesis/b8/conv0/weight")
 
@@ -26,7 +33,7 @@ def inversion():
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
     offsets = {PATHS[0]: 0.3 * draw(3, 8, 8), PATHS[1]: 0.3 * draw(3, 3, 3, 8, 8)}
-    return Inversion(draw(3, 4, 6), offsets, {}, jnp.zeros((3, 8, 8, 3)))
+    return Inversion(draw(3, 4, 6), offsets)
 
 
 def test_zero_offsets_change_nothing(generator, inversion):
@@ -103,6 +110,52 @@ def test_another_generator_takes_them_and_noise_is_passed_on(generator, inversio
 
 
 def test_one_w_and_a_larger_generator(inversion):
-    coarse = inversion.replace(w_plus=inversion.w_plus[:, 0])
+    coarse = inversion.replace(w_plus=to_w_plus(inversion.w_plus[:, 0], 6))
     image = jax.eval_shape(synthesize, tiny_generator(16), coarse)
     assert image.shape == (3, 16, 16, 3)
+
+
+def test_latents_of_another_generator_are_refused(generator, inversion):
+    with pytest.raises(
+        ValueError, match=r"shape \(3, 2, 6\): the generator reads \[B, 4"
+    ):
+        synthesize(generator, inversion.replace(w_plus=inversion.w_plus[:, :2]))
+    with pytest.raises(ValueError, match="was the inversion made for another one"):
+        synthesize(generator, Inversion(inversion.w_plus[:, 0]))
+
+
+def test_embeddings_without_their_offsets_are_no_inversion(inversion):
+    embeddings = LayerEmbeddings({PATHS[0]: jnp.ones((3, 5))}, 2)
+    with pytest.raises(ValueError, match="decode them"):
+        Inversion(inversion.w_plus, embeddings=embeddings)
+    full = inversion.replace(embeddings=embeddings)
+    assert jax.tree.map(lambda x: x, full).embeddings.num_iters == 2
+
+
+def test_replaced_weights_render_as_if_they_were_the_generators(generator, inversion):
+    """Each image has weights of its own; offsets apply to them."""
+    params = trees.flatten(generator.params)
+    own = jnp.stack([params[PATHS[1]] * scale for scale in (1.0, 1.5, 0.5)])
+    image = jax.jit(synthesize)(generator, inversion.replace(replaced={PATHS[1]: own}))
+    for i in range(3):
+        net = generator.with_params(trees.unflatten({**params, PATHS[1]: own[i]}))
+        one = jax.tree.map(lambda x, i=i: x[i : i + 1], inversion)
+        expected = jax.jit(synthesize)(net, one)
+        np.testing.assert_allclose(image[i : i + 1], expected, atol=1e-4)
+    with pytest.raises(ValueError, match="replaced weight for 'synthesis/b4/const2'"):
+        apply_offsets(generator.params, {}, {"synthesis/b4/const2": own})
+    with pytest.raises(ValueError, match=r"has shape \(2,\)"):
+        apply_offsets(generator.params, {}, {PATHS[1]: jnp.zeros(2)})
+
+
+@pytest.mark.parametrize("own_weights", [True, False])
+def test_several_latents_share_the_weights_of_their_image(
+    generator, inversion, own_weights
+):
+    if not own_weights:
+        inversion = inversion.replace(offsets={})
+    moved = jnp.stack([inversion.w_plus, inversion.w_plus + 0.5], axis=1)
+    images = jax.jit(render)(generator, inversion, moved)
+    for s in range(2):
+        expected = jax.jit(synthesize)(generator, inversion.replace(w_plus=moved[:, s]))
+        np.testing.assert_allclose(images[:, s], expected, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Charts are written as pictures of a sensible size, whatever the numbers."""
+"""Charts are written as images of a sensible size, whatever the numbers."""
 
 import math
 
@@ -29,10 +29,10 @@ def test_a_run_without_rows_has_no_curves(file):
     assert not file.exists()
 
 
-def test_passes(file):
-    plots.passes({"T = 5": [0.1, 0.06, 0.05, 0.04], "one": [0.1, 0.07]}, file)
+def test_iterations(file):
+    plots.iterations({"T = 5": [0.1, 0.06, 0.05, 0.04], "one": [0.1, 0.07]}, file)
     assert min(shape(file)[:2]) > 300
-    plots.passes({"T = 0": [0.1]}, file, title="identity")
+    plots.iterations({"T = 0": [0.1]}, file, title="identity")
 
 
 def test_bars_with_missing_values(file):

@@ -81,12 +81,12 @@ def _encoder(generator, size=256):
 
 
 def _hypernet(generator, size=256):
-    from hyperstyle_jax.models.hypernet import Hypernet, heads
+    from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 
-    return _random(Hypernet(heads(generator.module)), [(size, size, 3)] * 2)
+    return _random(Hypernet(tuned_layers(generator.module)), [(size, size, 3)] * 2)
 
 
-def _pictures(batch: int, size: int):
+def _images(batch: int, size: int):
     import jax
 
     return jax.random.uniform(jax.random.key(1), (batch, size, size, 3), minval=-1)
@@ -111,16 +111,16 @@ def _inversion(generator, batch: int):
     import jax
 
     from hyperstyle_jax import trees
-    from hyperstyle_jax.models.hypernet import heads
+    from hyperstyle_jax.models.hypernet import tuned_layers
     from hyperstyle_jax.offsets import Inversion
 
     kernels = trees.flatten(generator.params)
     offsets = {}
-    for path, *_, kind in heads(generator.module):
+    for path, *_, kind in tuned_layers(generator.module):
         shape = kernels[path].shape
         shape = shape if kind == "shared" else shape[2:]
         offsets[path] = 0.1 * jax.random.normal(jax.random.key(3), (batch, *shape))
-    return Inversion(_styles(generator, batch), offsets, {}, None)
+    return Inversion(_styles(generator, batch), offsets)
 
 
 def _render_offsets(size: int, batch: int):
@@ -135,12 +135,12 @@ def _render_offsets(size: int, batch: int):
 
 def _encode():
     net = _encoder(_generator(1024))
-    return lambda net, x: net(x), (net, _pictures(1, 256))
+    return lambda net, x: net(x), (net, _images(1, 256))
 
 
 def _predict():
     net = _hypernet(_generator(1024))
-    x, y = _pictures(1, 256), 0.5 * _pictures(1, 256)
+    x, y = _images(1, 256), 0.5 * _images(1, 256)
 
     def offsets(net, x, y):
         return net(net(x, y), 1, method="decode")
@@ -155,41 +155,37 @@ def _invert(size: int, num_iters: int = 5, batch: int = 1, dtype: str = "float32
         generator, seen = _generator(size), min(size, 256)
         nets = (_encoder(generator, seen), _hypernet(generator, seen), generator)
 
-        def whole(encoder, hypernet, generator, x):
+        def invert(encoder, hypernet, generator, x):
             x = x.astype(dtype)
-            done = hyperstyle.invert(encoder, hypernet, generator, x, num_iters)
-            return done.inversion.codes, done.steps
+            return hyperstyle.invert(encoder, hypernet, generator, x, num_iters)
 
-        return whole, (*nets, _pictures(batch, seen))
+        return invert, (*nets, _images(batch, seen))
 
     return Item(make, batch, dtype=dtype)
 
 
 def _edit():
-    """Codes of an inversion → offsets → the picture of a shifted latent."""
-    import jax.numpy as jnp
-
+    """Embeddings of an inversion → offsets → the image of a shifted latent."""
     from hyperstyle_jax.inversion import hyperstyle
-    from hyperstyle_jax.offsets import Inversion, synthesize
+    from hyperstyle_jax.offsets import LayerEmbeddings, synthesize
 
     generator = _generator(1024)
     hypernet = _hypernet(generator)
-    size = hypernet.module.code
-    codes = {head[0]: jnp.ones((1, size)) for head in hypernet.module.heads}
-    start = Inversion(_styles(generator, 1), {}, codes, None)
-    direction = 0.1 * _styles(generator, 1)
+    zeros = hyperstyle.no_embeddings(hypernet.module, 1, 5)
+    embeddings = LayerEmbeddings({path: v + 1 for path, v in zeros.items()}, 5)
+    w_plus = _styles(generator, 1)
 
-    def edit(hypernet, generator, inversion, direction):
-        inversion = inversion.replace(w_plus=inversion.w_plus + direction)
-        return synthesize(generator, hyperstyle.decode(hypernet, inversion, 5))
+    def edit(hypernet, generator, w_plus, embeddings, direction):
+        inversion = hyperstyle.decode(hypernet, w_plus + direction, embeddings)
+        return synthesize(generator, inversion)
 
-    return edit, (hypernet, generator, start, direction)
+    return edit, (hypernet, generator, w_plus, embeddings, 0.1 * w_plus)
 
 
 def _train(
     config_of,
     batch: int,
-    judges_of=None,
+    loss_networks_of=None,
     devices: int = 1,
     dtype: str = "float32",
 ):
@@ -202,7 +198,9 @@ def _train(
 
         config = config_of()
         config.batch_size, config.precision = batch, dtype
-        task = hyperstyle.make_task(config, judges_of and judges_of(config))
+        task = hyperstyle.make_task(
+            config, loss_networks_of and loss_networks_of(config)
+        )
         device = jax.local_devices()[:devices]
         place = parallel.replicated(device)
         state = fit.fresh_state(task, 0, device)
@@ -231,7 +229,7 @@ def _demo_config():
 
 
 def _full_config(size: int, num_iters: int):
-    """Pictures of 256², every loss of the release, Ranger."""
+    """Images of 256², every loss of the release, Ranger."""
     from hyperstyle_jax.config import fields as cfg
 
     config = cfg.base("hyperstyle")
@@ -241,14 +239,14 @@ def _full_config(size: int, num_iters: int):
     return config
 
 
-def _full_judges(config):
+def _full_loss_networks(config):
     from hyperstyle_jax.models.lpips import LPIPS
     from hyperstyle_jax.models.resnet import FaceNet
     from hyperstyle_jax.training import common
 
-    judges = {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}
+    loss_networks = {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}
     shape = common.image_shape(config)
-    return judges | {"encoder": _random(common.encoder(config), [shape])}
+    return loss_networks | {"encoder": _random(common.encoder(config), [shape])}
 
 
 def _pipeline():
@@ -275,8 +273,12 @@ ITEMS = {
     "inversion_256_T5": _invert(256),
     "inversion_1024_T5": _invert(1024),
     "edit_1024": Item(_edit, 1),
-    "train_step_256_b2_T2": _train(partial(_full_config, 256, 2), 2, _full_judges),
-    "train_step_1024_b1_T1": _train(partial(_full_config, 1024, 1), 1, _full_judges),
+    "train_step_256_b2_T2": _train(
+        partial(_full_config, 256, 2), 2, _full_loss_networks
+    ),
+    "train_step_1024_b1_T1": _train(
+        partial(_full_config, 1024, 1), 1, _full_loss_networks
+    ),
     "train_step_demo": _train(_demo_config, 8),
     "input_pipeline": Item(None, 64, _pipeline),
 }
@@ -284,11 +286,11 @@ ITEMS = {
 GROWTH = {
     "resolution": {r: _invert(r) for r in (64, 128, 256, 512, 1024)},
     "batch": {b: _invert(256, batch=b) for b in (1, 2, 4, 8, 16)},
-    "passes": {t: _invert(256, t) for t in (1, 2, 5, 10)},
+    "iterations": {t: _invert(256, t) for t in (1, 2, 5, 10)},
     "devices": {d: _train(_demo_config, 16, devices=d) for d in (1, 2, 4)},
 }
 _HALF = "bfloat16"
-_FULL_BATCH = (partial(_full_config, 1024, 5), 8, _full_judges)
+_FULL_BATCH = (partial(_full_config, 1024, 5), 8, _full_loss_networks)
 GPU = {
     "inversion_1024_T5_b8": _invert(1024, batch=8),
     "inversion_1024_T5_b8_bf16": _invert(1024, batch=8, dtype=_HALF),

@@ -22,7 +22,7 @@ def add_commands(commands):
     )
     parser.add_argument("--half", action="store_true", help="parameters as float16")
     parser.add_argument(
-        "--num-iters", type=int, help="passes by default (default: the run's)"
+        "--num-iters", type=int, help="iterations by default (default: the run's)"
     )
     parser.add_argument("--licence", default="unspecified", help="e.g. MIT")
     parser.set_defaults(run=export)
@@ -30,7 +30,7 @@ def add_commands(commands):
     parser = commands.add_parser(
         "directions",
         help="fit edit directions and store them in a bundle",
-        description="Draws pictures with the bundle's generator, labels them with its "
+        description="Draws images with the bundle's generator, labels them with its "
         "feature extractor and fits one linear boundary per attribute (InterFaceGAN); "
         "all other attributes are kept constant. With --learn the directions are then "
         "improved by gradients. The bundle's directions are replaced.",
@@ -42,7 +42,7 @@ def add_commands(commands):
         default=["yaw", "smile", "age", "glasses", "beard"],
         help="attributes of the feature extractor",
     )
-    parser.add_argument("--count", type=int, default=20_000, help="pictures to draw")
+    parser.add_argument("--count", type=int, default=20_000, help="images to draw")
     parser.add_argument(
         "--learn",
         type=int,

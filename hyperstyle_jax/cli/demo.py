@@ -18,7 +18,7 @@ def add_commands(commands):
         help="train a hypernetwork for a few minutes and show what it does",
         description="In a clone of the repository: trains the hypernetwork of "
         "configs/demo.py from the shipped networks, inverts held-out faces with it and "
-        "with the shipped one, and leaves pictures, tables and curves. The same "
+        "with the shipped one, and leaves images, tables and curves. The same "
         "command goes on where it was stopped.",
     )
     parser.add_argument(
@@ -44,7 +44,7 @@ def run(args):
         _train(root, workdir, args.steps)
     with _stage("2/3 inverting held-out faces", seconds):
         results, found = _evaluate(workdir)
-    with _stage("3/3 writing tables, curves and pictures", seconds):
+    with _stage("3/3 writing tables, curves and images", seconds):
         files = _write(results, found, args.out, workdir)
     seconds["all"] = round(time.perf_counter() - start, 1)
     _finish(found, files, seconds, args.out)

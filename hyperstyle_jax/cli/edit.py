@@ -69,16 +69,16 @@ def run(args):
         for title, direction in directions.items():
             strip = sweep(generator, inversion, direction, strengths)[0]
             rows[title].append(images.to_uint8(strip))
-            picture = images.grid(rows[title][-1:], labels, [title], scale)
+            image = images.grid(rows[title][-1:], labels, [title], scale)
             folder = args.out or file.parent
-            images.save_png(folder / f"{name}_{title}.png", picture)
+            images.save_png(folder / f"{name}_{title}.png", image)
     if not done:
         raise ValueError("; ".join(failed))
     folder = args.out or found[0].parent
     if len(done) > 1:
         for title, strips in rows.items():
-            picture = images.grid(strips, labels, done, scale)
-            images.save_png(folder / f"overview_{title}.png", picture)
+            image = images.grid(strips, labels, done, scale)
+            images.save_png(folder / f"overview_{title}.png", image)
     print(f"{len(done)} photos x {len(directions)} directions in {folder}")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)

@@ -12,7 +12,7 @@ def add_commands(commands):
         help="measure the inversion of held-out faces",
         description="Inverts procedural faces that no training has seen and prints how "
         "close each model comes. With --out also tables (markdown and JSON), curves "
-        "over the passes and pictures.",
+        "over the iterations and images.",
     )
     parser.add_argument(
         "models",
@@ -30,7 +30,7 @@ def add_commands(commands):
         help="of the faces (default 1000000; smaller ones are trained on)",
     )
     parser.add_argument(
-        "--num-iters", type=int, help="passes (default: each model's own)"
+        "--num-iters", type=int, help="iterations (default: each model's own)"
     )
     domains = parser.add_mutually_exclusive_group()
     kinds = {"in-domain": ["in-domain"], "accessories": ["accessories"], "both": None}
@@ -48,13 +48,13 @@ def add_commands(commands):
         "--batch-size", type=int, default=16, help="faces at a time (default 16)"
     )
     parser.add_argument(
-        "--judge",
+        "--eval-network",
         metavar="MODEL",
         help="whose feature extractor measures (default: the first model's); one that "
         "none was trained with is fairer",
     )
     precision.add_option(parser)
-    parser.add_argument("--out", type=Path, help="folder for tables and pictures")
+    parser.add_argument("--out", type=Path, help="folder for tables and images")
     parser.set_defaults(run=run)
 
 
@@ -69,7 +69,7 @@ def run(args):
         for name, model in zip(titles, args.models, strict=True)
     }
     editor = _editor(models) if args.edits else None
-    judge = held_out_faces.load(args.judge) if args.judge else None
+    eval_network = held_out_faces.load(args.eval_network) if args.eval_network else None
     results = held_out_faces.run(
         models,
         count=args.count,
@@ -78,13 +78,13 @@ def run(args):
         domains=args.domains or tuple(held_out_faces.DOMAINS),
         batch_size=args.batch_size,
         dtype=args.precision,
-        judge=judge,
+        eval_network=eval_network,
     )
     found = held_out_faces.report(results, models)
     print(held_out_faces.markdown(found))
     files = held_out_faces.write(results, found, args.out) if args.out else []
     if editor:
-        files += _compare_edits(editor, judge, args)
+        files += _compare_edits(editor, eval_network, args)
     if files:
         print(f"{len(files)} files in {args.out}: {', '.join(f.name for f in files)}")
 
@@ -100,14 +100,16 @@ def _editor(models):
     )
 
 
-def _compare_edits(model, judge, args):
+def _compare_edits(model, eval_network, args):
     from hyperstyle_jax import images
     from hyperstyle_jax.evaluation import edits, held_out_faces
     from hyperstyle_jax.system import atomic_files
 
     count = min(8, args.count)
     x = held_out_faces.held_out(count, args.first_index, model.image_size[0], False)
-    rows, pictures = edits.compare(model, x, num_iters=args.num_iters, judge=judge)
+    rows, pages = edits.compare(
+        model, x, num_iters=args.num_iters, eval_network=eval_network
+    )
     table = edits.markdown(rows, count)
     print(table)
     if not args.out:
@@ -116,7 +118,7 @@ def _compare_edits(model, judge, args):
         atomic_files.write_whole(args.out / "edits.md", table.encode()),
         held_out_faces.write_json(args.out / "edits.json", rows),
         *(
-            images.save_png(args.out / f"edits_{name}.png", picture)
-            for name, picture in pictures.items()
+            images.save_png(args.out / f"edits_{name}.png", page)
+            for name, page in pages.items()
         ),
     ]

@@ -21,7 +21,7 @@ def add_commands(commands):
     parser.add_argument(
         "--accessories",
         action="store_true",
-        help="hats, face paint, …: things that no training picture shows",
+        help="hats, face paint, …: things that no training image shows",
     )
     parser.add_argument("--size", type=int, default=64, help="pixels (default 64)")
     parser.add_argument("--out", type=Path, required=True, help="folder")

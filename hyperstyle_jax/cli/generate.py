@@ -1,4 +1,4 @@
-"""`hyperstyle generate`: pictures of a bundle's generator."""
+"""`hyperstyle generate`: images of a bundle's generator."""
 
 import math
 from pathlib import Path
@@ -11,8 +11,8 @@ _BATCH = 8
 def add_commands(commands):
     parser = commands.add_parser(
         "generate",
-        help="draw random pictures with a generator",
-        description="Draws pictures with a bundle's generator. Writes seed_SEED.png, "
+        help="draw random images with a generator",
+        description="Draws images with a bundle's generator. Writes seed_SEED.png, "
         "seed_SEED.npz (for `hyperstyle edit`) and grid.png.",
     )
     parser.add_argument(
@@ -24,7 +24,7 @@ def add_commands(commands):
         type=float,
         default=0.7,
         metavar="PSI",
-        help="1 is the full variety, 0 the mean picture (default 0.7)",
+        help="1 is the full variety, 0 the mean image (default 0.7)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("generated"), help="folder (default generated)"
@@ -44,28 +44,28 @@ def run(args):
     model = bundle.load(args.model)
     (generator,) = model.require("generator")
     shown = []
-    with tqdm(total=len(args.seeds), unit="picture", disable=None) as progress:
-        for seeds, inversion in _draw(generator, args.seeds, args.truncation):
+    with tqdm(total=len(args.seeds), unit="image", disable=None) as progress:
+        for seeds, inversion, drawn in _draw(generator, args.seeds, args.truncation):
             for i, seed in enumerate(seeds):
                 stem = args.out / f"seed_{seed:04d}"
-                images.save_png(f"{stem}.png", inversion.image[i])
-                storage.save(f"{stem}.npz", inversion, i, 0, model)
+                images.save_png(f"{stem}.png", drawn[i])
+                storage.save(f"{stem}.npz", inversion, i, model)
                 if len(shown) < 64:
-                    shown.append(images.to_uint8(inversion.image[i]))
+                    shown.append(images.to_uint8(drawn[i]))
             progress.update(len(seeds))
     columns = math.ceil(len(shown) ** 0.5)
     rows = [shown[i : i + columns] for i in range(0, len(shown), columns)]
     scale = max(1, 128 // generator.module.resolution)
     images.save_png(args.out / "grid.png", images.grid(rows, scale=scale))
-    print(f"{len(args.seeds)} pictures in {args.out}; an overview: grid.png")
+    print(f"{len(args.seeds)} images in {args.out}; an overview: grid.png")
 
 
 def _draw(generator, seeds, psi):
-    """Batches of equal size, so that one compiled program serves all."""
+    """Seeds, latents and images in batches of one size: one program serves all."""
     import jax
     import numpy as np
 
-    from hyperstyle_jax.offsets import Inversion
+    from hyperstyle_jax.offsets import latent_only
 
     @jax.jit
     def draw(generator, z):
@@ -78,11 +78,11 @@ def _draw(generator, seeds, psi):
         z = np.stack([latent(s, generator.module.z_dim) for s in batch])
         z = np.pad(z, ((0, size - len(batch)), (0, 0)))
         w, image = jax.device_get(draw(generator, z))
-        yield batch, Inversion(w, {}, {}, image)
+        yield batch, latent_only(w, generator.module.num_ws), image
 
 
 def latent(seed: int, z_dim: int):
-    """z of a seed, as in NVIDIA's scripts: the same seed is the same picture there."""
+    """z of a seed, as in NVIDIA's scripts: the same seed is the same image there."""
     import numpy as np
 
     return np.random.RandomState(seed).randn(z_dim).astype(np.float32)

@@ -1,4 +1,4 @@
-"""`hyperstyle invert`: photos in, inversions, pictures and measures out."""
+"""`hyperstyle invert`: photos in, inversions, images and measures out."""
 
 import json
 import sys
@@ -14,8 +14,8 @@ def add_commands(commands):
         "invert",
         help="invert photos",
         description="Inverts photos. Writes STEM.npz (for `hyperstyle edit`), STEM.png "
-        "(the reconstruction) and STEM_steps.png (target and every pass) for each, and "
-        "metrics.jsonl and summary.json.",
+        "(the reconstruction) and STEM_iterations.png (target and every iteration) for "
+        "each, and metrics.jsonl and summary.json.",
     )
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="photos"
@@ -23,7 +23,7 @@ def add_commands(commands):
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument(
-        "--num-iters", type=int, help="passes; 0 is the first inversion alone"
+        "--num-iters", type=int, help="iterations; 0 is the initial inversion alone"
     )
     parser.add_argument(
         "--batch-size", type=int, default=8, help="photos at a time (default 8)"
@@ -41,11 +41,11 @@ def run(args):
         raise ValueError(f"--batch-size {args.batch_size}: expected 1 or more")
     compilation_cache.enable()
     model = bundle.load(args.model)
-    num_iters = pipeline.passes(model, args.num_iters)
+    num_iters = pipeline.checked_num_iters(model, args.num_iters)
     files, failed = collect(args.inputs, args.out)
     if not files:
         raise ValueError("; ".join(failed.values()))
-    stems = unique_names(files, ("", "_steps"))
+    stems = unique_names(files, ("", "_iterations"))
     _refuse_overwriting(files, stems, args.out)
     start = time.perf_counter()
     rows = _invert_all(model, files, stems, failed, num_iters, args)
@@ -72,7 +72,7 @@ def collect(inputs: list[Path], out: Path) -> tuple[list[Path], dict[str, str]]:
             continue
         mine = [f for f in files if path == f or not _is_below(f, out)]
         if not mine:
-            failed[str(path)] = f"{path}: only pictures of {out}, the folder of results"
+            failed[str(path)] = f"{path}: only images of {out}, the folder of results"
         found |= {f.resolve(): f for f in mine}
     return list(found.values()), failed
 
@@ -82,7 +82,9 @@ def _is_below(file: Path, folder: Path) -> bool:
 
 
 def _refuse_overwriting(files, stems, out):
-    written = {(out / f"{n}{s}.png").resolve() for n in stems for s in ("", "_steps")}
+    written = {
+        (out / f"{n}{s}.png").resolve() for n in stems for s in ("", "_iterations")
+    }
     if mine := [f for f in files if f.resolve() in written]:
         raise ValueError(
             f"--out {out} would overwrite the photo {mine[0]}: choose another folder"
@@ -126,14 +128,14 @@ def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
     start = time.perf_counter()
     x = np.stack([photo for *_, photo in batch])
     x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
-    result = pipeline.invert_steps(model, x, num_iters, args.precision)
-    measures = pipeline.measure(model, x, result.steps)
-    pictures = pipeline.full_size(model, result, num_iters, args.precision)
-    result, pictures = jax.device_get((result, pictures))
+    refinement = pipeline.refine(model, x, num_iters, args.precision)
+    measures = pipeline.measure(model, x, refinement.images)
+    rendered = pipeline.full_size(model, refinement, args.precision)
+    refinement, rendered = jax.device_get((refinement, rendered))
     seconds = (time.perf_counter() - start) / len(batch)
     rows = []
     for i, (file, name, target) in enumerate(batch):
-        _write_photo(args.out / name, model, result, pictures[i], target, i, num_iters)
+        _write_photo(args.out / name, model, refinement, rendered[i], target, i)
         values = {k: [round(float(v), 6) for v in m[:, i]] for k, m in measures.items()}
         row = {"file": str(file), "name": name, **values, "seconds": round(seconds, 4)}
         with open(args.out / "metrics.jsonl", "a" if earlier or rows else "w") as f:
@@ -142,18 +144,18 @@ def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
     return rows
 
 
-def _write_photo(stem, model, result, picture, target, i, num_iters):
+def _write_photo(stem, model, refinement, reconstruction, target, i):
     from hyperstyle_jax import images
     from hyperstyle_jax.inversion import storage
 
-    steps = [images.to_uint8(step) for step in (target, *result.steps[:, i])]
-    steps.append(images.error_map(target, steps[-1]))
-    labels = ["target", "first", *(f"pass {t + 1}" for t in range(num_iters)), "error"]
+    row = [images.to_uint8(image) for image in (target, *refinement.images[:, i])]
+    row.append(images.error_map(target, row[-1]))
+    iterations = [str(t) for t in range(1, len(refinement.images))]
+    labels = ["target", "initial", *iterations, "error"]
     scale = max(1, 96 // target.shape[0])
-    strip = images.grid([steps], labels, scale=scale)
-    images.save_png(f"{stem}_steps.png", strip)
-    images.save_png(f"{stem}.png", picture)
-    storage.save(f"{stem}.npz", result.inversion, i, num_iters, model)
+    images.save_png(f"{stem}_iterations.png", images.grid([row], labels, scale=scale))
+    images.save_png(f"{stem}.png", reconstruction)
+    storage.save(f"{stem}.npz", refinement, i, model)
 
 
 def _summarize(rows, failed, num_iters, model, name) -> dict:

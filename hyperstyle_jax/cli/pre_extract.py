@@ -1,4 +1,4 @@
-"""`hyperstyle pre-extract`: first inversions stored once instead of made every step."""
+"""`hyperstyle pre-extract`: stores the initial inversions of a data set."""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,9 @@ from pathlib import Path
 def add_commands(commands):
     parser = commands.add_parser(
         "pre-extract",
-        help="store the first inversions of a run's pictures",
-        description="Inverts all pictures of a run's data set with its encoder and "
-        "generator, and stores them with the pictures as a data set for train.py "
+        help="store the initial inversions of a run's images",
+        description="Inverts all images of a run's data set with its encoder and "
+        "generator, and stores them with the images as a data set for train.py "
         "(config.data.kind=tfds, config.data.path=DIR). Stopped, it goes on with the "
         "same command.",
     )
@@ -39,8 +39,8 @@ def run(args):
     for problem in report["skipped"].values():
         print(f"skipped: {problem}", file=sys.stderr)
     if clipped := report["notes"].get("clipped"):
-        print(f"{clipped:,} first pictures leave [-2, 2] and were clipped")
+        print(f"{clipped:,} first images leave [-2, 2] and were clipped")
     counts = ", ".join(f"{n:,} {split}" for split, n in report["counts"].items())
-    print(f"first inversions of {counts} in {args.out}; sha256 {report['sha256']}")
+    print(f"initial inversions of {counts} in {args.out}; sha256 {report['sha256']}")
     print(f"train with --config.data.kind=tfds --config.data.path={args.out}")
     return 1 if report["skipped"] else 0

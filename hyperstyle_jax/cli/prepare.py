@@ -11,9 +11,9 @@ def add_commands(commands):
     parser = commands.add_parser(
         "prepare",
         help="store a data set at the size of training",
-        description="Crops, resizes and stores pictures as a data set for train.py "
+        description="Crops, resizes and stores images as a data set for train.py "
         "(config.data.kind=tfds, config.data.path=DIR). Stopped, it goes on with the "
-        "same command. The exit code is 1 if pictures could not be read, or are in "
+        "same command. The exit code is 1 if images could not be read, or are in "
         "train and test alike; the others are stored.",
     )
     parser.add_argument("dataset", choices=_NAMES, metavar="DATASET",
@@ -38,12 +38,12 @@ def add_commands(commands):
         type=int,
         default=0,
         metavar="N",
-        help="make the last N training pictures the split test (ffhq, folder)",
+        help="make the last N training images the split test (ffhq, folder)",
     )
     parser.add_argument(
         "--partial",
         action="store_true",
-        help="accept another number of pictures than was published",
+        help="accept another number of images than was published",
     )
     parser.set_defaults(run=run)
 
@@ -66,11 +66,11 @@ def run(args):
     if report["leaks"]:
         print("train with --config.data.leaks=drop to leave them out of training")
     if enlarged := report["notes"].get("enlarged"):
-        print(f"{enlarged:,} pictures were smaller and had to be enlarged")
+        print(f"{enlarged:,} images were smaller and had to be enlarged")
     counts = ", ".join(f"{n:,} {split}" for split, n in report["counts"].items())
     skipped = f", {len(report['skipped']):,} skipped" if report["skipped"] else ""
     print(f"{counts}{skipped} in {args.out}; {len(report['shards'])} files, sha256 of")
-    print(f"the pictures {report['sha256']} (files: {args.out}/report.json)")
+    print(f"the images {report['sha256']} (files: {args.out}/report.json)")
     return 1 if report["skipped"] or report["leaks"] else 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-LIMIT = 1_000_000  # as many pictures at once are a mistake
+LIMIT = 1_000_000  # as many images at once are a mistake
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -18,6 +18,6 @@ def parse_seeds(text: str) -> list[int]:
                 f"{part!r}: expected numbers or ranges such as 0-15 or 3,7,20-25"
             )
         if last - first + len(seeds) >= LIMIT:
-            raise argparse.ArgumentTypeError(f"{text!r}: more than {LIMIT} pictures")
+            raise argparse.ArgumentTypeError(f"{text!r}: more than {LIMIT} images")
         seeds.extend(range(first, last + 1))
     return list(dict.fromkeys(seeds))

@@ -18,8 +18,8 @@ def add_commands(commands):
         "--only",
         nargs="+",
         metavar="NAME",
-        help="items, or `growth` (over resolution, batch, passes, devices), or `gpu` "
-        "(1024², batch 8); default: the table of single items",
+        help="items, or `growth` (over resolution, batch, iterations, devices), or "
+        "`gpu` (1024², batch 8); default: the table of single items",
     )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw how the cost grows"

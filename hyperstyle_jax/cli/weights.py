@@ -86,7 +86,7 @@ def _file_lines(path, tensors):
 def _fields(spec) -> str:
     """The fields that are numbers or short, e.g. resolution=1024, w_dim=512."""
     shown = {k: v for k, v in spec.items() if k != "class" and v is not None}
-    shown["heads"] = f"{len(shown['heads'])} layers" if "heads" in shown else None
+    shown["layers"] = f"{len(shown['layers'])} layers" if "layers" in shown else None
     return ", ".join(f"{k}={str(v):.40}" for k, v in shown.items() if v is not None)
 
 

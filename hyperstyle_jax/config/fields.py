@@ -68,14 +68,14 @@ def base(task: str) -> ConfigDict:
                 "hypernet": "",
                 # A converted ResNet-34 or IR-SE-50 to begin the trunk with.
                 "trunk": "",
-                # Bundles of converted networks, "" = the feature extractor judges.
+                # Bundles of converted networks, "" = the feature extractor instead.
                 "lpips": "",
                 "arcface": "",
                 "moco": "",
             },
             "optim": _optim(),
             "loss": _loss(),
-            "num_iters": 5,  # refinement passes, T
+            "num_iters": 5,  # iterations of the refinement, T
         }
     )
     return config.lock()
@@ -92,7 +92,9 @@ def demo(task: str) -> ConfigDict:
     model.feature_extractor.update(
         widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), dim=64
     )
-    model.hypernet.update(widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), code=256)
+    model.hypernet.update(
+        widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), embedding_dim=256
+    )
     model.hypernet.update(inner_shared=64, inner=64, hidden=64)
     return config
 
@@ -140,7 +142,7 @@ def check(config: ConfigDict) -> None:
 
 
 def image_size(data: Mapping[str, Any]) -> tuple[int, int]:
-    """(H, W) of a run's pictures, by its fields `data`."""
+    """(H, W) of a run's images, by its fields `data`."""
     return data.get("height") or data["size"], data["size"]
 
 
@@ -195,7 +197,7 @@ def _data() -> dict[str, Any]:
         "eval_path": "",  # another folder to evaluate on; "": path
         "eval_split": "train",  # of a tfds folder
         "leaks": "refuse",  # or "drop": what eval has too is left out of train
-        "in_memory": False,  # read and decode all pictures before the first step
+        "in_memory": False,  # read and decode all images before the first step
         "threads": 0,  # that read and decode; 0: one for each core, at most 16
         "images_per_identity": 1,
         "accessories": False,
@@ -208,7 +210,7 @@ def _hypernet() -> dict[str, Any]:
     return {
         "widths": (64, 128, 256, 512),
         "depths": (3, 4, 6, 3),
-        "code": 512,
+        "embedding_dim": 512,
         "inner_shared": 128,
         "inner": 256,
         "hidden": 512,
@@ -244,8 +246,8 @@ def _loss() -> dict[str, Any]:
         "attributes": 1.0,
         "shape": 0.0,  # task recognition: a face's known shape from its identity vector
         "adversarial": 1.0,  # task gan; 0: no discriminator
-        "render": 0.0,  # task gan: regression on pictures of known latents
-        "latent": 0.0,  # task encoder: w of generated pictures
+        "render": 0.0,  # task gan: regression on images of known latents
+        "latent": 0.0,  # task encoder: w of generated images
         "w_norm": 0.0,  # task encoder: squared distance of w from the mean latent
         "w_adversarial": 0.0,  # task encoder: a discriminator of latents
         "w_r1": 10.0,

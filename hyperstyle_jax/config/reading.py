@@ -16,7 +16,7 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> ConfigDict:
 
     Args:
         path: a file of configs/.
-        changes: fields set otherwise, as "data.path=pictures".
+        changes: fields set otherwise, as "data.path=images".
 
     Raises:
         ValueError: no such file or field, or a value that cannot be.

@@ -11,7 +11,7 @@ from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.generator import Generator, channels
-from hyperstyle_jax.models.hypernet import Head, Hypernet
+from hyperstyle_jax.models.hypernet import Hypernet, TunedLayer
 from hyperstyle_jax.models.resnet import ResNet
 
 Tensors = Mapping[str, np.ndarray]
@@ -184,24 +184,24 @@ def lpips_net(tensors: Tensors) -> str:
 def hypernet(tensors: Tensors, generator: Generator) -> tuple[Hypernet, Table]:
     layers = {rules.layer_index(layer.path): layer for layer in generator.layers()}
     name = r"refinement_blocks\.(\d{1,2})\."
-    tuned = sorted({int(m[1]) for k in tensors if (m := re.match(name, k))})
-    if unknown := [i for i in tuned if i not in layers]:
+    numbers = sorted({int(m[1]) for k in tensors if (m := re.match(name, k))})
+    if unknown := [i for i in numbers if i not in layers]:
         raise ValueError(
             f"offsets for the layers {unknown}, which a generator of "
             f"{generator.resolution}² does not have"
         )
-    heads, convs = [], {}
-    for i in tuned:
+    tuned, convs = [], {}
+    for i in numbers:
         block = f"refinement_blocks.{i}"
-        head = Head(*layers[i][:4], _head_kind(tensors, block, layers[i]))
-        heads.append(head)
-        convs[head.path] = _style_convs(tensors, f"{block}.convs")
-    fields = _hypernet_fields(tensors, heads)
-    module = Hypernet(tuple(heads), **_resnet_stages(tensors), **fields)
+        layer = TunedLayer(*layers[i][:4], _decoder_kind(tensors, block, layers[i]))
+        tuned.append(layer)
+        convs[layer.path] = _style_convs(tensors, f"{block}.convs")
+    fields = _hypernet_fields(tensors, tuned)
+    module = Hypernet(tuple(tuned), **_resnet_stages(tensors), **fields)
     return module, rules.hypernet(module, convs)
 
 
-def _head_kind(tensors, block, layer) -> str:
+def _decoder_kind(tensors, block, layer) -> str:
     if f"{block}.hypernet.w1" in tensors:
         return "shared"
     if f"{block}.output.0.make_kernel_in.weight" in tensors:
@@ -209,18 +209,18 @@ def _head_kind(tensors, block, layer) -> str:
     return "rgb" if layer.kernel == 1 else "channel"
 
 
-def _hypernet_fields(tensors, heads) -> dict[str, Any]:
+def _hypernet_fields(tensors, tuned) -> dict[str, Any]:
     """Widths that are not those of the released networks."""
     fields: dict[str, Any] = {}
-    for head in heads:
-        block = f"refinement_blocks.{rules.layer_index(head.path)}"
+    for layer in tuned:
+        block = f"refinement_blocks.{rules.layer_index(layer.path)}"
         last = 2 * _style_convs(tensors, f"{block}.convs") - 2
-        name = "inner_shared" if head.kind == "shared" else "inner"
+        name = "inner_shared" if layer.kind == "shared" else "inner"
         inner = tensor(tensors, f"{block}.convs.0.weight", 4).shape[0]
-        code = tensor(tensors, f"{block}.convs.{last}.weight", 4).shape[0]
-        fields = {name: inner, "code": code} | fields
-        if head.kind == "shared":
+        embedding_dim = tensor(tensors, f"{block}.convs.{last}.weight", 4).shape[0]
+        fields = {name: inner, "embedding_dim": embedding_dim} | fields
+        if layer.kind == "shared":
             w1 = tensor(tensors, "shared_weight_hypernet.w1", 2)
-            full = w1.shape[1] == head.in_channels * head.kernel**2
+            full = w1.shape[1] == layer.in_channels * layer.kernel**2
             fields |= {"hidden": w1.shape[0], "shared_kernel": full}
     return fields

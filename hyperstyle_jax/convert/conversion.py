@@ -172,9 +172,9 @@ def _info(files, size) -> dict[str, Any]:
         "image_size": list(size) if size[0] != size[1] else size[0],
     }
     for file in files:
-        passes = file.source.opts.get("n_iters_per_batch")
-        if file.source.kind == "hyperstyle" and isinstance(passes, int):
-            info["num_iters"] = passes
+        iterations = file.source.opts.get("n_iters_per_batch")
+        if file.source.kind == "hyperstyle" and isinstance(iterations, int):
+            info["num_iters"] = iterations
     return info
 
 
@@ -235,7 +235,7 @@ def _check_constants(part: Part, file: File, log: Log):
     if odd:
         log(
             f"warning: {file.name}: {len(odd)} filters of the {part.role} are not the "
-            f"usual [1, 3, 3, 1] ({odd[0]}, …); pictures will differ from the original"
+            f"usual [1, 3, 3, 1] ({odd[0]}, …); images will differ from the original"
         )
 
 

@@ -81,9 +81,10 @@ def _checkpoint(role, net, generator) -> dict[str, Any]:
 
 
 def _hypernet_opts(net) -> dict[str, Any]:
-    heads = net.module.heads
-    separable = "Separable" if any(h[4] == "separable" for h in heads) else ""
-    indices = [str(rules.layer_index(h[0])) for h in heads]
+    layers = net.module.tuned_layers
+    separable = any(layer.kind == "separable" for layer in layers)
+    separable = "Separable" if separable else ""
+    indices = [str(rules.layer_index(layer.path)) for layer in layers]
     return {
         "encoder_type": f"SharedWeightsHyperNetResNet{separable}",
         "input_nc": 6,
@@ -115,8 +116,8 @@ def _table(net: Net) -> Table:
         counts = [_convs(params[f"style{i}"]) for i in range(module.num_ws)]
         return rules.style_encoder(module, counts)
     if name == "Hypernet":
-        places = {h[0]: "_".join(h[0].split("/")[1:-1]) for h in module.heads}
-        counts = {k: _convs(params[f"code_{v}"]) for k, v in places.items()}
+        places = {layer.path: layer.name for layer in module.tuned_layers}
+        counts = {k: _convs(params[f"embed_{v}"]) for k, v in places.items()}
         return rules.hypernet(module, counts)
     if name == "Heads":
         return rules.lpips_heads(len(module.widths))

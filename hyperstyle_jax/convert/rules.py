@@ -242,14 +242,14 @@ def resnet(module, path: str = "", *, flat: bool = False, prelu: bool = False) -
 
 
 def hypernet(module, convs: Mapping[str, int]) -> Table:
-    """HyperStyle's hypernetworks; `convs` counts each head's convolutions by path."""
+    """HyperStyle's hypernetworks; `convs` counts each tuned layer's convolutions."""
     rows = list(resnet(module, "trunk", flat=True, prelu=True))
-    for head in module.heads:
-        path, width_in, width_out, kernel, kind = head
+    for layer in module.tuned_layers:
+        path, width_in, width_out, kernel, kind = layer
         name = f"refinement_blocks.{layer_index(path)}"
-        place = "_".join(path.split("/")[1:-1])
+        place = layer.name
         for i in range(convs[path]):
-            rows += conv(f"{name}.convs.{2 * i}", f"code_{place}/conv{i}")
+            rows += conv(f"{name}.convs.{2 * i}", f"embed_{place}/conv{i}")
         if kind == "shared":
             rows += linear(f"{name}.linear", f"linear_{place}")
             rows += shared_head(
@@ -266,9 +266,9 @@ def hypernet(module, convs: Mapping[str, int]) -> Table:
                 Rule(f"{output}.weight", f"{root}/weight", layout, sizes),
                 Rule(f"{output}.bias", f"{root}/bias", "(o i) -> i o", sizes),
             ]
-    if any(head[4] == "shared" for head in module.heads):
-        kernel = next(head[3] for head in module.heads if head[4] == "shared")
-        kernel = kernel if module.shared_kernel else 1
+    shared = [layer for layer in module.tuned_layers if layer.kind == "shared"]
+    if shared:
+        kernel = shared[0].kernel if module.shared_kernel else 1
         rows += shared_head(kernel, "shared_weight_hypernet.")
     return rows
 

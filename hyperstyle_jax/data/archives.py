@@ -18,7 +18,7 @@ from etils import epath
 
 from hyperstyle_jax import images
 
-_MOST_BYTES = 1 << 30  # of one file: no picture is that large, but a bomb may be
+_MOST_BYTES = 1 << 30  # of one file: no image is that large, but a bomb may be
 _PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
@@ -59,12 +59,12 @@ def find(
     return sorted(found, key=lambda file: file.name)
 
 
-def pictures(source: str) -> list[File]:
-    """Like `find`; a source without any picture is refused."""
+def image_files(source: str) -> list[File]:
+    """Like `find`; a source without any image is refused."""
     found = find(source)
     if not found:
         endings = ", ".join(images.SUFFIXES)
-        raise ValueError(f"{source}: no picture in it, expected {endings}")
+        raise ValueError(f"{source}: no image in it, expected {endings}")
     return found
 
 
@@ -136,7 +136,7 @@ def _unpacked(archive, entry, where):
 
 def _read_entry(archive, entry, name: str) -> bytes:
     if entry.file_size > _MOST_BYTES:
-        raise ValueError(f"{name}: {entry.file_size} bytes are too many for a picture")
+        raise ValueError(f"{name}: {entry.file_size} bytes are too many for an image")
     try:
         return archive.read(entry)
     except (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:

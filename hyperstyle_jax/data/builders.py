@@ -41,7 +41,7 @@ class ProceduralFaces(_Builder, skip_registration=True):
         vector = tfds.features.Tensor
         return _info(
             self,
-            "Procedural faces: pictures drawn by code, with every attribute known.",
+            "Procedural faces: images drawn by code, with every attribute known.",
             {
                 "image": shards.png(self._size, self._size),
                 "index": number,
@@ -79,7 +79,7 @@ def prepare_faces(
     Args:
         data_dir: folder for prepared data sets.
         indices: (first, end).
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
         seed, accessories: see `faces.draw`.
         images_per_identity: so many neighbouring indices show the same person.
 
@@ -107,7 +107,7 @@ def prepare_faces(
 
 
 def open_records(path: str | Path, split: str = "train"):
-    """A prepared data set as a sequence of examples; pictures stay encoded.
+    """A prepared data set as a sequence of examples; images stay encoded.
 
     Raises:
         ValueError: not a data set, no such split, or a file of it is missing or short.

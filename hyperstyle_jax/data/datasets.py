@@ -1,4 +1,4 @@
-"""Which pictures of FFHQ, CelebA-HQ, Stanford Cars and AFHQ are for what."""
+"""Which images of FFHQ, CelebA-HQ, Stanford Cars and AFHQ are for what."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -12,21 +12,21 @@ from hyperstyle_jax.data.archives import File
 Splits = dict[str, list[File]]
 
 ANIMALS = ("cat", "dog", "wild")
-# CelebA says of every picture what it is for, CelebA-HQ which picture of CelebA it is.
+# CelebA says of every image what it is for, CelebA-HQ which image of CelebA it is.
 _PARTITION = "list_eval_partition.txt"
 _MAPPINGS = ("CelebA-HQ-to-CelebA-mapping.txt", "image_list.txt")
 _CELEBA_SPLITS = {"0": "train", "1": "validation", "2": "test"}
 
 
 class _Kind(NamedTuple):
-    """`divide(pictures, sources, animal)`, and the numbers of pictures as published."""
+    """`divide(images, sources, animal)`, and the numbers of images as published."""
 
     divide: Callable[[list[File], Sequence[str], str], Splits]
     published: tuple[dict[str, int], ...] = ()  # one for each edition
 
 
 def find(name: str, sources: Sequence[str], animal: str = "wild") -> Splits:
-    """The pictures of a data set by split: "train", and "test" where it has one.
+    """The images of a data set by split: "train", and "test" where it has one.
 
     Args:
         name: one of `NAMES`.
@@ -38,24 +38,24 @@ def find(name: str, sources: Sequence[str], animal: str = "wild") -> Splits:
     """
     if not sources:
         raise ValueError(f"{name}: got no source, expected folders or zip files")
-    pictures = []
+    images = []
     for source in sources:
         if not source.endswith(".txt"):
-            # "folder" names pictures from the source on, the others' folders have
+            # "folder" names images from the source on, the others' folders have
             # a meaning, perhaps the source itself.
             single = name == "folder" and len(sources) == 1
             prefix = "" if single else f"{archives.stem(source)}/"
-            pictures += archives.find(source, prefix=prefix)
-    if not pictures:
-        raise ValueError(f"{', '.join(sources)}: no picture in it")
-    if twice := _twice(pictures):
+            images += archives.find(source, prefix=prefix)
+    if not images:
+        raise ValueError(f"{', '.join(sources)}: no image in it")
+    if twice := _twice(images):
         raise ValueError(f"{twice} is given twice; name every source once")
-    splits = _KINDS[name].divide(pictures, sources, animal)
+    splits = _KINDS[name].divide(images, sources, animal)
     return {split: files for split, files in splits.items() if files}
 
 
 def check_counts(name: str, found: Mapping[str, int], animal: str = "wild") -> None:
-    """Refuses a data set of which pictures are missing, or too many.
+    """Refuses a data set of which images are missing, or too many.
 
     Raises:
         ValueError: says how many there are of each split, and how many there should be.
@@ -72,7 +72,7 @@ def check_counts(name: str, found: Mapping[str, int], animal: str = "wild") -> N
 
 
 def hold_out(splits: Splits, count: int) -> Splits:
-    """Makes the last `count` pictures of "train" the split "test".
+    """Makes the last `count` images of "train" the split "test".
 
     Raises:
         ValueError: there is a split "test" already, or "train" is too small.
@@ -89,11 +89,11 @@ def hold_out(splits: Splits, count: int) -> Splits:
     return {"train": train[:-count], "test": train[-count:]}
 
 
-def _whole(pictures, sources, animal) -> Splits:
-    return {"train": pictures}
+def _whole(images, sources, animal) -> Splits:
+    return {"train": images}
 
 
-def _celeba_hq(pictures, sources, animal) -> Splits:
+def _celeba_hq(images, sources, animal) -> Splits:
     texts = _texts(sources)
     mapping = next((texts[name] for name in _MAPPINGS if name in texts), None)
     lacking = [] if _PARTITION in texts else [f"{_PARTITION} (of CelebA)"]
@@ -107,40 +107,40 @@ def _celeba_hq(pictures, sources, animal) -> Splits:
         )
     partition = dict(_rows(texts[_PARTITION], 2))
     original = {int(row[0]): row[2] for row in _rows(mapping, 3) if row[0].isdigit()}
-    # CelebAMask-HQ has pictures of masks beside the photographs.
-    photos = [f for f in pictures if "CelebA-HQ-img" in PurePosixPath(f.name).parts]
+    # CelebAMask-HQ has images of masks beside the photographs.
+    photos = [f for f in images if "CelebA-HQ-img" in PurePosixPath(f.name).parts]
     splits = {name: [] for name in _CELEBA_SPLITS.values()}
-    for file in photos or pictures:
+    for file in photos or images:
         number = PurePosixPath(file.name).stem
         one = original.get(int(number)) if number.isdigit() else None
         what = _CELEBA_SPLITS.get(partition.get(one))
         if what is None:
             raise ValueError(
                 f"celeba-hq: {file.name} is not in {mapping.name} and {_PARTITION}; "
-                "expected CelebA-HQ's pictures, named 0.jpg to 29999.jpg or alike"
+                "expected CelebA-HQ's images, named 0.jpg to 29999.jpg or alike"
             )
         splits[what].append(file)
     return splits
 
 
-def _cars(pictures, sources, animal) -> Splits:
+def _cars(images, sources, animal) -> Splits:
     meanings = {"cars_train": "train", "cars_test": "test"}
-    return _by_folder("stanford-cars", pictures, meanings)
+    return _by_folder("stanford-cars", images, meanings)
 
 
-def _afhq(pictures, sources, animal) -> Splits:
-    mine = [f for f in pictures if animal in PurePosixPath(f.name).parts[:-1]]
+def _afhq(images, sources, animal) -> Splits:
+    mine = [f for f in images if animal in PurePosixPath(f.name).parts[:-1]]
     if not mine:
         raise ValueError(
-            f"afhq: no picture below a folder {animal}; expected train/{animal} and "
+            f"afhq: no image below a folder {animal}; expected train/{animal} and "
             f"test/{animal} (in the first edition val/{animal})"
         )
     return _by_folder("afhq", mine, {"train": "train", "test": "test", "val": "test"})
 
 
-def _by_folder(name, pictures, meanings: dict[str, str]) -> Splits:
+def _by_folder(name, images, meanings: dict[str, str]) -> Splits:
     splits = {split: [] for split in meanings.values()}
-    for file in pictures:
+    for file in images:
         folders = PurePosixPath(file.name).parts[:-1]
         found = {meanings[part] for part in folders if part in meanings}
         if len(found) != 1:
@@ -151,7 +151,7 @@ def _by_folder(name, pictures, meanings: dict[str, str]) -> Splits:
         splits[found.pop()].append(file)
     if empty := [split for split, files in splits.items() if not files]:
         folders = " or ".join(k for k, v in meanings.items() if v == empty[0])
-        raise ValueError(f"{name}: no picture below a folder {folders}; name both")
+        raise ValueError(f"{name}: no image below a folder {folders}; name both")
     return splits
 
 
@@ -179,9 +179,9 @@ def _rows(file: File, columns: int) -> list[list[str]]:
     return [row[:columns] for row in rows]
 
 
-def _twice(pictures: list[File]) -> str:
+def _twice(images: list[File]) -> str:
     seen = set()
-    return next((f.name for f in pictures if f.name in seen or seen.add(f.name)), "")
+    return next((f.name for f in images if f.name in seen or seen.add(f.name)), "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

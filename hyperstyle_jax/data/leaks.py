@@ -1,4 +1,4 @@
-"""Pictures that are both trained on and evaluated on."""
+"""Images that are both trained on and evaluated on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from hyperstyle_jax.data.shards import Row
 def between(
     train: Mapping[str, Sequence[Row]], others: Mapping[str, Sequence[Row]]
 ) -> list[tuple[str, str]]:
-    """Pairs of names of the same picture: the same file, or the same stored pixels.
+    """Pairs of names of the same image: the same file, or the same stored pixels.
 
     Args:
         train, others: rows by what to call their place, as {"train": rows}.
@@ -31,7 +31,7 @@ def between(
 
 
 def shared(train: Sequence[Row], held_out: Sequence[Row]) -> list[int]:
-    """The places in `train` of pictures that are in `held_out` too."""
+    """The places in `train` of images that are in `held_out` too."""
     known = {checksum for row in held_out for checksum in _sums(row)}
     return [i for i, row in enumerate(train) if known.intersection(_sums(row))]
 

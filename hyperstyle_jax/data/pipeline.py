@@ -16,13 +16,19 @@ import numpy as np
 from tqdm import tqdm
 
 from hyperstyle_jax import faces, images
+from hyperstyle_jax.data import initial_inversions
 from hyperstyle_jax.faces.noise import uniforms
 
 Batch = dict[str, np.ndarray]
 _FLIP_STREAM = 4
 _SHOWN = 20  # unreadable examples named at a time
-# First inversions worked out beforehand, of the picture and of its mirror image.
-STORED = ("w", "inversion", "w_flipped", "inversion_flipped")
+# What an example may hold beside its image, its index and its identity.
+_VECTORS = (
+    "latent",
+    "attributes",
+    *initial_inversions.NAMES,
+    *initial_inversions.MIRRORED,
+)
 
 
 class Source(Protocol):
@@ -84,8 +90,8 @@ class RecordSource:
     """A split of a prepared data set; opened when first used.
 
     `index` is what the data set stores, or else the place in the split. Examples with
-    stored first inversions have `w` and `inversion`, and perhaps those of the flipped
-    picture, `w_flipped` and `inversion_flipped`.
+    stored initial inversions have `w` and `inversion`, and perhaps those of the flipped
+    image, `w_flipped` and `inversion_flipped`.
     """
 
     def __init__(self, path: str | Path, split: str = "train"):
@@ -109,18 +115,18 @@ class RecordSource:
         for name in ("index", "identity"):
             if name in examples[0]:
                 batch[name] = np.array([e[name] for e in examples], np.int32)
-        for name in ("latent", "attributes", *STORED):
+        for name in _VECTORS:
             if name in examples[0]:
                 batch[name] = np.stack([e[name] for e in examples])
         batch.setdefault("index", np.asarray(positions, np.int32))
         return batch
 
     def names(self) -> list[str]:
-        """The file each picture came from (data sets made from folders only)."""
+        """The file each image came from (data sets made from folders only)."""
         return [record["name"].decode() for record in self.records]
 
     def rows(self) -> list:
-        """Name and checksums of each picture (`shards.Row`); [] if none are stored."""
+        """Name and checksums of each image (`shards.Row`); [] if none are stored."""
         from hyperstyle_jax.data import shards
 
         stored = shards.is_data_set(self._path)
@@ -128,7 +134,7 @@ class RecordSource:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of the first picture that can be read."""
+        """(H, W) of the first image that can be read."""
         return _next(self, 0, {})["image"].shape[1:3]
 
     def _example(self, i: int):
@@ -165,7 +171,7 @@ def in_memory(
     threads: int = 1,
     chunk: int = 256,
 ) -> ArraySource:
-    """Reads a whole source once (thousand pictures: 12 MB at 64², 197 MB at 256²).
+    """Reads a whole source once (thousand images: 12 MB at 64², 197 MB at 256²).
 
     Args:
         problems: takes note of examples that cannot be read, {position: why}; as in
@@ -179,7 +185,7 @@ def in_memory(
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         chunks = list(_chunks(len(source), chunk))
         parts = pool.map(read, chunks)
-        bar = tqdm(parts, "reading pictures", len(chunks), disable=None)
+        bar = tqdm(parts, "reading images", len(chunks), disable=None)
         return ArraySource(joined(list(bar)))
 
 
@@ -198,8 +204,8 @@ def batches(
 
     All hosts together see exactly the examples that one host with the sum of their
     batches would see, step by step. A flipped face comes with the mirrored latent and
-    attributes, which describe it exactly (see `faces.mirror`), a flipped picture with
-    the first inversion of its mirror image, if there are stored ones.
+    attributes, which describe it exactly (see `faces.mirror`), a flipped image with
+    the initial inversion of its mirror image, if there are stored ones.
 
     An example that cannot be read is replaced by the next one that can: the same in
     every epoch, on every host and after every start.
@@ -208,7 +214,7 @@ def batches(
         source: where examples come from.
         batch_size: of this host.
         seed: order and flips are a pure function of it.
-        flip: mirrors half of the pictures, chosen anew in every epoch.
+        flip: mirrors half of the images, chosen anew in every epoch.
         shuffle: a new order in every epoch.
         shard: (this host, number of hosts).
         epochs: passes over the source; None for ever. The last incomplete batch of a
@@ -375,9 +381,10 @@ def _coin(seed: int, places: np.ndarray) -> np.ndarray:
 
 
 def _flipped(batch: Batch, chosen: np.ndarray) -> Batch:
-    """Mirrors the chosen examples: pictures, latents, attributes, first inversions."""
-    mirrored = {k: batch[f"{k}_flipped"] for k in STORED[:2] if f"{k}_flipped" in batch}
-    batch = {k: v for k, v in batch.items() if not k.endswith("_flipped")}
+    """Mirrors the chosen examples: images, latents, attributes, initial inversions."""
+    names = zip(initial_inversions.NAMES, initial_inversions.MIRRORED, strict=True)
+    mirrored = {name: batch[other] for name, other in names if other in batch}
+    batch = {k: v for k, v in batch.items() if k not in initial_inversions.MIRRORED}
     if not chosen.any():
         return batch
     mirrored["image"] = batch["image"][:, :, ::-1]

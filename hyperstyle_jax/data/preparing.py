@@ -1,4 +1,4 @@
-"""Pictures from folders and archives into data sets at the size of training."""
+"""Images from folders and archives into data sets at the size of training."""
 
 import os
 import re
@@ -31,8 +31,8 @@ def prepare(
         name: one of `datasets.NAMES`. sources, animal: as in `datasets.find`.
         out: folder of the data set, for `config.data.path`.
         size: width in pixels. height: 0 for squares.
-        eval_count: so many of the last training pictures become the split "test".
-        partial: whether fewer pictures than published are all right.
+        eval_count: so many of the last training images become the split "test".
+        partial: whether fewer images than published are all right.
 
     Returns:
         The content of `report.json`: `counts` {split: stored}, `skipped` {name: why},
@@ -40,7 +40,7 @@ def prepare(
         `sha256`.
 
     Raises:
-        ValueError: sources that are not this data set, no readable picture, or a
+        ValueError: sources that are not this data set, no readable image, or a
             folder of something else.
     """
     if "://" in str(out):
@@ -59,7 +59,7 @@ def prepare(
 def prepare_folder(
     source: str | Path, data_dir: str | Path, size: int, height: int = 0
 ) -> Path:
-    """A folder or zip file of pictures as a data set, unless that has been done.
+    """A folder or zip file of images as a data set, unless that has been done.
 
     A source whose files have changed since is prepared anew. What had to be skipped is
     printed, and stays in `shards.skipped(path)`.
@@ -73,13 +73,13 @@ def prepare_folder(
         The folder to give to `pipeline.RecordSource`.
 
     Raises:
-        ValueError: no such source, or no readable picture in it.
+        ValueError: no such source, or no readable image in it.
     """
-    files = archives.pictures(str(source))
+    files = archives.image_files(str(source))
     stem = re.sub(r"[^A-Za-z0-9-]+", "-", archives.stem(str(source)))
     shape = f"{size}x{height or size}"
     path = Path(data_dir) / f"{stem}_{shape}_{_fingerprint(files)[:12]}"
-    report = _store({"train": files}, path, "pictures", size, height, thorough=False)
+    report = _store({"train": files}, path, "images", size, height, thorough=False)
     for reason in list(report["skipped"].values())[:20]:
         print(f"skipped {reason}")
     if report["skipped"]:
@@ -94,7 +94,7 @@ def _store(splits, out, name, size, height, thorough=True) -> dict[str, Any]:
             f"size: got {size} x {height}, expected {images.MIN_SIDE} pixels or more"
         )
     sums = {split: _fingerprint(files) for split, files in splits.items()}
-    # Small pictures and few of them still make more than one file to read at once.
+    # Small images and few of them still make more than one file to read at once.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def make(split: str, files: Sequence[File]) -> Iterable[Made]:
@@ -106,7 +106,7 @@ def _store(splits, out, name, size, height, thorough=True) -> dict[str, Any]:
             make,
             name=name,
             features={"image": shards.png(height, size), "name": shards.text()},
-            description=f"Pictures of {name}, cropped and resized.",
+            description=f"Images of {name}, cropped and resized.",
             identity={"name": name, "size": size, "height": height, "files": sums},
             shard_length=max(16, _SHARD_PIXELS // (size * height)),
             title="preparing",
@@ -119,7 +119,7 @@ def _one(file: File, height: int, width: int) -> Made:
         data = file.read()
         found = images.read(data)
     except (ValueError, OSError) as error:
-        why = str(error).removeprefix("picture: ")
+        why = str(error).removeprefix("image: ")
         return Made(file.name, problem=f"{file.name}: {why}")
     image = images.fit(found, height, width)
     small = found.shape[0] < height or found.shape[1] < width

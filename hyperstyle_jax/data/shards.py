@@ -1,7 +1,7 @@
 """Data sets of many files that can be interrupted while they are made.
 
 A folder is filled shard by shard. Each finished shard has a JSON file in `parts/`: its
-length, its sha256, and the name and checksums of every picture. The same call again
+length, its sha256, and the name and checksums of every image. The same call again
 makes what is missing; at the end TFDS's description is written, and the folder is a
 TFDS data set in array_record files, read and written without TensorFlow.
 """
@@ -36,13 +36,13 @@ class Made(NamedTuple):
     name: str
     example: dict[str, Any] | None = None
     file_sum: str = ""  # sha256 of the file it came from
-    pixel_sum: str = ""  # sha256 of the picture as it is stored
+    pixel_sum: str = ""  # sha256 of the image as it is stored
     problem: str = ""
     note: str = ""  # worth counting, as "enlarged"
 
 
 class Row(NamedTuple):
-    """What is known of a stored picture without reading it."""
+    """What is known of a stored image without reading it."""
 
     name: str
     file_sum: str
@@ -119,9 +119,9 @@ def identity(path: str | Path) -> dict[str, Any]:
 
 
 def rows(path: str | Path, split: str) -> list[Row]:
-    """Names and checksums of the stored pictures, in the order of the records."""
+    """Names and checksums of the stored images, in the order of the records."""
     files = sorted((Path(path) / _PARTS).glob(f"{split}-*.json"))
-    return [Row(*r) for file in files for r in json.loads(file.read_text())["pictures"]]
+    return [Row(*r) for file in files for r in json.loads(file.read_text())["images"]]
 
 
 def skipped(path: str | Path) -> dict[str, str]:
@@ -146,7 +146,7 @@ def check_files(path: str | Path) -> None:
 
 
 def png(height: int, width: int):
-    """A picture [height, width, 3] uint8, given and stored as the bytes of a PNG."""
+    """An image [height, width, 3] uint8, given and stored as the bytes of a PNG."""
     shape = (height, width, 3)
     return tfds.features.Image(shape=shape, encoding_format="png")
 
@@ -161,7 +161,7 @@ def tensor(shape: tuple[int, ...], dtype):
 
 
 def in_order(pool, work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
-    """`map` in threads, but a few items ahead only: pictures are large."""
+    """`map` in threads, but a few items ahead only: images are large."""
     items, ahead = iter(items), 4 * (os.cpu_count() or 1)
     waiting = deque(pool.submit(work, i) for i in itertools.islice(items, ahead))
     while waiting:
@@ -228,7 +228,7 @@ def _finished(path, name, split, i, totals) -> bool:
 
 
 def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, Any]:
-    part = {"pictures": [], "skipped": {}, "notes": {}}
+    part = {"images": [], "skipped": {}, "notes": {}}
     # Several processes may come upon the same gap: each has a file of its own.
     temporary = file.with_name(f".part-{os.getpid()}-{_machine()}-{file.name}")
     writer = ArrayRecordWriter(str(temporary), "group_size:1")
@@ -239,7 +239,7 @@ def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, A
             else:
                 writer.write(features.serialize_example(one.example))
                 row = Row(one.name, one.file_sum, one.pixel_sum)
-                part["pictures"].append(row)
+                part["images"].append(row)
                 if one.note:
                     part["notes"][one.note] = part["notes"].get(one.note, 0) + 1
             bar.update()
@@ -256,12 +256,12 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
         split: [json.loads(_part_file(path, split, i).read_text()) for i in range(n)]
         for split, n in totals.items()
     }
-    lengths = {s: [len(p["pictures"]) for p in found] for s, found in parts.items()}
+    lengths = {s: [len(p["images"]) for p in found] for s, found in parts.items()}
     every = [part for found in parts.values() for part in found]
     skipped = {k: why for part in every for k, why in part["skipped"].items()}
     if empty := [split for split, n in lengths.items() if not sum(n)]:
         raise ValueError(
-            f"{path}: no readable picture in split {empty[0]}; first problem: "
+            f"{path}: no readable image in split {empty[0]}; first problem: "
             f"{next(iter(skipped.values()))}"
         )
     found = {
@@ -270,7 +270,7 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
         "notes": dict(sum((Counter(part["notes"]) for part in every), Counter())),
         "shards": {
             _file_name(name, split, i, totals[split]): {
-                "examples": len(part["pictures"]),
+                "examples": len(part["images"]),
                 "bytes": part["bytes"],
                 "sha256": part["sha256"],
             }
@@ -279,7 +279,7 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
         },
     }
     # Of the content: files differ from run to run, as protobuf orders fields freely.
-    content = {split: [p["pictures"] for p in found] for split, found in parts.items()}
+    content = {split: [p["images"] for p in found] for split, found in parts.items()}
     found["sha256"] = sha256(_json(content))
     _describe(path, name, features, description, lengths)
     atomic_files.write_whole(path / _REPORT, _json(found))

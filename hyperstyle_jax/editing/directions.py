@@ -1,4 +1,4 @@
-"""Moving an inversion along a direction in latent space; its offsets stay.
+"""Moves an inversion along a direction in latent space; its weights stay.
 
 `direction` arrays are [D], or [L, D] with zero rows for layers that it leaves alone.
 """
@@ -9,26 +9,45 @@ import jax
 import jax.numpy as jnp
 
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.offsets import Inversion, apply_offsets
+from hyperstyle_jax.offsets import Inversion, render
 
 
 def edit(inversion: Inversion, direction: jax.Array, strength=1.0) -> Inversion:
-    """w + strength·direction, with the same offsets and codes.
+    """w + strength·direction, with the same weights.
 
     Args:
         inversion: of B images.
         direction: [D] or [L, D].
         strength: a number, or one per image [B].
 
-    Returns:
-        An inversion; its `image` is still the one before the edit.
-
     Raises:
         ValueError: the direction is of another latent space.
     """
-    w, direction = inversion.w_plus, jnp.asarray(direction)
-    if w.ndim == 2 and direction.ndim == 2:
-        w = jnp.broadcast_to(w[:, None], (w.shape[0], *direction.shape))
+    return inversion.replace(w_plus=_moved(inversion.w_plus, direction, strength))
+
+
+@jax.jit
+def sweep(generator: Net, inversion: Inversion, direction, strengths) -> jax.Array:
+    """Images of every inversion at every strength.
+
+    Args:
+        generator: Net of a Generator.
+        inversion: of B images; the weights of each are made once for its S images.
+        direction: [D] or [L, D].
+        strengths: [S].
+
+    Returns:
+        [B, S, R, R, 3], not clipped.
+    """
+    w_plus = jnp.repeat(inversion.w_plus[:, None], len(strengths), axis=1)
+    rows = w_plus.reshape(-1, *w_plus.shape[2:])
+    moved = _moved(rows, direction, jnp.tile(strengths, len(w_plus)))
+    return render(generator, inversion, moved.reshape(w_plus.shape))
+
+
+def _moved(w, direction, strength):
+    """Latents [B, L, D] moved along [D] or [L, D], by a number or by [B] numbers."""
+    direction = jnp.asarray(direction)
     if direction.ndim not in (1, 2) or direction.shape != w.shape[-direction.ndim :]:
         raise ValueError(
             f"direction of shape {direction.shape}: expected {w.shape[-1:]} or "
@@ -36,23 +55,7 @@ def edit(inversion: Inversion, direction: jax.Array, strength=1.0) -> Inversion:
         )
     strength = jnp.asarray(strength, w.dtype)
     strength = strength.reshape(strength.shape + (1,) * (w.ndim - strength.ndim))
-    return inversion.replace(w_plus=w + strength * direction)
-
-
-@jax.jit
-def sweep(generator: Net, inversion: Inversion, direction, strengths) -> jax.Array:
-    """Pictures of every image at every strength: [B, S, R, R, 3], not clipped.
-
-    The weights of an image are made once and shared by its S pictures.
-    """
-
-    def render(one):
-        w, offsets = one
-        net = generator.with_params(apply_offsets(generator.params, offsets))
-        same = Inversion(jnp.stack([w] * len(strengths)), {}, {}, None)
-        return net(edit(same, direction, strengths).w_plus, method="synthesis")
-
-    return jax.lax.map(render, (inversion.w_plus, inversion.offsets))
+    return w + strength * direction
 
 
 def at_rows(direction: jax.Array, rows: Sequence[int], num_ws: int) -> jax.Array:

@@ -2,7 +2,7 @@
 
 InterFaceGAN, https://arxiv.org/abs/2005.09635. Two things differ, both measured to keep
 the other attributes better. The boundary is a ridge regression over all
-pictures, not a classifier of the extreme ones. And an edit does not go along the
+images, not a classifier of the extreme ones. And an edit does not go along the
 boundary's normal but takes the likeliest way: with Σ the covariance of the latents and
 B the normals of all attributes, d = Σ B (Bᵀ Σ B)⁻¹ e_i is, of all steps that change
 attribute i alone, the one of least Mahalanobis length.
@@ -19,7 +19,7 @@ class Boundaries(NamedTuple):
 
     `directions` [D]: one unit of strength is one standard deviation of the latents,
     positive raises the score. `explained`: how much of the score's variance a linear
-    function of w predicts; far below 1 there is no such direction, or too few pictures.
+    function of w predicts; far below 1 there is no such direction, or too few images.
     """
 
     directions: dict[str, np.ndarray]
@@ -37,8 +37,8 @@ def fit_directions(
     """One direction per attribute, ready for `edit`.
 
     Args:
-        w: [N, D] latents of generated pictures, many more than D.
-        scores: attribute → [N], how strongly each picture shows it (a logit, an angle).
+        w: [N, D] latents of generated images, many more than D.
+        scores: attribute → [N], how strongly each image shows it (a logit, an angle).
         only: the attributes to return; the others are just kept constant. Default all.
         independent: keep the other attributes constant (the paper's conditional
             manipulation); else they move as they do in the data.
@@ -72,7 +72,7 @@ def _standardized(name: str, score, count: int) -> np.ndarray:
     spread = score.std()
     if not spread > 1e-6 * (1e-6 + np.abs(score).max()):
         raise ValueError(
-            f"{name} is the same in all {count} pictures: draw more, or leave it out"
+            f"{name} is the same in all {count} images: draw more, or leave it out"
         )
     return (score - score.mean()) / spread
 

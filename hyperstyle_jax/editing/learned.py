@@ -43,11 +43,11 @@ def learn_direction(
 
     Args:
         generator: Net of a Generator.
-        features: Net of a FeatureExtractor for pictures of the generator's size.
-        labelled: thousands of pictures; the spread of latents and attributes.
+        features: Net of a FeatureExtractor for images of the generator's size.
+        labelled: thousands of images; the spread of latents and attributes.
         attribute: its place among those that the feature extractor reads.
         start: [D] or [L, D], not zero; as of `interfacegan.fit_directions`.
-        steps: of Adam. batch_size: pictures of a step.
+        steps: of Adam. batch_size: images of a step.
         seed: which latents are seen.
 
     Returns:
@@ -78,7 +78,7 @@ def effect(
 ) -> np.ndarray:
     """What a direction does to every attribute: [A] mean changes from −s to +s, halved.
 
-    In standard deviations of the attribute among generated pictures.
+    In standard deviations of the attribute among generated images.
     """
     w = jnp.asarray(labelled.w[:count])[:, None]
     direction = jnp.broadcast_to(direction, (generator.module.num_ws, w.shape[-1]))
@@ -117,9 +117,9 @@ def _within(rows):
 
 @jax.jit
 def _read(generator, features, w_plus):
-    """Identity [B, E] and attributes [B, A] of the pictures of w+."""
-    picture = generator(w_plus, method="synthesis")
-    return features(jnp.clip(picture, -1, 1))
+    """Identity [B, E] and attributes [B, A] of the images of w+."""
+    image = generator(w_plus, method="synthesis")
+    return features(jnp.clip(image, -1, 1))
 
 
 def _root(w: np.ndarray) -> np.ndarray:

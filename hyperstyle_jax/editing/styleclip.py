@@ -22,7 +22,7 @@ def global_direction(
     beta: float,
     last_resolution: int = 128,
 ) -> dict[str, np.ndarray]:
-    """The channels that move a picture along a direction of CLIP's space.
+    """The channels that move an image along a direction of CLIP's space.
 
     Args:
         effects: [N, C], what one standard deviation of every channel of the

@@ -26,10 +26,10 @@ _LPIPS = 0.8  # weight beside L2, as in HyperStyle's own training
 
 
 class Comparison(NamedTuple):
-    """A row per method and direction, and a page of pictures per direction."""
+    """A row per method and direction, and a page of images per direction."""
 
     rows: list[dict[str, Any]]
-    pictures: dict[str, np.ndarray]
+    images: dict[str, np.ndarray]
 
 
 def compare(
@@ -40,61 +40,61 @@ def compare(
     strength: float = 2.0,
     num_iters: int | None = None,
     shown: int = 6,
-    judge: Bundle | None = None,
+    eval_network: Bundle | None = None,
 ) -> Comparison:
-    """Inverts and edits pictures both ways.
+    """Inverts and edits images both ways.
 
     Args:
         model: with a feature extractor, whose distance the W+ search minimizes.
         x: [B, h, w, 3] float in [-1, 1].
         directions: edit directions of the bundle.
-        strength: in standard deviations; every picture is edited this far up and down.
-        num_iters: passes of HyperStyle; default the model's own.
-        shown: rows of pictures.
-        judge: with the feature extractor that measures, and reads attributes of the
-            directions' names; default `model`. One that no method has seen is fairer.
+        strength: in standard deviations; every image is edited this far up and down.
+        num_iters: iterations of HyperStyle; default the model's own.
+        shown: rows of images.
+        eval_network: with the feature extractor that measures, and reads attributes of
+            the directions' names; default `model`. One that no method was trained
+            with is fairer.
 
     Returns:
-        Rows with `l2` of the inversion; `identity`, how similar the edited pictures are
+        Rows with `l2` of the inversion; `identity`, how similar the edited images are
         to the targets, and `unedited`, how similar the inversions are; `change` of the
         attribute by an edit, upwards, in the attribute's own units.
 
     Raises:
         ValueError: a network, a direction or its attribute is missing.
     """
-    judge = judge or model
+    eval_network = eval_network or model
     (generator,) = model.require("generator")
-    (reader,) = judge.require("feature_extractor")
-    known = judge.info.get("attributes", [])
+    (reader,) = eval_network.require("feature_extractor")
+    known = eval_network.info.get("attributes", [])
     for name in directions:
         model.direction(name)
         if name not in known:
             raise ValueError(f"the feature extractor reads {known}, not {name!r}")
-    methods = _both(model, x, pipeline.passes(model, num_iters))
+    methods = _both(model, x, pipeline.checked_num_iters(model, num_iters))
     strengths = np.array([-strength, 0.0, strength], np.float32)
-    rows, pictures = [], {}
+    rows, images = [], {}
     for name in directions:
         strips = [x[:shown, None]]
-        for method, inversion in methods.items():
-            plain = inversion.replace(codes={}, image=None)
-            edited = sweep(generator, plain, model.direction(name), strengths)
+        for method, (inversion, l2) in methods.items():
+            edited = sweep(generator, inversion, model.direction(name), strengths)
             edited = _small(edited, x.shape[1:3])
             similarity, attributes = jax.device_get(_read(reader, x, edited))
             values = attributes[..., known.index(name)]
             row = {"method": method, "direction": name, "strength": strength}
-            row |= {"l2": _l2(inversion.image, x)}
+            row |= {"l2": l2}
             row |= {"unedited": similarity[:, 1].mean()}
             row |= {"identity": similarity[:, [0, 2]].mean()}
             row |= {"change": (values[:, 2] - values[:, 0]).mean() / 2}
             rows.append({k: _rounded(v) for k, v in row.items()})
             strips.append(np.asarray(edited[:shown]))
-        pictures[name] = _page(strips, strengths)
-    return Comparison(rows, pictures)
+        images[name] = _page(strips, strengths)
+    return Comparison(rows, images)
 
 
 def match(
     search: Callable[[int], tuple[Any, float]], target: float, limit: int = _MAX_STEPS
-) -> tuple[int, Any]:
+) -> tuple[int, tuple[Any, float]]:
     """The search that comes as close as `target`, and hardly closer.
 
     Args:
@@ -103,18 +103,18 @@ def match(
         limit: the most steps.
 
     Returns:
-        Steps and result; those of the longest search where none is close enough.
+        Steps and what `search` gave; of the longest where none is close enough.
     """
     tried, close, best = [], None, None  # tried: those not close enough
     steps = min(_FIRST_STEPS, limit)
     while True:
         result, distance = search(steps)
         if distance <= target:
-            close, best = (steps, distance), result
+            close, best = (steps, distance), (result, distance)
         else:
             tried.append((steps, distance))
             if steps == limit:
-                return steps, result
+                return steps, (result, distance)
         low = tried[-1][0] if tried else 0
         if close and (close[1] >= (1 - _TOLERANCE) * target or close[0] - low <= 1):
             return close[0], best
@@ -159,30 +159,31 @@ def markdown(rows: Sequence[dict[str, Any]], count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _both(model: Bundle, x, num_iters: int) -> dict[str, Inversion]:
-    """The inversions by method, equally close where the search gets that far."""
-    generator, features = model.require("generator", "feature_extractor")
-    ours = pipeline.invert(model, x, num_iters)
-    start = pipeline.invert(model, x, 0).w_plus
-
-    aim = _l2(ours.image, x)
+def _both(model: Bundle, x, num_iters: int) -> dict[str, tuple[Inversion, float]]:
+    """The inversions by method with their L2, equal where the search gets that far."""
+    generator, extractor = model.require("generator", "feature_extractor")
+    refinement = pipeline.refine(model, x, num_iters)
+    aim, start = _l2(refinement.images[-1], x), refinement.w_plus
 
     def search(steps):
-        found = optimize(
-            generator, x, steps=steps, start=start, loss=_loss, frozen=features
-        ).inversion
-        distance = _l2(found.image, x)
+        result = optimize(
+            generator, x, steps=steps, start=start, loss=_loss, frozen=extractor
+        )
+        distance = _l2(result.image, x)
         bar.set_postfix_str(f"{steps} at last: L2 {distance:.4f}, aim {aim:.4f}")
         bar.update(steps)
-        return found, distance
+        return result.inversion, distance
 
     with tqdm(desc="W+ search", unit="step", disable=None) as bar:
-        steps, found = match(search, aim)
-    return {f"HyperStyle, T = {num_iters}": ours, f"W+, {steps} steps": found}
+        steps, searched = match(search, aim)
+    return {
+        f"HyperStyle, T = {num_iters}": (pipeline.decode(model, refinement), aim),
+        f"W+, {steps} steps": searched,
+    }
 
 
 def _loss(features, y_hat, x):
-    distance, _ = features(y_hat, x, method="compare")
+    distance, _ = features(y_hat, x, method="distances")
     return losses.l2(y_hat, x) + _LPIPS * distance
 
 
@@ -191,9 +192,9 @@ def _l2(y, x) -> float:
 
 
 def _small(edited: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """[B, S, R, R, 3] → [B, S, h, w, 3], in the range of pictures."""
+    """[B, S, R, R, 3] → [B, S, h, w, 3], in the range of images."""
     batch, strengths = edited.shape[:2]
-    flat = hyperstyle.view(edited.reshape(-1, *edited.shape[2:]), size)
+    flat = hyperstyle.crop_and_pool(edited.reshape(-1, *edited.shape[2:]), size)
     return jnp.clip(flat, -1, 1).reshape(batch, strengths, *flat.shape[1:])
 
 
@@ -209,7 +210,7 @@ def _read(features, x, edited):
 
 
 def _page(strips: Sequence[np.ndarray], strengths) -> np.ndarray:
-    """A row per picture: the target, then the strip of each method."""
+    """A row per image: the target, then the strip of each method."""
     labels = [f"{s:+g}" if s else "as is" for s in strengths]
     columns = ["target", *(f"H {t}" for t in labels), *(f"W+ {t}" for t in labels)]
     rows = np.concatenate(strips, axis=1)

@@ -1,7 +1,7 @@
-"""How well models invert held-out procedural faces, as tables, curves and pictures.
+"""How well models invert held-out procedural faces, as tables, curves and images.
 
 Every face has an index from 1,000,000 on; training uses smaller ones only. The same
-faces with accessories, which no training picture shows, are the second domain.
+faces with accessories, which no training image shows, are the second domain.
 """
 
 import json
@@ -25,15 +25,15 @@ from hyperstyle_jax.weights.bundle import Bundle
 
 DOMAINS = {"in-domain": False, "accessories": True}  # worn or not
 TITLES = {"l2": "L2", "lpips": "LPIPS-form distance", "identity": "identity similarity"}
-FIRST = "first inversion (W)"
+FIRST = "initial inversion (W)"
 
 
 class Inverted(NamedTuple):
-    """N faces inverted with one model in T passes.
+    """N faces inverted with one model in T iterations.
 
-    `measures` are {name: [T + 1, N]}, row 0 the first inversion. `target` [K, h, w, 3]
-    and `steps` [T + 1, K, h, w, 3] are pictures of the first few. `seconds` per image,
-    [after no pass, after all].
+    `measures` are {name: [T + 1, N]}, row 0 the initial inversion. `target` [K, h, w,
+    3] and `steps` [T + 1, K, h, w, 3] are images of the first few. `seconds` per image,
+    [after no iteration, after all].
     """
 
     measures: dict[str, np.ndarray]
@@ -73,7 +73,7 @@ def run(
     batch_size: int = 16,
     shown: int = 6,
     dtype: str = "float32",
-    judge: Bundle | None = None,
+    eval_network: Bundle | None = None,
 ) -> Results:
     """Inverts the same faces with every model.
 
@@ -81,35 +81,34 @@ def run(
         models: by the name to show.
         count: faces per domain.
         first_index: of the faces.
-        num_iters: passes; default each model's own.
+        num_iters: iterations; default each model's own.
         domains: names out of `DOMAINS`.
         batch_size: faces at a time.
-        shown: how many pictures to keep.
+        shown: how many images to keep.
         dtype: of the feature maps of the inversion.
-        judge: with the feature extractor that measures; default the first model that
-            has one.
+        eval_network: with the feature extractor that measures; default the first
+            model that has one.
 
     Raises:
         ValueError: a model lacks a network, sizes differ, or faces that are trained on.
     """
-    size = _common_size(models, judge)
+    size = _common_size(models, eval_network)
     if count < 1 or batch_size < 1:
         raise ValueError(f"{count} faces, {batch_size} at a time: expected 1 or more")
-    if judge is None:
+    if eval_network is None:
         able = [m for m in models.values() if "feature_extractor" in m.nets]
-        judge = (able or list(models.values()))[0]
+        eval_network = (able or list(models.values()))[0]
     batch_size, results = min(batch_size, count), {}
     rounds = len(domains) * len(models) * -(-count // batch_size)
     with tqdm(total=rounds, desc="inverting", unit="batch", disable=None) as bar:
         for domain in domains:
             x = held_out(count, first_index, size, DOMAINS[domain])
-            results[domain] = {
-                name: _invert(
-                    model, judge, x, pipeline.passes(model, num_iters), batch_size,
-                    shown, dtype, bar,
+            results[domain] = {}
+            for name, model in models.items():
+                iterations = pipeline.checked_num_iters(model, num_iters)
+                results[domain][name] = _invert(
+                    model, eval_network, x, iterations, batch_size, shown, dtype, bar
                 )
-                for name, model in models.items()
-            }  # fmt: skip
     return results
 
 
@@ -132,8 +131,8 @@ def report(results: Results, models: Mapping[str, Bundle]) -> dict[str, Any]:
     """The numbers of `run`, as JSON values."""
     domains = {}
     for domain, found in results.items():
-        passes = {name: _means(result) for name, result in found.items()}
-        domains[domain] = {"rows": _rows(found, passes), "passes": passes}
+        iterations = {name: _means(result) for name, result in found.items()}
+        domains[domain] = {"rows": _rows(found, iterations), "iterations": iterations}
     one = next(iter(next(iter(results.values())).values()))
     return {
         "faces": next(iter(one.measures.values())).shape[1],
@@ -155,17 +154,17 @@ def markdown(found: dict[str, Any]) -> str:
         parts += [_line(_cell(row, c) for c in columns) for row in rows]
         parts.append("")
     parts.append(
-        "Regained: the share of the identity that the first inversion misses, "
+        "Regained: the share of the identity that the initial inversion misses, "
         f"(s_T - s_0) / (1 - s_0). Seconds: medians on {found['device']}."
     )
     return "\n".join(parts) + "\n"
 
 
 def write(results: Results, found: dict[str, Any], folder: str | Path) -> list[Path]:
-    """Writes tables, curves and pictures.
+    """Writes tables, curves and images.
 
     Returns:
-        `metrics.md`, `metrics.json`, `passes_DOMAIN_MEASURE.png` and
+        `metrics.md`, `metrics.json`, `iterations_DOMAIN_MEASURE.png` and
         `grid_DOMAIN_MODEL.png`.
     """
     folder = Path(folder)
@@ -174,14 +173,14 @@ def write(results: Results, found: dict[str, Any], folder: str | Path) -> list[P
         write_json(folder / "metrics.json", found),
     ]
     for domain, entry in found["domains"].items():
-        for measure in next(iter(entry["passes"].values())):
-            file = folder / f"passes_{domain}_{measure}.png"
-            curves = {name: p[measure] for name, p in entry["passes"].items()}
-            plots.passes(curves, file, title=f"{TITLES[measure]}, {domain}")
+        for measure in next(iter(entry["iterations"].values())):
+            file = folder / f"iterations_{domain}_{measure}.png"
+            curves = {name: p[measure] for name, p in entry["iterations"].items()}
+            plots.iterations(curves, file, title=f"{TITLES[measure]}, {domain}")
             files.append(file)
         for name, result in results[domain].items():
             file = folder / f"grid_{domain}_{name.replace(' ', '_')}.png"
-            files.append(images.save_png(file, picture(result)))
+            files.append(images.save_png(file, image(result)))
     return files
 
 
@@ -189,34 +188,36 @@ def write_json(path: Path, value: Any) -> Path:
     return atomic_files.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def picture(result: Inverted) -> np.ndarray:
-    """A row per face: target | first inversion | pass 1 … T | error map."""
+def image(result: Inverted) -> np.ndarray:
+    """A row per face: target | initial inversion | iteration 1 … T | error map."""
     error = images.error_map(result.target, result.steps[-1])
     stacks = [images.to_uint8(s) for s in (result.target, *result.steps)] + [error]
-    passes = [f"pass {t}" for t in range(1, len(result.steps))]
+    iterations = [str(t) for t in range(1, len(result.steps))]
     scale = max(1, 96 // result.target.shape[1])
-    labels = ["target", "first", *passes, "error"]
+    labels = ["target", "initial", *iterations, "error"]
     return images.grid(np.stack(stacks, axis=1), labels, scale=scale)
 
 
-def _common_size(models: Mapping[str, Bundle], judge: Bundle | None) -> int:
+def _common_size(models: Mapping[str, Bundle], eval_network: Bundle | None) -> int:
     for name, model in models.items():
         try:
             model.require("encoder", "hypernet", "generator")
         except ValueError as error:
             raise ValueError(f"{name} cannot invert: {error}") from None
     sizes = {name: model.image_size for name, model in models.items()}
-    if judge:
-        judge.require("feature_extractor")
-        sizes["the judge"] = judge.image_size
+    if eval_network:
+        eval_network.require("feature_extractor")
+        sizes["the evaluation network"] = eval_network.image_size
     height, width = next(iter(sizes.values()))
     if len(set(sizes.values())) != 1 or height != width:
         listed = ", ".join(f"{h}x{w} ({name})" for name, (h, w) in sizes.items())
-        raise ValueError(f"pictures of {listed}: expected squares of one size")
+        raise ValueError(f"images of {listed}: expected squares of one size")
     return height
 
 
-def _invert(model, judge, x, num_iters, batch_size, shown, dtype, bar) -> Inverted:
+def _invert(
+    model, eval_network, x, num_iters, batch_size, shown, dtype, bar
+) -> Inverted:
     # The last batch is moved back until it is full: one compiled program serves all.
     starts = [min(i, len(x) - batch_size) for i in range(0, len(x), batch_size)]
     seconds, measures, steps = {0: [], num_iters: []}, [], []
@@ -228,7 +229,7 @@ def _invert(model, judge, x, num_iters, batch_size, shown, dtype, bar) -> Invert
             result, spent = _timed(model, batch, t, dtype)
             seconds[t].append(spent)
         own = slice(i * batch_size - start, None)
-        found = pipeline.measure(judge, batch, result)
+        found = pipeline.measure(eval_network, batch, result)
         measures.append({k: v[:, own] for k, v in found.items()})
         if i * batch_size < shown:
             steps.append(np.asarray(result[:, own]))
@@ -243,11 +244,11 @@ def _invert(model, judge, x, num_iters, batch_size, shown, dtype, bar) -> Invert
 
 
 def _timed(model, batch, num_iters, dtype):
-    """The picture after every pass, and seconds per image."""
+    """The image after every iteration, and seconds per image."""
     start = time.perf_counter()
-    result = pipeline.invert_steps(model, batch, num_iters, dtype)
-    steps = jax.block_until_ready(result).steps
-    return steps, (time.perf_counter() - start) / len(batch)
+    refinement = pipeline.refine(model, batch, num_iters, dtype)
+    images = jax.block_until_ready(refinement).images
+    return images, (time.perf_counter() - start) / len(batch)
 
 
 def _means(result: Inverted) -> dict[str, list[float]]:
@@ -257,14 +258,14 @@ def _means(result: Inverted) -> dict[str, list[float]]:
     }
 
 
-def _rows(found: dict[str, Inverted], passes) -> list[dict[str, Any]]:
-    """The first inversion, once if it is that of all models, then every model."""
-    first = {name: {k: v[0] for k, v in p.items()} for name, p in passes.items()}
+def _rows(found: dict[str, Inverted], iterations) -> list[dict[str, Any]]:
+    """The initial inversion, once if it is that of all models, then every model."""
+    first = {name: {k: v[0] for k, v in p.items()} for name, p in iterations.items()}
     one = next(iter(first.values()))
     same = all(np.allclose(list(f.values()), list(one.values()), rtol=1e-3)
                for f in first.values())  # fmt: skip
     rows = []
-    for i, (name, means) in enumerate(passes.items()):
+    for i, (name, means) in enumerate(iterations.items()):
         start, end = found[name].seconds
         if i == 0 or not same:
             method = FIRST if same else f"{FIRST} of {name}"
@@ -283,7 +284,7 @@ def _rows(found: dict[str, Inverted], passes) -> list[dict[str, Any]]:
 _COLUMNS = {
     "method": ("method", "{}"),
     "l2": ("L2", "{:.4f}"),
-    "l2_ratio": ("L2 / first", "{:.2f}"),
+    "l2_ratio": ("L2 / initial", "{:.2f}"),
     "lpips": ("LPIPS form", "{:.4f}"),
     "identity": ("identity", "{:.3f}"),
     "regained": ("regained", "{:.0%}"),

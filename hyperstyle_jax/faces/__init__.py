@@ -1,6 +1,6 @@
-"""Procedural faces: (seed, index) → picture, attributes and identity, at any size.
+"""Procedural faces: (seed, index) → image, attributes and identity, at any size.
 
-Everything in a picture is a deterministic function of one Gaussian vector per
+Everything in an image is a deterministic function of one Gaussian vector per
 index, so the domain has known labels, an exact mirror image and no files.
 """
 
@@ -35,7 +35,7 @@ IDENTITY_NAMES = (
 )
 # What an edit may change: (name, meaning of the value that `attributes` returns).
 ATTRIBUTES = {
-    "yaw": "degrees, positive turns towards the right of the picture",
+    "yaw": "degrees, positive turns towards the right of the image",
     "pitch": "degrees, positive looks up",
     "roll": "degrees, positive tilts clockwise",
     "smile": "-1 (frown) to 1 (smile)",
@@ -70,7 +70,7 @@ LATENT_NAMES = IDENTITY_NAMES + tuple(ATTRIBUTES)
 LATENT_DIM = len(LATENT_NAMES)
 IDENTITY_DIM = len(IDENTITY_NAMES)
 TRAINING_INDICES = 1_000_000  # indices below this one may be trained on
-# Mirroring the picture negates exactly these latents.
+# Mirroring the image negates exactly these latents.
 MIRRORED = ("yaw", "roll", "gaze", "hair_parting", "light_x")
 
 _IDENTITY_STREAM, _ATTRIBUTE_STREAM = 1, 2
@@ -80,9 +80,9 @@ def latents(indices, seed: int = 0, identities=None) -> np.ndarray:
     """The Gaussian vector of every index.
 
     Args:
-        indices: [B] non-negative integers, one per picture.
+        indices: [B] non-negative integers, one per image.
         seed: another seed is another world of faces.
-        identities: [B] integers naming the person in each picture; by default every
+        identities: [B] integers naming the person in each image; by default every
             index is a person of their own (person i is the one of index i).
 
     Returns:
@@ -112,12 +112,12 @@ def identity(latents: np.ndarray) -> np.ndarray:
 
 
 def mirror(latents: np.ndarray) -> np.ndarray:
-    """Latents of the left-right mirrored pictures."""
+    """Latents of the left-right mirrored images."""
     return _checked(latents) * _signs(LATENT_NAMES)
 
 
 def mirror_attributes(values: np.ndarray) -> np.ndarray:
-    """Attributes [B, A] (in the order of ATTRIBUTES) of the mirrored pictures."""
+    """Attributes [B, A] (in the order of ATTRIBUTES) of the mirrored images."""
     return values * _signs(tuple(ATTRIBUTES))
 
 
@@ -126,7 +126,7 @@ def render(latents: np.ndarray, size: int = 64, accessories=None) -> np.ndarray:
 
     Args:
         latents: [B, LATENT_DIM].
-        size: side of the picture in pixels; the picture is the same at any size.
+        size: side of the image in pixels; the image is the same at any size.
         accessories: what `accessories.choose` returned, or None for plain faces.
 
     Returns:
@@ -148,13 +148,13 @@ def render(latents: np.ndarray, size: int = 64, accessories=None) -> np.ndarray:
 def draw(
     indices, seed: int = 0, size: int = 64, accessories: bool = False, identities=None
 ) -> dict[str, Any]:
-    """Pictures and labels of indices; a pure function of its arguments.
+    """Images and labels of indices; a pure function of its arguments.
 
     Args:
         indices: [B] integers. Training uses those below 1,000,000 only.
         seed, identities: see `latents`.
-        size: side of the picture in pixels.
-        accessories: wear things that no training picture shows.
+        size: side of the image in pixels.
+        accessories: wear things that no training image shows.
 
     Returns:
         `image` [B, size, size, 3] uint8, `index` and `identity` [B] int32, `latent`
@@ -178,7 +178,7 @@ def draw(
 
 
 def to_labels(drawn: dict[str, Any]) -> list[dict[str, Any]]:
-    """One JSON-ready record per picture of `draw`'s result."""
+    """One JSON-ready record per image of `draw`'s result."""
     records = []
     for i, index in enumerate(drawn["index"]):
         values = zip(ATTRIBUTES, drawn["attributes"][i], strict=True)

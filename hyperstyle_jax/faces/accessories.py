@@ -1,4 +1,4 @@
-"""Things that no training picture shows: the out-of-domain test of the faces."""
+"""Things that no training image shows: the out-of-domain test of the faces."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ COLOURS = (
 
 @dataclass(frozen=True)
 class Worn:
-    """The accessories of one picture: their names, a colour and a variant for each."""
+    """The accessories of one image: their names, a colour and a variant for each."""
 
     names: tuple[str, ...]
     colours: tuple[tuple[float, float, float], ...]
@@ -50,7 +50,7 @@ def _worn(u: np.ndarray) -> Worn:
 
 
 class Painter:
-    """Paints what each picture wears, at the right moments of the drawing."""
+    """Paints what each image wears, at the right moments of the drawing."""
 
     def __init__(self, worn: list[Worn], canvas, face):
         self.worn, self.canvas, self.face = worn, canvas, face
@@ -145,7 +145,7 @@ class Painter:
         self.canvas.shade(mask * (1.1 * face.lit - 0.16 * bump((u / 0.10) ** 2)))
 
     def _of(self, name: str):
-        """Whether each picture wears it ([B, 1, 1]), its colour and its variant."""
+        """Whether each image wears it ([B, 1, 1]), its colour and its variant."""
         wears = [name in w.names for w in self.worn]
         if not any(wears):
             return None, None, None

@@ -1,4 +1,4 @@
-"""Anti-aliased painting of a batch of pictures from signed distances, in NumPy."""
+"""Anti-aliased painting of a batch of images from signed distances, in NumPy."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ class Canvas:
     """[B, 3, H, W] colours; coordinates run from -0.9 to 0.9, x to the right, y down.
 
     Every shape is painted inside a window that holds it for the whole batch, and
-    every mask is exactly 0 outside its shape: so a picture does not depend on which
-    other pictures share its batch.
+    every mask is exactly 0 outside its shape: so an image does not depend on which
+    other images share its batch.
     """
 
     def __init__(self, batch: int, size: int):
@@ -24,7 +24,7 @@ class Canvas:
         self.size = size
 
     def window(self, cx, cy, rx, ry) -> Window:
-        """Rows and columns that hold the boxes (centre ± radius) of all pictures."""
+        """Rows and columns that hold the boxes (centre ± radius) of all images."""
         columns = self._range(np.min(cx - rx), np.max(cx + rx))
         rows = self._range(np.min(cy - ry), np.max(cy + ry))
         return rows, columns

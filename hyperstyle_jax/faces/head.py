@@ -1,6 +1,6 @@
 """The geometry of a head: an ellipsoid turned in space.
 
-Camera coordinates are the picture's; *face coordinates* (u, v) are the point of the
+Camera coordinates are the image's; *face coordinates* (u, v) are the point of the
 head's surface seen at a pixel, turned back to the frontal pose, in units of half the
 face's height. Features are drawn in face coordinates, so they turn with the head.
 """
@@ -83,7 +83,7 @@ class Face:
         return out * (u * cos_yaw + forward * sin_yaw), out * ny
 
     def place(self, nx, ny):
-        """Picture coordinates of a normalised camera position (roughly: no taper)."""
+        """Image coordinates of a normalised camera position (roughly: no taper)."""
         x, y = nx * self.half_width, ny * self.half_height - 0.55
         cos, sin = self.tilt
         return (

@@ -176,7 +176,7 @@ def brow(canvas, face, p, colours, side: int) -> None:
 
 
 def nose(canvas, face, p) -> None:
-    """Drawn in the picture's plane: the tip stands out and swings further."""
+    """Drawn in the image's plane: the tip stands out and swings further."""
     tip_v = 0.235 + 0.05 * p["nose_length"]
     width = 0.105 * (1 + 0.22 * p["nose_width"])
     top = face.project(np.float32(0), np.float32(-0.06))

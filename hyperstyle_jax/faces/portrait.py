@@ -13,7 +13,7 @@ def paint(parameters: dict[str, np.ndarray], size: int, worn=None) -> np.ndarray
     Args:
         parameters: what `faces._parameters` returns, name → [B].
         size: side in pixels.
-        worn: the accessories of each picture, or None.
+        worn: the accessories of each image, or None.
 
     Returns:
         [B, size, size, 3] uint8.

@@ -1,134 +1,197 @@
-"""HyperStyle's refinement: a few passes, each adds to the offsets. One scan.
+"""HyperStyle's refinement: every iteration adds to the offsets of the generator.
 
 Δ ← Δ + H(x, y); y ← G(w; θ·(1 + Δ)) (https://arxiv.org/abs/2111.15666, section 4.2).
-The scan carries the summed codes, 17·512 numbers, not the offsets they decode to.
+One scan runs all iterations. It carries the summed layer embeddings, 17·512 numbers for
+each image, and not the offsets that they decode to.
 """
 
 from typing import NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 
+from hyperstyle_jax.models.hypernet import Hypernet
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.offsets import Inversion, synthesize
+from hyperstyle_jax.offsets import Inversion, LayerEmbeddings, synthesize, to_w_plus
 
 
 class Refinement(NamedTuple):
-    """Result of `invert`: the inversion, and the picture after every pass.
+    """Result of `invert`, in compact form; `decode` makes an `Inversion` of it.
 
-    `steps` is [T + 1, B, h, w, 3] at the hypernetwork's size; row 0 is the first
-    inversion.
+    Attributes:
+        w_plus: [B, L, D].
+        embeddings: of T iterations.
+        images: [T + 1, B, h, w, 3] at the hypernetwork's size, the reconstruction
+            after every iteration; row 0 is the initial inversion.
     """
 
-    inversion: Inversion
-    steps: jax.Array
+    w_plus: jax.Array
+    embeddings: LayerEmbeddings
+    images: jax.Array
 
 
-def pool(image: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Block means of [B, H, W, C] down to `size`, where H and W are multiples of it."""
+@flax.struct.dataclass
+class RefinementState:
+    """What the refinement carries from one iteration to the next.
+
+    Attributes:
+        w_plus: [B, L, D], the same in every iteration.
+        embeddings: {path: [B, C] or [B, T, C]}, summed so far.
+        image: [B, h, w, 3], the reconstruction so far.
+    """
+
+    w_plus: jax.Array
+    embeddings: dict[str, jax.Array]
+    image: jax.Array
+
+
+def block_mean(image: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Means of equal blocks of [B, H, W, C], one for each pixel of `size`.
+
+    Raises:
+        ValueError: H and W are not multiples of `size`.
+    """
     (b, height, width, c), (h, w) = image.shape, size
     if (height, width) == (h, w):
         return image
     if height % h or width % w:
         raise ValueError(
-            f"cannot average {height}x{width} pictures to {h}x{w}: not a multiple"
+            f"cannot average {height}x{width} images to {h}x{w}: not a multiple"
         )
     return image.reshape(b, h, height // h, w, width // w, c).mean((2, 4))
 
 
-def view(image: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """A square generator's picture as the hypernetwork sees it: [B, h, w, C].
+def crop_and_pool(image: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """A square generator's image as the hypernetwork sees it, [B, h, w, C]."""
+    return block_mean(middle_rows(image, size), size)
 
-    Pictures that are wider than high are the middle rows of the square.
+
+def middle_rows(image: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """The middle of [B, H, W, C] with the aspect ratio of `size`, as wide as it is.
+
+    Domains whose images are wider than high use these rows of a square image.
     """
     _, height, width, _ = image.shape
     rows = width * size[0] // size[1]
     top = (height - rows) // 2
-    return pool(image[:, top : top + rows], size)
+    return image[:, top : top + rows]
 
 
-def first_inversion(
-    encoder: Net, hypernet: Net, generator: Net, x, num_iters: int, noise="const"
-) -> Inversion:
-    """w = E(x), zero codes, y = G(w; θ).
+def initial_inversion(
+    encoder: Net, generator: Net, x: jax.Array, noise="const"
+) -> tuple[jax.Array, jax.Array]:
+    """The latent that the encoder finds, w = E(x), and its image y = G(w; θ).
 
     Args:
-        x: [B, h, w, 3] in [-1, 1].
-        num_iters: passes that will follow; separable heads keep a code for each.
+        x: [B, h, w, 3] in [-1, 1]; its dtype is that of the feature maps.
+
+    Returns:
+        w_plus [B, L, D] and the image [B, h, w, 3].
     """
-    w = encoder(x)
-    image = generator(w, noise, method="synthesis", dtype=x.dtype)
-    image = view(image, x.shape[1:3])
-    batch, size = x.shape[0], hypernet.module.code
-    codes = {}
-    for head in hypernet.module.heads:
-        path, kind = head[0], head[4]
-        passes = (max(num_iters, 1),) if kind == "separable" else ()
-        codes[path] = jnp.zeros((batch, *passes, size))
-    return Inversion(w, {}, codes, image)
+    w_plus = to_w_plus(encoder(x), generator.module.num_ws)
+    image = generator(w_plus, noise, method="synthesis", dtype=x.dtype)
+    return w_plus, crop_and_pool(image, x.shape[1:3])
 
 
-def single_pass(module, codes: dict) -> dict:
-    """The codes of one pass in the form that `decode` reads."""
-    kinds = {head[0]: head[4] for head in module.heads}
+def no_embeddings(module: Hypernet, batch: int, num_iters: int) -> dict:
+    """Zeros for every tuned layer: nothing is predicted yet.
+
+    Args:
+        num_iters: iterations that will follow; separable layers keep a row for each.
+
+    Returns:
+        {path: [B, C]}, of separable layers [B, T, C].
+    """
+    rows = {"separable": (max(num_iters, 1),)}
     return {
-        path: code[:, None] if kinds[path] == "separable" else code
-        for path, code in codes.items()
+        layer.path: jnp.zeros((batch, *rows.get(layer.kind, ()), module.embedding_dim))
+        for layer in module.tuned_layers
     }
 
 
-def add_codes(codes: dict, new: dict, step) -> dict:
-    """The codes after pass `step` (from 0): sums, or the pass's own row."""
-
-    def add(old, code):
-        if old.ndim == code.ndim:
-            return old + code
-        return jax.lax.dynamic_update_index_in_dim(old, code, step, 1)
-
-    return {path: add(codes[path], new[path]) for path in codes}
+def single_iteration(module: Hypernet, embeddings: dict) -> dict:
+    """The embeddings of one iteration in the form that `Hypernet.decode` reads."""
+    kinds = {layer.path: layer.kind for layer in module.tuned_layers}
+    return {
+        path: embedding[:, None] if kinds[path] == "separable" else embedding
+        for path, embedding in embeddings.items()
+    }
 
 
-def refine(hypernet: Net, generator: Net, x, inversion: Inversion, step, noise="const"):
-    """One pass in evaluation mode: the inversion with codes and picture renewed."""
-    new = hypernet(x, inversion.image)
-    codes = add_codes(inversion.codes, new, step)
-    offsets = hypernet(codes, step + 1, method="decode")
-    tuned = inversion.replace(offsets=offsets)
-    full = synthesize(generator, tuned, noise=noise, dtype=x.dtype)
-    return inversion.replace(codes=codes, image=view(full, x.shape[1:3]))
+def add_embeddings(total: dict, new: dict, iteration) -> dict:
+    """The embeddings after one more iteration, counted from 0.
+
+    Sums, or for separable layers the row of this iteration.
+    """
+
+    def add(old, embedding):
+        if old.ndim == embedding.ndim:
+            return old + embedding
+        return jax.lax.dynamic_update_index_in_dim(old, embedding, iteration, 1)
+
+    return {path: add(total[path], new[path]) for path in total}
 
 
-def decode(hypernet: Net, inversion: Inversion, num_iters: int) -> Inversion:
-    """The inversion with its offsets worked out from its codes."""
-    if num_iters == 0:
-        return inversion
-    return inversion.replace(
-        offsets=hypernet(inversion.codes, num_iters, method="decode")
-    )
+def refine(
+    hypernet: Net,
+    generator: Net,
+    x: jax.Array,
+    state: RefinementState,
+    iteration,
+    noise="const",
+) -> RefinementState:
+    """One iteration in evaluation mode: new embeddings and a new image."""
+    new = hypernet(x, state.image)
+    embeddings = add_embeddings(state.embeddings, new, iteration)
+    offsets = hypernet(embeddings, iteration + 1, method="decode")
+    tuned = Inversion(state.w_plus, offsets)
+    image = synthesize(generator, tuned, noise=noise, dtype=x.dtype)
+    image = crop_and_pool(image, x.shape[1:3])
+    return state.replace(embeddings=embeddings, image=image)
 
 
 def invert(
-    encoder: Net, hypernet: Net, generator: Net, x, num_iters: int = 5, noise="const"
+    encoder: Net,
+    hypernet: Net,
+    generator: Net,
+    x: jax.Array,
+    num_iters: int = 5,
+    noise="const",
 ) -> Refinement:
-    """Inverts pictures; pure, to be jitted with `num_iters` static.
+    """Inverts images; pure, to be jitted with `num_iters` static.
 
     Args:
         encoder: Net of a WEncoder. hypernet: of a Hypernet. generator: of a Generator.
         x: [B, h, w, 3] in [-1, 1] at the size the networks were trained with. Its
-            dtype, float32 or bfloat16, is that of all feature maps; parameters, codes
-            and pictures stay float32.
-        num_iters: passes T; 0 gives the first inversion alone.
+            dtype, float32 or bfloat16, is that of all feature maps; parameters,
+            embeddings and images stay float32.
+        num_iters: T, the number of iterations; 0 gives the initial inversion alone.
         noise: as in `Generator.synthesis`.
-
-    Returns:
-        The inversion with codes, but without offsets (`decode` gives them), its image
-        [B, h, w, 3], and all steps.
     """
-    start = first_inversion(encoder, hypernet, generator, x, num_iters, noise)
+    w_plus, image = initial_inversion(encoder, generator, x, noise)
+    embeddings = no_embeddings(hypernet.module, len(x), num_iters)
+    start = RefinementState(w_plus, embeddings, image)
 
-    def body(inversion, step):
-        inversion = refine(hypernet, generator, x, inversion, step, noise)
-        return inversion, inversion.image
+    def body(state, iteration):
+        state = refine(hypernet, generator, x, state, iteration, noise)
+        return state, state.image
 
     end, images = jax.lax.scan(body, start, jnp.arange(num_iters))
-    return Refinement(end, jnp.concatenate([start.image[None], images]))
+    images = jnp.concatenate([image[None], images])
+    return Refinement(w_plus, LayerEmbeddings(end.embeddings, num_iters), images)
+
+
+@jax.jit
+def decode(hypernet: Net, w_plus: jax.Array, embeddings: LayerEmbeddings) -> Inversion:
+    """The inversion that a latent and layer embeddings stand for.
+
+    Args:
+        hypernet: Net of the Hypernet that predicted the embeddings.
+        w_plus: [B, L, D].
+        embeddings: of T iterations; with T = 0 the generator's own weights stay.
+    """
+    if embeddings.num_iters == 0:
+        return Inversion(w_plus)
+    offsets = hypernet(embeddings.values, embeddings.num_iters, method="decode")
+    return Inversion(w_plus, offsets, embeddings=embeddings)

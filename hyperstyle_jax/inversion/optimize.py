@@ -1,4 +1,4 @@
-"""Inversion by optimizing the latent itself: slow, per image, nothing learned.
+"""Latent optimization: a search of the latent itself, slow, with nothing learned.
 
 StyleGAN2's projection (https://arxiv.org/abs/1912.04958, appendix D) in W or, more
 expressive and harder to edit, in W+ (Image2StyleGAN, https://arxiv.org/abs/1904.03189).
@@ -8,30 +8,52 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 import optax
 
 from hyperstyle_jax import losses
+from hyperstyle_jax.inversion.hyperstyle import middle_rows
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.offsets import Inversion
+from hyperstyle_jax.offsets import Inversion, latent_only
 
-# How the step size grows and shrinks, as shares of all steps.
+# The shares of all steps in which the step size rises and falls.
 _RAMP_UP, _RAMP_DOWN = 0.05, 0.25
-# A gradient counts for at most so many times the usual norm of its image's, an average
-# of which each new one is this share.
+# The norm of an image's gradient counts for at most `_LARGEST` times its running
+# average, in which each new norm has the weight `_SHARE`.
 _LARGEST, _SHARE = 2.0, 0.1
-# Noise on the latent while searching, relative to the spread of w; gone at this share.
+# Noise on the latent, relative to the spread of w; it is 0 from this share of steps on.
 _NOISE, _NOISE_SHARE = 0.05, 0.75
 
 Loss = Callable[[Any, jax.Array, jax.Array], jax.Array]
 
 
 class OptimizeResult(NamedTuple):
-    """The inversion, and the loss before every step [steps, B]."""
+    """The inversion, its image, and the loss before every step.
+
+    Attributes:
+        inversion: latents without offsets.
+        image: [B, H, W, 3] at the size of the targets.
+        losses: [steps, B].
+    """
 
     inversion: Inversion
+    image: jax.Array
     losses: jax.Array
+
+
+@flax.struct.dataclass
+class _Search:
+    """What stays the same in all steps of a search."""
+
+    generator: Net
+    frozen: Any
+    x: jax.Array
+    spread: jax.Array
+    key: jax.Array
+    steps: jax.Array
+    lr: jax.Array
 
 
 def l2_loss(frozen, y_hat: jax.Array, x: jax.Array) -> jax.Array:
@@ -60,7 +82,8 @@ def optimize(
 
     Args:
         generator: Net of a Generator.
-        x: [B, H, W, 3] in [-1, 1]; larger pictures are averaged down to H×W.
+        x: [B, H, W, 3] in [-1, 1]; images of the generator are
+            cropped to this aspect ratio and averaged down to H×W.
         space: "w" for one latent per image, "w_plus" for one per layer.
         steps: how many gradient steps; 0 returns the start.
         lr: the largest step size; it is ramped up at the start and down at the end.
@@ -77,33 +100,36 @@ def optimize(
     """
     if space not in ("w", "w_plus"):
         raise ValueError(f'space {space!r}: expected "w" or "w_plus"')
-    start = _start(generator, x.shape[0], space, start)
+    w, history = _start(generator, x.shape[0], space, start), []
     keys = jax.random.split(jax.random.key(seed))
-    spread, w, history = _spread(generator, keys[0]), start, []
+    spread = _spread(generator, keys[0])
+    search = _Search(generator, frozen, x, spread, keys[1], steps, lr)
     state = _adam(lr, steps).init(w)
-    # No scan: one program serves any number of steps, and inside loops XLA's CPU
-    # backend is slow (64², 16 images: 1.05 s a step, so 0.40).
+    # A loop in Python and no scan: one program serves any number of steps, and XLA's
+    # CPU backend is slow inside loops (64², 16 images: 1.05 s a step instead of 0.40).
     for step in range(steps):
-        w, state, values = _step(
-            generator, frozen, x, w, state, spread, keys[1], step, steps, lr, loss=loss
-        )
+        w, state, values = _step(search, w, state, step, loss=loss)
         history.append(values)
-    inversion = Inversion(w, {}, {}, _render(generator, w, x.shape))
-    return OptimizeResult(inversion, jnp.array(history).reshape(steps, x.shape[0]))
+    return OptimizeResult(
+        latent_only(w, generator.module.num_ws),
+        _render(generator, w, x.shape),
+        jnp.array(history).reshape(steps, x.shape[0]),
+    )
 
 
 @partial(jax.jit, static_argnames="loss")
-def _step(generator, frozen, x, w, state, spread, key, step, steps, lr, *, loss):
-    left = jnp.maximum(1.0 - step / (_NOISE_SHARE * steps), 0.0)
-    draw = jax.random.normal(jax.random.fold_in(key, step), w.shape[1:])
-    noise = _NOISE * spread * left**2 * draw
+def _step(search: _Search, w, state, step, *, loss):
+    left = jnp.maximum(1.0 - step / (_NOISE_SHARE * search.steps), 0.0)
+    draw = jax.random.normal(jax.random.fold_in(search.key, step), w.shape[1:])
+    noise = _NOISE * search.spread * left**2 * draw
 
-    def compare(w):
-        values = loss(frozen, _render(generator, w + noise, x.shape), x)
+    def loss_fn(w):
+        y = _render(search.generator, w + noise, search.x.shape)
+        values = loss(search.frozen, y, search.x)
         return values.sum(), values
 
-    (_, values), grad = jax.value_and_grad(compare, has_aux=True)(w)
-    updates, state = _adam(lr, steps).update(grad, state)
+    (_, values), grad = jax.value_and_grad(loss_fn, has_aux=True)(w)
+    updates, state = _adam(search.lr, search.steps).update(grad, state)
     return optax.apply_updates(w, updates), state, values
 
 
@@ -166,5 +192,5 @@ def _schedule(lr, steps):
 
 @partial(jax.jit, static_argnames="shape")
 def _render(generator, w, shape):
-    y = generator(w, method="synthesis")
+    y = middle_rows(generator(w, method="synthesis"), shape[1:3])
     return y if y.shape == shape else losses.adaptive_pool(y, shape[1:3])

@@ -1,4 +1,4 @@
-"""Photos through a bundle's networks: sizes, defaults and compilation taken care of."""
+"""Inverts photos with the networks of a bundle: sizes, defaults, compilation."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
 
 _MAX_ITERS = 100
-_FAR_OUT = 4  # generated pictures leave [-1, 1] a little; this far is another scale
+_FAR_OUT = 4  # generated images leave [-1, 1] a little; this far is another scale
 
 
 def invert(
@@ -21,21 +21,16 @@ def invert(
     Args:
         bundle: with encoder, hypernetwork and generator.
         x: [B, H, W, 3], uint8 or float in [-1, 1]; cropped and resized as needed.
-        num_iters: passes; default the bundle's own, 0 the first inversion alone.
+        num_iters: iterations; default the bundle's own, 0 the initial inversion alone.
         dtype: of the feature maps; "bfloat16" is faster on GPUs and TPUs.
-
-    Returns:
-        Inversion with offsets and codes; `image` [B, h, w, 3] is the reconstruction.
     """
-    num_iters = passes(bundle, num_iters)
-    result = invert_steps(bundle, prepare(bundle, x), num_iters, dtype)
-    return _decode(*bundle.require("hypernet"), result.inversion, num_iters)
+    num_iters = checked_num_iters(bundle, num_iters)
+    refinement = refine(bundle, prepare(bundle, x), num_iters, dtype)
+    return decode(bundle, refinement)
 
 
-def invert_steps(
-    bundle: Bundle, x, num_iters: int, dtype="float32"
-) -> hyperstyle.Refinement:
-    """Like `invert`, with the picture after every pass and without the offsets.
+def refine(bundle: Bundle, x, num_iters: int, dtype="float32") -> hyperstyle.Refinement:
+    """Like `invert`, with the image after every iteration, in compact form.
 
     Args:
         x: [B, h, w, 3] float in [-1, 1] as `prepare` returns it.
@@ -44,15 +39,21 @@ def invert_steps(
     return _invert(*nets, jnp.asarray(x, dtype), num_iters)
 
 
+def decode(bundle: Bundle, refinement: hyperstyle.Refinement) -> Inversion:
+    """The inversion that a refinement found, ready to render."""
+    (hypernet,) = bundle.require("hypernet")
+    return hyperstyle.decode(hypernet, refinement.w_plus, refinement.embeddings)
+
+
 def full_size(
-    bundle: Bundle, result: hyperstyle.Refinement, num_iters: int, dtype="float32"
+    bundle: Bundle, refinement: hyperstyle.Refinement, dtype="float32"
 ) -> jax.Array:
     """The reconstructions at the generator's own size: [B, R, R, 3], not clipped."""
-    hypernet, generator = bundle.require("hypernet", "generator")
-    if result.inversion.image.shape[1:3] == (generator.module.resolution,) * 2:
-        return result.inversion.image
-    tuned = _decode(hypernet, result.inversion, num_iters)
-    return synthesize(generator, tuned, dtype=dtype)
+    (generator,) = bundle.require("generator")
+    last = refinement.images[-1]
+    if last.shape[1:3] == (generator.module.resolution,) * 2:
+        return last
+    return synthesize(generator, decode(bundle, refinement), dtype=dtype)
 
 
 def prepare(bundle: Bundle, photos) -> np.ndarray:
@@ -83,7 +84,7 @@ def _prepare_one(photo, height, width):
     return images.to_float(images.fit(images.to_uint8(photo), height, width))
 
 
-def passes(bundle: Bundle, num_iters: int | None) -> int:
+def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
     """`num_iters`, checked; None is the number that the bundle was trained with."""
     chosen = bundle.info.get("num_iters", 5) if num_iters is None else num_iters
     if not isinstance(chosen, int) or not 0 <= chosen <= _MAX_ITERS:
@@ -93,28 +94,31 @@ def passes(bundle: Bundle, num_iters: int | None) -> int:
     return chosen
 
 
-def measure(bundle: Bundle, x, steps) -> dict[str, np.ndarray]:
-    """How close pictures [S, B, h, w, 3] are to x [B, h, w, 3]: {name: [S, B]}.
+def measure(bundle: Bundle, x, images) -> dict[str, np.ndarray]:
+    """How close images are to their targets.
 
-    `l2`, and where the bundle has a feature extractor of its domain `lpips` (perceptual
-    distance) and `identity` (cosine similarity).
+    Args:
+        x: targets [B, h, w, 3].
+        images: [S, B, h, w, 3], several reconstructions of each target.
+
+    Returns:
+        {name: [S, B]}: `l2`, and where the bundle has a feature extractor of its domain
+        `lpips` (perceptual distance) and `identity` (cosine similarity).
     """
-    features = bundle.nets.get("feature_extractor")
-    compare = hasattr(getattr(features, "module", None), "compare")
-    return jax.device_get(_measure(features if compare else None, x, steps))
+    extractor = bundle.nets.get("feature_extractor")
+    return jax.device_get(_measure(extractor, x, images))
 
 
 _invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
-_decode = jax.jit(hyperstyle.decode, static_argnames="num_iters")
 
 
 @jax.jit
-def _measure(features, x, steps):
-    def one(y):
+def _measure(extractor, x, images):
+    def measure_one(y):
         values = {"l2": losses.l2(y, x)}
-        if features is not None:
-            distance, similarity = features(y, x, method="compare")
+        if extractor is not None:
+            distance, similarity = extractor(y, x, method="distances")
             values |= {"lpips": distance, "identity": similarity}
         return values
 
-    return jax.lax.map(one, steps)
+    return jax.lax.map(measure_one, images)

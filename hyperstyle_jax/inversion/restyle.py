@@ -1,4 +1,4 @@
-"""ReStyle: an encoder that corrects its latent from the picture that it gives.
+"""ReStyle: an encoder that corrects its latent from the image that it renders.
 
 w ← w + E(x, G(w)), starting from the mean latent (https://arxiv.org/abs/2104.02699).
 """
@@ -8,39 +8,39 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hyperstyle_jax.inversion.hyperstyle import view
+from hyperstyle_jax.inversion.hyperstyle import crop_and_pool
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion
 
 
 class Restyled(NamedTuple):
-    """The inversion, and the picture [T + 1, B, h, w, C] after every pass.
+    """The inversion, and the image [T + 1, B, h, w, C] after every iteration.
 
-    Row 0 is the picture of the mean latent.
+    Row 0 is the image of the mean latent.
     """
 
     inversion: Inversion
-    steps: jax.Array
+    images: jax.Array
 
 
 def invert(
     encoder: Net, generator: Net, x: jax.Array, num_iters: int = 5, noise="const"
 ) -> Restyled:
-    """Inverts pictures; pure, to be jitted with `num_iters` static.
+    """Inverts images; pure, to be jitted with `num_iters` static.
 
     Args:
         encoder: a `StyleEncoder` of 6 channels; its mean latent is the start.
         generator: that the encoder was trained for.
         x: [B, h, w, 3] in [-1, 1].
-        num_iters: passes.
+        num_iters: iterations.
         noise: as in `Generator.synthesis`.
 
     Returns:
-        Latents w_plus [B, L, D] without offsets; the image is at the size of `x`.
+        Latents w_plus [B, L, D] without offsets, and images of the size of `x`.
     """
 
     def render(w):
-        return view(generator(w, noise, method="synthesis"), x.shape[1:3])
+        return crop_and_pool(generator(w, noise, method="synthesis"), x.shape[1:3])
 
     start = encoder.variables["buffers"]["latent_avg"][None]
     image = jnp.broadcast_to(render(start), x.shape)
@@ -52,6 +52,5 @@ def invert(
         image = render(w)
         return (w, image), image
 
-    (w, last), images = jax.lax.scan(body, (w, image), length=num_iters)
-    steps = jnp.concatenate([image[None], images])
-    return Restyled(Inversion(w, {}, {}, last), steps)
+    (w, _), images = jax.lax.scan(body, (w, image), length=num_iters)
+    return Restyled(Inversion(w), jnp.concatenate([image[None], images]))

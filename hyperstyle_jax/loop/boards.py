@@ -1,4 +1,4 @@
-"""Where a run's numbers and pictures go besides its folder: TensorBoard, W&B."""
+"""Where a run's numbers and images go besides its folder: TensorBoard, W&B."""
 
 import json
 import secrets
@@ -40,8 +40,8 @@ class _TensorBoard:
             self._writer.add_scalar(name, value, row["step"])
         self._writer.flush()
 
-    def picture(self, step: int, title: str, picture: np.ndarray) -> None:
-        self._writer.add_image(title, picture, step, dataformats="HWC")
+    def image(self, step: int, title: str, image: np.ndarray) -> None:
+        self._writer.add_image(title, image, step, dataformats="HWC")
 
     def close(self) -> None:
         self._writer.close()
@@ -77,8 +77,8 @@ class _WandB:
     def row(self, row: dict[str, float]) -> None:
         self._run.log(row)
 
-    def picture(self, step: int, title: str, picture: np.ndarray) -> None:
-        self._run.log({"step": step, title: self._image(picture)})
+    def image(self, step: int, title: str, image: np.ndarray) -> None:
+        self._run.log({"step": step, title: self._image(image)})
 
     def close(self) -> None:
         self._run.finish()

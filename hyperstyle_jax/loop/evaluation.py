@@ -29,7 +29,7 @@ class Evaluation:
             return sorted(self._task.summarize(zeros))
 
     def show(self, state, step: int, batch: dict, log: logs.Log) -> None:
-        """The pictures of a training batch, where a task's pictures have targets."""
+        """The images of a training batch, where a task's images have targets."""
         if "target" not in self._task.columns:
             return
         found = self._step(
@@ -39,9 +39,9 @@ class Evaluation:
         log.images(step, {name: images[name] for name in self._task.columns}, "train")
 
     def __call__(
-        self, state, step: int, log: logs.Log, scores: bool, pictures: bool
+        self, state, step: int, log: logs.Log, scores: bool, with_images: bool
     ) -> dict[str, float]:
-        """Scores over all the data; pictures of the first images alone."""
+        """Scores over all the data; images of the first images alone."""
         per_image, images, shown = [], [], 0
         for number, batch in enumerate(self._data()):
             full, size = _padded(batch, self._batch_size)
@@ -49,7 +49,7 @@ class Evaluation:
             found = self._step(state, self._frozen, pieces, np.int32(number))
             if scores:
                 per_image.append(_joined(found["per_image"], size))
-            if pictures and shown < self._rows(found):
+            if with_images and shown < self._rows(found):
                 images.append(_joined(found["images"], size))
                 shown += size
             elif not scores:
@@ -58,7 +58,7 @@ class Evaluation:
         if scores:
             summary = self._task.summarize(_concatenated(per_image))
             log.evaluation(step, summary)
-        if pictures and images:
+        if with_images and images:
             columns = _concatenated(images)
             rows = self._rows({"images": columns})
             names = self._task.columns or sorted(columns)

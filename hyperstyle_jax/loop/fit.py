@@ -70,7 +70,7 @@ def fit(
     Args:
         task: what to train.
         config: the run, see `hyperstyle_jax.config`.
-        workdir: folder for checkpoints, metrics and pictures.
+        workdir: folder for checkpoints, metrics and images.
         train_data: endless batches, with `get_state()` and `set_state(state)`, and
             perhaps `report()`: numbers to log and lines to say since the last call.
         eval_data: gives the evaluation batches anew; the last may be short.
@@ -125,12 +125,12 @@ def fit(
             stop = stopped or step == config.num_steps
 
             scores = _due(step, config.eval_every, config.num_steps)
-            pictures = _due(step, config.image_every, config.num_steps)
+            images = _due(step, config.image_every, config.num_steps)
             better = False
-            if scores or pictures:
+            if scores or images:
                 watch.settle()
-                found = evaluate(state, step, log, scores, pictures)
-                if pictures:
+                found = evaluate(state, step, log, scores, images)
+                if images:
                     evaluate.show(state, step, batch, log)
                 better = scores and best.update(step, found, log)
             if stop or better or step % config.save_every == 0:

@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, metrics.jsonl, boards, pictures."""
+"""What a person sees of a run: progress, metrics.jsonl, boards, images."""
 
 import contextlib
 import json
@@ -64,7 +64,7 @@ class Log(contextlib.AbstractContextManager):
         self.say(f"evaluation at step {step}: {_shown(values)}")
 
     def images(self, step: int, columns: dict[str, np.ndarray], kind: str = "") -> None:
-        """A grid of pictures, one column per name, as `images/STEP.png`.
+        """A grid of images, one column per name, as `images/STEP.png`.
 
         Args:
             kind: "train" for `images/train_STEP.png`.
@@ -73,12 +73,12 @@ class Log(contextlib.AbstractContextManager):
 
         if not self._heard:
             return
-        picture = _grid(columns)
+        image = _grid(columns)
         name = f"{kind}_{step:08d}.png" if kind else f"{step:08d}.png"
-        images.save_png(self._workdir / "images" / name, picture)
+        images.save_png(self._workdir / "images" / name, image)
         title = " | ".join(columns)
         for board in self._boards:
-            board.picture(step, f"{kind}: {title}" if kind else title, picture)
+            board.image(step, f"{kind}: {title}" if kind else title, image)
 
     def say(self, text: str) -> None:
         """One line on the console that does not disturb the progress bar."""
@@ -218,12 +218,12 @@ class _Bar:
 
 
 def _shown(values: dict[str, float]) -> str:
-    """For the console; parts of a metric, as `l2/pass1`, are left to the files."""
+    """For the console; parts of a metric, as `l2/iteration1`, are left to the files."""
     return ", ".join(f"{k}={v:.4g}" for k, v in values.items() if "/" not in k)
 
 
 def _grid(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """`{name: [N, H, W, 3]}` → one uint8 picture; a single column becomes a square."""
+    """`{name: [N, H, W, 3]}` → one uint8 image; a single column becomes a square."""
     from hyperstyle_jax import images
 
     stacks = [images.to_uint8(np.nan_to_num(x)) for x in columns.values()]

@@ -13,7 +13,7 @@ from hyperstyle_jax.models.resnet import Linear
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, R, R, C] → logits [B, 1]; widths as in the generator."""
+    """Images [B, R, R, C] → logits [B, 1]; widths as in the generator."""
 
     resolution: int
     channel_base: int = 32768
@@ -26,7 +26,7 @@ class Discriminator(nn.Module):
 
         Args:
             on_whole_batch: where devices share a batch, (function, x) → the function of
-                all its pictures for the part x that this device has.
+                all its images for the part x that this device has.
         """
         sizes = resolutions(self.resolution)[::-1]
         x = image

@@ -1,4 +1,4 @@
-"""Encoders: images → latents, the first inversion that a hypernetwork refines.
+"""Encoders: images → latents, the initial inversion that a hypernetwork refines.
 
 One W-encoder and one W+ encoder; the published W+ methods differ in two switches:
 

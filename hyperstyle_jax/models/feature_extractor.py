@@ -49,13 +49,13 @@ class FeatureExtractor(nn.Module):
         """What the last stage sees, averaged over positions: [B, F]."""
         return self.trunk.stages(x)[-1].mean((1, 2))
 
-    def describe(self, x):
+    def extract_features(self, x):
         """What `distances` compares: normalized features of all stages, identity."""
         stages = self.trunk.stages(x)
         return [_normalized(s) for s in stages], self._heads(stages[-1])[0]
 
-    def compare(self, x, y):
-        """Perceptual distance and identity similarity of two batches in one pass.
+    def distances(self, x, y):
+        """Perceptual distance and identity similarity of two batches.
 
         Args:
             x, y: [B, H, W, 3] in [-1, 1]. No gradient flows into y.
@@ -63,24 +63,28 @@ class FeatureExtractor(nn.Module):
         Returns:
             distance [B], similarity (cosine) [B].
         """
-        stages, identity = self.describe(jnp.concatenate([x, jax.lax.stop_gradient(y)]))
+        stages, identity = self.extract_features(
+            jnp.concatenate([x, jax.lax.stop_gradient(y)])
+        )
         halves = [jnp.split(s, 2) for s in (*stages, identity)]
         (a, b) = (([h[i] for h in halves[:-1]], halves[-1][i]) for i in (0, 1))
-        return distances(a, b)
+        return feature_distances(a, b)
 
 
-def distances(a, b) -> tuple[jax.Array, jax.Array]:
-    """Perceptual distance [B] and identity similarity [B] of two descriptions.
+def feature_distances(a, b) -> tuple[jax.Array, jax.Array]:
+    """Perceptual distance [B] and identity similarity [B] of extracted features.
 
     The distance has LPIPS's form: squared differences of features of length one,
     averaged over positions and stages.
     """
     (stages, identity), (others, other) = a, b
-    apart = [
+    stage_distances = [
         jnp.square(s - o).sum(-1).mean((1, 2))
         for s, o in zip(stages, others, strict=True)
     ]
-    return sum(apart) / len(apart), jnp.sum(identity * other, axis=-1)
+    return sum(stage_distances) / len(stage_distances), jnp.sum(
+        identity * other, axis=-1
+    )
 
 
 def _normalized(v):

@@ -79,7 +79,7 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """1×1 modulated convolution to the picture, without demodulation."""
+    """1×1 modulated convolution to the image, without demodulation."""
 
     features: int
 
@@ -118,7 +118,7 @@ class Block(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w+ [B, L, D] → picture [B, R, R, C]."""
+    """w+ [B, L, D] → image [B, R, R, C]."""
 
     resolution: int
     channel_base: int
@@ -198,12 +198,12 @@ class Generator(nn.Module):
             w_plus: [B, L, D], or w [B, D] for the same row in every layer.
             noise: "const" (the stored maps), "none", "random" (rng "noise"), or
                 arrays [B or 1, r, r] by layer, e.g. {"b8/conv0": …}.
-            dtype: of the feature maps; styles, sums of toRGB and the picture are
+            dtype: of the feature maps; styles, sums of toRGB and the image are
                 float32.
             remat: keep one block's maps at a time for the backward pass.
 
         Returns:
-            Picture float32 [B, R, R, C], about [-1, 1], not clipped.
+            Image float32 [B, R, R, C], about [-1, 1], not clipped.
         """
         if w_plus.ndim == 2:
             w_plus = jnp.broadcast_to(
@@ -217,7 +217,7 @@ class Generator(nn.Module):
         return w_avg + psi * (w - w_avg)
 
     def __call__(self, z, psi=1.0, noise="const"):
-        """z [B, Z] → picture [B, R, R, C]."""
+        """z [B, Z] → image [B, R, R, C]."""
         w = self.mapping(z)
         return self.synthesis(w if psi == 1.0 else self.truncate(w, psi), noise)
 

@@ -77,11 +77,11 @@ class LPIPS(nn.Module):
         both = self.trunk(jnp.concatenate([x, y]))
         return self.heads(*(jnp.split(features, 2) for features in both))
 
-    def describe(self, x: jax.Array) -> list[jax.Array]:
-        """What `compare` needs of a batch [B, H, W, 3] in [-1, 1]."""
+    def extract_features(self, x: jax.Array) -> list[jax.Array]:
+        """What `distances` needs of a batch [B, H, W, 3] in [-1, 1]."""
         return self.trunk(x)
 
-    def compare(self, a: list[jax.Array], b: list[jax.Array]) -> jax.Array:
+    def distances(self, a: list[jax.Array], b: list[jax.Array]) -> jax.Array:
         """Two descriptions → [B]."""
         return sum(self.heads(*zip(a, b, strict=True)))
 

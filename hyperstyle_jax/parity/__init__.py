@@ -20,7 +20,7 @@ from hyperstyle_jax.parity import (
     training,
 )
 from hyperstyle_jax.parity.case import Case, forget
-from hyperstyle_jax.parity.check import Row, judge
+from hyperstyle_jax.parity.check import Row, compare
 
 FIXTURES = {
     r"stylegan2_generator_\d+": generators.generator,
@@ -101,7 +101,7 @@ def run(folder: str | Path, found: Iterable[tuple[str, int]]) -> Iterator[Row]:
             continue
         case = Case(Path(folder), name, seed)
         with jax.default_matmul_precision("highest"):
-            rows = judge(title, case.arrays, check(case))
+            rows = compare(title, case.arrays, check(case))
         if not rows:
             raise ValueError(f"{title}: none of its outputs was compared")
         yield from rows

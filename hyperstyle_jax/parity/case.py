@@ -1,4 +1,4 @@
-"""One fixture: its files, its pictures, and networks made the user's way."""
+"""One fixture: its files, its images, and networks made the user's way."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ class Case:
         return key in self.arrays or f"{key}.sample" in self.arrays
 
     def image(self, name: str) -> jax.Array:
-        """A picture of the fixture, [B, H, W, 3] in [-1, 1]."""
+        """An image of the fixture, [B, H, W, 3] in [-1, 1]."""
         return nhwc(procedural.to_float(self.image_u8(name)))
 
     def image_u8(self, name: str) -> np.ndarray:

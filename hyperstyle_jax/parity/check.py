@@ -1,4 +1,4 @@
-"""Compares arrays with what a fixture holds of them, and judges the differences."""
+"""Compares arrays with what a fixture holds of them, within tolerances by kind."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES = {
-    "picture": Tolerance(1e-4, 2e-5, scaled=True),
-    "train picture": Tolerance(1e-4, 5e-5, scaled=True),
+    "image": Tolerance(1e-4, 2e-5, scaled=True),
+    "train image": Tolerance(1e-4, 5e-5, scaled=True),
     "offset": Tolerance(2e-5),
     "loss": Tolerance(1e-5),
     "statistic": Tolerance(1e-5),
@@ -57,7 +57,7 @@ class Row(NamedTuple):
     worst: str
 
 
-def judge(fixture: str, arrays: Mapping, outputs: Iterable[Output]) -> list[Row]:
+def compare(fixture: str, arrays: Mapping, outputs: Iterable[Output]) -> list[Row]:
     """One row per kind of output."""
     found: dict[str, list] = {}
     for key, value, kind in outputs:
@@ -111,7 +111,7 @@ def _errors(arrays, key, value) -> tuple[float, float, float]:
     stats = arrays[f"{key}.stats"]
     differences = [absolute, np.abs(_statistics(flat) - stats).max()]
     if f"{key}.pool" in arrays:
-        differences += _picture_errors(arrays, key, value)
+        differences += _image_errors(arrays, key, value)
     return float(max(differences)), relative, float(stats[4])
 
 
@@ -145,7 +145,7 @@ def _long_signs(size: int) -> np.ndarray:
     return np.where(procedural.unit(0, "projection", (size,)) < 0, -1, 1).astype("i1")
 
 
-def _picture_errors(arrays, key, value) -> list[float]:
+def _image_errors(arrays, key, value) -> list[float]:
     """Block means, and crops of 16×16 pixels."""
     pool, crops = arrays[f"{key}.pool"], arrays[f"{key}.crops"]
     h, w = (n // m for n, m in zip(value.shape[-2:], pool.shape[-2:], strict=True))

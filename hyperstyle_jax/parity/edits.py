@@ -1,4 +1,4 @@
-"""The arithmetic around the generator: latent and style edits, pictures as bytes."""
+"""The arithmetic around the generator: latent and style edits, images as bytes."""
 
 from collections.abc import Iterator
 
@@ -35,25 +35,25 @@ def edit_faces(case: Case) -> Iterator[Output]:
             values[f"edited_latents.range-2..2{part}.{name}"] = many
         one = _edits(case.arrays["latents"], direction, [3])[:, 0]
         values[f"edited_latents.factor3.{name}"] = one
-    yield from case.outputs(values, "picture")
-    yield from _face_pictures(case)
+    yield from case.outputs(values, "image")
+    yield from _face_images(case)
 
 
 def _edits(latents, direction, strengths) -> np.ndarray:
     """[B, S, L, D]."""
-    start = Inversion(jnp.asarray(latents), {}, {}, None)
+    start = Inversion(jnp.asarray(latents))
     edited = [edit(start, direction, float(s)).w_plus for s in strengths]
     return np.stack(edited, axis=1)
 
 
-def _face_pictures(case: Case) -> Iterator[Output]:
+def _face_images(case: Case) -> Iterator[Output]:
     net = case.generator(case.specs[0])
     value = torch_files.read(case.folder / "release" / "age.pt")
     latents = _edits(case.arrays["latents"][:1], value[0], range(-1, 2))[0]
     some = offsets(case, net, 1)
-    pictures = [nchw(render_offsets(net, w[None], some))[0] for w in latents]
+    images = [nchw(render_offsets(net, w[None], some))[0] for w in latents]
     name = "age.range-1..2"
-    yield from case.outputs({f"images.{name}": np.stack(pictures)}, "picture")
+    yield from case.outputs({f"images.{name}": np.stack(images)}, "image")
 
 
 def edit_cars(case: Case) -> Iterator[Output]:
@@ -65,21 +65,21 @@ def edit_cars(case: Case) -> Iterator[Output]:
     edited = {}
     for latents, part in (("latents", "w"), ("latents_wplus", "wplus")):
         w = case.arrays[latents]
-        start = Inversion(jnp.asarray(w)[None], {}, {}, None)
+        start = Inversion(jnp.asarray(w)[None])
         rows = [w]
         for index, first, last, strength in case.meta["directions"]:
             moved = move_to(start, components, index, strength, range(first, last))
             rows.append(np.asarray(moved.w_plus[0]))
             delta = (rows[-1] - w)[first : first + 1]
             key = f"delta.{part}.pca{index}.strength{strength}"
-            yield from case.outputs({key: delta}, "picture")
+            yield from case.outputs({key: delta}, "image")
         edited[part] = np.stack(rows)
     values = {f"edited_latents.{k}": v for k, v in edited.items()}
     net = case.generator(case.specs[0])
     some = offsets(case, net, 1)
-    pictures = [nchw(render_offsets(net, w[None], some)[0][None]) for w in edited["w"]]
-    values["images"] = np.concatenate(pictures)[:, :, 64:448]
-    yield from case.outputs(values, "picture")
+    images = [nchw(render_offsets(net, w[None], some)[0][None]) for w in edited["w"]]
+    values["images"] = np.concatenate(images)[:, :, 64:448]
+    yield from case.outputs(values, "image")
 
 
 def styleclip(case: Case) -> Iterator[Output]:
@@ -101,7 +101,7 @@ def styleclip(case: Case) -> Iterator[Output]:
     moved = jax.tree.map(lambda s: 3 * s, shifts[0.05])
     edited = render_offsets(clip.shift_styles(net, moved), w, some)
     values["edited.alpha3.beta0.05"] = nchw(edited)
-    yield from case.outputs(values, "picture")
+    yield from case.outputs(values, "image")
 
 
 def _direction(case: Case, layers, beta: float) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ from flax import linen as nn
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.convert import layouts, rules
-from hyperstyle_jax.models.hypernet import SharedDecoder
+from hyperstyle_jax.inversion.hyperstyle import single_iteration
+from hyperstyle_jax.models.offset_decoders import SharedDecoder
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity.case import Case, convert, nchw, oihw
 from hyperstyle_jax.parity.check import Output
@@ -29,7 +30,7 @@ def w_encoder(case: Case) -> Iterator[Output]:
     w, found = seen(net, case.image("x"))
     rows = case.arrays["codes"].shape[1]
     values = {"codes": np.repeat(np.asarray(w)[:, None], rows, 1)}
-    yield from case.outputs(values | _trunk(found, "body"), "picture")
+    yield from case.outputs(values | _trunk(found, "body"), "image")
 
 
 def style_encoder(case: Case) -> Iterator[Output]:
@@ -44,7 +45,7 @@ def style_encoder(case: Case) -> Iterator[Output]:
         values[f"styles.{i}.convs"] = nchw(last)
         if f"codes.stage{i}" in case:
             values[f"codes.stage{i}"] = net(x, stage=i)
-    yield from case.outputs(values, "picture")
+    yield from case.outputs(values, "image")
 
 
 def _trunk(found, root) -> dict[str, np.ndarray]:
@@ -73,13 +74,13 @@ def hypernet(case: Case) -> Iterator[Output]:
     x, y_hat = case.image("x"), case.image("y_hat")
     train = case.meta["bn_mode"] == "train"
     if train:
-        codes, found, statistics = _train(net, x, y_hat)
+        embeddings, found, statistics = _train(net, x, y_hat)
         values = _statistics(statistics["trunk"])
         yield from case.outputs(values, "statistic")
     else:
-        codes, found = seen(net, x, y_hat)
-    linears, deltas = _decode(net, _passes(net, codes))
-    kind = "train picture" if train else "picture"
+        embeddings, found = seen(net, x, y_hat)
+    linears, deltas = _decode(net, single_iteration(net.module, embeddings))
+    kind = "train image" if train else "image"
     values = _trunk(found, "trunk") | _blocks(net, found, linears)
     yield from case.outputs(values, kind)
     yield from case.outputs(offsets_by_number(net, deltas), "offset")
@@ -98,28 +99,25 @@ def _train(net, x, y_hat):
 
 
 @jax.jit
-def _decode(net, codes):
+def _decode(net, embeddings):
     """Offsets, and what the linear layers before the shared head make."""
     deltas, state = net(
-        codes, method="decode", mutable=["intermediates"], capture_intermediates=True
+        embeddings,
+        method="decode",
+        mutable=["intermediates"],
+        capture_intermediates=True,
     )
     flat = trees.flatten(state["intermediates"])
     return {k: v[0] for k, v in flat.items() if k.startswith("linear_")}, deltas
 
 
-def _passes(net: Net, codes):
-    """Separable heads take one code per pass."""
-    kinds = {head[0]: head[4] for head in net.module.heads}
-    return {k: v[:, None] if kinds[k] == "separable" else v for k, v in codes.items()}
-
-
 def _blocks(net, found, linears) -> dict[str, np.ndarray]:
     values = {}
-    for path, *_ in net.module.heads:
-        place = "_".join(path.split("/")[1:-1])
-        name = f"refinement_blocks.{rules.layer_index(path)}"
-        count = sum(k.startswith(f"code_{place}/conv") for k in found)
-        last = nn.leaky_relu(found[f"code_{place}/conv{count - 1}"], 0.01)
+    for layer in net.module.tuned_layers:
+        place = layer.name
+        name = f"refinement_blocks.{rules.layer_index(layer.path)}"
+        count = sum(k.startswith(f"embed_{place}/conv") for k in found)
+        last = nn.leaky_relu(found[f"embed_{place}/conv{count - 1}"], 0.01)
         values[f"{name}.convs"] = nchw(last)
         if f"linear_{place}/__call__" in linears:
             values[f"{name}.linear"] = linears[f"linear_{place}/__call__"]
@@ -138,7 +136,7 @@ def _statistics(tree) -> dict[str, np.ndarray]:
 
 def offsets_by_number(net: Net, deltas, prefix="delta") -> dict[str, np.ndarray]:
     """Offsets in the official shape [B, O, I, K, K], one number for all taps or not."""
-    kernels = {head[0]: head[3] for head in net.module.heads}
+    kernels = {layer.path: layer.kernel for layer in net.module.tuned_layers}
     values = {}
     for path, delta in deltas.items():
         k = kernels[path]

@@ -10,20 +10,20 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.models import ops
 from hyperstyle_jax.models.generator import mix
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.offsets import Inversion, apply_offsets, synthesize
+from hyperstyle_jax.offsets import Inversion, apply_offsets, synthesize, to_w_plus
 from hyperstyle_jax.parity.case import Case, convert, hwio, nchw
 from hyperstyle_jax.parity.check import Output
 
 
 @jax.jit
 def render(net: Net, w: jax.Array, noise=None):
-    """Picture and the outputs of all layers."""
+    """Image and the outputs of all layers."""
     return net(w, noise or "const", method="synthesis", mutable=["intermediates"])
 
 
 @jax.jit
 def render_offsets(net: Net, w: jax.Array, offsets) -> jax.Array:
-    return synthesize(net, Inversion(w, offsets, {}, None))
+    return synthesize(net, Inversion(to_w_plus(w, net.module.num_ws), offsets))
 
 
 def offsets(case: Case, net: Net, batch: int | None, *, to_rgb: bool = False):
@@ -48,14 +48,14 @@ def generator(case: Case) -> Iterator[Output]:
     values["image.wplus_delta"] = nchw(render_offsets(net, wplus, some))
     some = offsets(case, net, len(wplus), to_rgb=True)
     values["image.wplus_delta_torgb"] = nchw(render_offsets(net, wplus, some))
-    yield from case.outputs(values, "picture")
-    yield from case.outputs(_from_z(case, net), "picture")
+    yield from case.outputs(values, "image")
+    yield from case.outputs(_from_z(case, net), "image")
     if "image.delta_unbatched" in case:
         shared = apply_offsets(net.params, offsets(case, net, None))
         image, _ = render(net.with_params(shared), wplus)
         noisy, _ = render(net, wplus, _given_noise(case, net, len(wplus)))
         values = {"image.delta_unbatched": image, "image.given_noise": noisy}
-        yield from case.outputs({k: nchw(v) for k, v in values.items()}, "picture")
+        yield from case.outputs({k: nchw(v) for k, v in values.items()}, "image")
 
 
 def _layers(state) -> dict[str, np.ndarray]:
@@ -108,14 +108,14 @@ def _given_noise(case: Case, net: Net, batch: int) -> dict[str, jax.Array]:
 
 
 @jax.jit
-def _judge(net, x):
+def _discriminate(net, x):
     return net(x, mutable=["intermediates"], capture_intermediates=True)
 
 
 def discriminator(case: Case) -> Iterator[Output]:
     net = convert({"d": case.tensors(case.specs[0])})["discriminator"]
     x = case.image("x")
-    out, state = _judge(net, x)
+    out, state = _discriminate(net, x)
     found = trees.flatten(state["intermediates"])
     size = net.module.resolution
     first = found[f"b{size}/fromrgb/__call__"][0]
@@ -124,4 +124,4 @@ def discriminator(case: Case) -> Iterator[Output]:
         values[f"convs.{i}"] = nchw(found[f"b{2 * size >> i}/__call__"][0])
     for batch in (2, 1):
         values[f"out.batch{batch}"] = net(x[:batch])
-    yield from case.outputs(values, "picture")
+    yield from case.outputs(values, "image")

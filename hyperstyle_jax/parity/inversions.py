@@ -1,6 +1,7 @@
 """Whole inversions with procedural networks, and their use on another generator."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import numpy as np
@@ -13,7 +14,6 @@ from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.encoders import offsets_by_number
 
 _invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
-_decode = jax.jit(hyperstyle.decode, static_argnames="num_iters")
 _restyle = jax.jit(restyle.invert, static_argnames="num_iters")
 _synthesize = jax.jit(synthesize)
 
@@ -34,51 +34,52 @@ def _nets(case: Case) -> tuple[Net, Net, Net]:
 
 
 def _at_the_hypernets_size(case, nets, x, num_iters) -> Iterator[Output]:
-    result = _invert(*nets, x, num_iters=num_iters)
-    first, *steps = result.steps
-    latent = np.asarray(result.inversion.w_plus)
-    values = {f"y_hat.{i}": nchw(y) for i, y in enumerate(steps)}
-    values |= {"w_inversion": nchw(first), "codes": latent}
-    values["latent"] = np.repeat(latent[:, None], nets[2].module.num_ws, 1)
-    yield from case.outputs(values, "picture")
-    full = _decode(nets[1], result.inversion, num_iters)
+    refinement = _invert(*nets, x, num_iters=num_iters)
+    initial, *images = refinement.images
+    values = {f"y_hat.{i}": nchw(y) for i, y in enumerate(images)}
+    values |= {"w_inversion": nchw(initial)} | _latents(refinement.w_plus)
+    yield from case.outputs(values, "image")
+    full = hyperstyle.decode(nets[1], refinement.w_plus, refinement.embeddings)
     prefix = f"delta.{num_iters - 1}"
     yield from case.outputs(offsets_by_number(nets[1], full.offsets, prefix), "offset")
 
 
+def _latents(w_plus) -> dict[str, np.ndarray]:
+    """The W-encoder's answer: one row, which the release calls codes, and all rows."""
+    w_plus = np.asarray(w_plus)
+    return {"codes": w_plus[:, 0], "latent": w_plus}
+
+
 def _at_full_size(case, nets, x, num_iters) -> Iterator[Output]:
-    """Step by step, with the generator's whole pictures."""
+    """One iteration after another, with the generator's images in full size."""
     encoder, hypernet, generator = nets
-    state = _first(encoder, hypernet, generator, x, num_iters)
-    latent = np.asarray(state.w_plus)
-    values = {"w_inversion": nchw(state.image), "codes": latent}
-    values["latent"] = np.repeat(latent[:, None], generator.module.num_ws, 1)
-    yield from case.outputs(values, "picture")
+    state = _start(encoder, hypernet, generator, x, num_iters)
+    values = {"w_inversion": nchw(state.image)} | _latents(state.w_plus)
+    yield from case.outputs(values, "image")
     for i in range(num_iters):
-        state, full, offsets = _step(hypernet, generator, x, state, i)
-        yield from case.outputs({f"y_hat.{i}": nchw(_crop(full, x))}, "picture")
+        state, full, offsets = _iterate(hypernet, generator, x, state, i)
+        rows = hyperstyle.middle_rows(full, x.shape[1:3])
+        yield from case.outputs({f"y_hat.{i}": nchw(rows)}, "image")
         numbered = offsets_by_number(hypernet, offsets, f"delta.{i}")
         yield from case.outputs(numbered, "offset")
 
 
-_first = jax.jit(hyperstyle.first_inversion, static_argnames="num_iters")
+@partial(jax.jit, static_argnames="num_iters")
+def _start(encoder, hypernet, generator, x, num_iters):
+    w_plus, image = hyperstyle.initial_inversion(encoder, generator, x)
+    embeddings = hyperstyle.no_embeddings(hypernet.module, len(x), num_iters)
+    return hyperstyle.RefinementState(w_plus, embeddings, image)
 
 
 @jax.jit
-def _step(hypernet, generator, x, state: Inversion, i):
-    """One pass: the next state, the picture in full size, the offsets."""
-    codes = hyperstyle.add_codes(state.codes, hypernet(x, state.image), i)
-    offsets = hypernet(codes, i + 1, method="decode")
-    full = synthesize(generator, state.replace(offsets=offsets))
-    image = hyperstyle.view(full, x.shape[1:3])
-    return state.replace(codes=codes, image=image), full, offsets
-
-
-def _crop(full, x):
-    """The middle rows for pictures that are wider than high."""
-    rows = full.shape[2] * x.shape[1] // x.shape[2]
-    top = (full.shape[1] - rows) // 2
-    return full[:, top : top + rows]
+def _iterate(hypernet, generator, x, state: hyperstyle.RefinementState, i):
+    """One iteration: the next state, the image in full size, the offsets."""
+    new = hypernet(x, state.image)
+    embeddings = hyperstyle.add_embeddings(state.embeddings, new, i)
+    offsets = hypernet(embeddings, i + 1, method="decode")
+    full = synthesize(generator, Inversion(state.w_plus, offsets))
+    image = hyperstyle.crop_and_pool(full, x.shape[1:3])
+    return state.replace(embeddings=embeddings, image=image), full, offsets
 
 
 def domain_adaptation(case: Case) -> Iterator[Output]:
@@ -89,21 +90,21 @@ def domain_adaptation(case: Case) -> Iterator[Output]:
     name = "restyle_e4e_encoder_256.spec.json"
     restyler = case.encoder(name, "generator_256.spec.json", options.items())
     x = case.image("x")
-    result = _invert(encoder, hypernet, generator, x, num_iters=2)
-    found = _decode(hypernet, result.inversion, 2)
+    refinement = _invert(encoder, hypernet, generator, x, num_iters=2)
+    inverted = hyperstyle.decode(hypernet, refinement.w_plus, refinement.embeddings)
     styled = _restyle(restyler, generator, x, num_iters=2)
-    numbered = offsets_by_number(hypernet, found.offsets)
+    numbered = offsets_by_number(hypernet, inverted.offsets)
     kept = {f"delta.{i}" for i in case.arrays["kept_delta_layers"]}
-    paths = dict(zip(numbered, found.offsets, strict=True))
-    offsets = {paths[k]: found.offsets[paths[k]] for k in sorted(kept)}
+    paths = dict(zip(numbered, inverted.offsets, strict=True))
+    offsets = {paths[k]: inverted.offsets[paths[k]] for k in sorted(kept)}
     latents = styled.inversion.w_plus
-    image = _synthesize(tuned, Inversion(latents, offsets, {}, None))
+    image = _synthesize(tuned, Inversion(latents, offsets))
     values = {
-        "average_image": nchw(styled.steps[0][:1]),
-        "restyle.y_hat": nchw(styled.steps[-1]),
+        "average_image": nchw(styled.images[0][:1]),
+        "restyle.y_hat": nchw(styled.images[-1]),
         "restyle.latents": latents,
         "latents": latents,
         "image": nchw(image),
     }
-    yield from case.outputs(values, "picture")
+    yield from case.outputs(values, "image")
     yield from case.outputs({k: v for k, v in numbered.items() if k in kept}, "offset")

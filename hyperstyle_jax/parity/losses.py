@@ -29,7 +29,7 @@ def lpips(case: Case) -> Iterator[Output]:
     values |= {f"loss.sample{i}": v for i, v in enumerate(layers.sum(0))}
     yield from case.outputs(values, "loss")
     found = {f"feat.{i}": nchw(normalize(f)) for i, f in enumerate(features)}
-    yield from case.outputs(found, "picture")
+    yield from case.outputs(found, "image")
     yield from case.outputs({"grad": nchw(gradient)}, "gradient")
 
 
@@ -82,7 +82,7 @@ def _similarity_loss(case: Case, net: Net, features) -> Iterator[Output]:
     values["coach.sim_improvement"] = gain.mean()
     yield from case.outputs(values, "loss")
     vectors = {"feats_y_hat": found, "feats_x": target}
-    yield from case.outputs(vectors, "picture")
+    yield from case.outputs(vectors, "image")
     yield from case.outputs({"grad_y_hat": nchw(gradient)}, "gradient")
 
 
@@ -107,7 +107,7 @@ def curricularface(case: Case) -> Iterator[Output]:
             values[f"body.{path.removeprefix('body/block')}"] = nchw(value)
     values["output_layer.0"] = nchw(found["head/norm1"])
     values["output_layer"] = found["head"]
-    yield from case.outputs(values, "picture")
+    yield from case.outputs(values, "image")
     pair = metrics.similarity(unit[:1], unit[1:])[0]
     yield from case.outputs({"similarity": pair}, "loss")
 
@@ -180,4 +180,4 @@ def mtcnn(case: Case) -> Iterator[Output]:
             f"{role}.{names[k]}": nchw(v) if role == "pnet" else v
             for k, v in answers.items()
         }
-        yield from case.outputs(values, "picture")
+        yield from case.outputs(values, "image")

@@ -1,4 +1,4 @@
-"""Weights and pictures that are pure functions of a seed and a name.
+"""Weights and images that are pure functions of a seed and a name.
 
 The recipe is that of the golden fixtures' README: sums of the four 16-bit quarters of
 Philox's raw 64-bit words, which every version of NumPy draws alike.
@@ -70,7 +70,7 @@ def _tensor(seed, key, shape, dtype, kind, offset, scale) -> np.ndarray:
 
 
 def image(seed: int, key: str, shape: Sequence[int]) -> np.ndarray:
-    """Pictures [B, C, H, W] uint8: blocky noise in five octaves."""
+    """Images [B, C, H, W] uint8: blocky noise in five octaves."""
     batch, channels, height, width = shape
     total = np.zeros(shape, np.float32)
     for cell, weight in _OCTAVES:

@@ -10,7 +10,6 @@ import numpy as np
 import optax
 
 from hyperstyle_jax import metrics
-from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.convert import official
 from hyperstyle_jax.losses import face_features
 from hyperstyle_jax.models.hypernet import centralized_axes
@@ -18,7 +17,7 @@ from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity.case import Case, convert, nchw
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.encoders import offsets_by_number
-from hyperstyle_jax.training import common, hyperstyle, optimizers
+from hyperstyle_jax.training import common, iterations, optimizers
 
 
 def ranger(case: Case) -> Iterator[Output]:
@@ -71,30 +70,31 @@ def train_step(case: Case) -> Iterator[Output]:
         "lpips": convert(case.tensors(lpips))["lpips"],
         "arcface": convert(case.tensors("ir_se50.spec.json"))["arcface"],
     }
-    start, target = _start(frozen, x)
-    yield from case.outputs({"w_inversion": nchw(start.image)}, "picture")
+    (w_plus, image), target = _start(frozen, x)
+    yield from case.outputs({"w_inversion": nchw(image)}, "image")
     count = case.meta["config"]["n_iters_per_batch"]
-    first = hyperstyle.no_offsets(hypernet.module, x.shape[0])
-    state = (start.replace(offsets=first), hypernet.variables["batch_stats"])
-    step = jax.jit(partial(_pass, _config(case.meta["config"])))
+    zero = iterations.no_offsets(hypernet.module, len(x))
+    state = iterations.State(w_plus, zero, image)
+    stats = hypernet.variables["batch_stats"]
+    iterate = jax.jit(partial(_iterate, _weights(case.meta["config"])))
     total = None
     for i in range(count):
-        variables = {"params": hypernet.params, "batch_stats": state[1]}
-        net = hypernet.replace(variables=variables)
-        (_, (stats, inversion, found, _)), grads = step(net, frozen, target, state[0])
-        state = (inversion, stats)
+        net = hypernet.replace(
+            variables={"params": hypernet.params, "batch_stats": stats}
+        )
+        (_, (stats, state, losses, _)), grads = iterate(net, frozen, target, state)
         total = grads if total is None else jax.tree.map(jnp.add, total, grads)
-        yield from case.outputs(_losses(found, f"iter{i}"), "loss")
-        similar = _similarities(frozen["arcface"], inversion.image, x)
+        yield from case.outputs(_losses(losses, f"iter{i}"), "loss")
+        similar = _similarities(frozen["arcface"], state.image, x)
         yield from case.outputs({f"iter{i}.{k}": v for k, v in similar.items()}, "loss")
-        values = {f"iter{i}.y_hat": nchw(inversion.image)}
-        yield from case.outputs(values, "train picture")
-        numbered = offsets_by_number(hypernet, inversion.offsets, f"iter{i}.delta")
+        values = {f"iter{i}.y_hat": nchw(state.image)}
+        yield from case.outputs(values, "train image")
+        numbered = offsets_by_number(hypernet, state.offsets, f"iter{i}.delta")
         yield from case.outputs(numbered, "offset")
         yield from _gradients(case, hypernet, generator, total, f"after_iter{i}")
     yield from _gradients(case, hypernet, generator, total, None)
     after = hypernet.replace(
-        variables={"params": hypernet.params, "batch_stats": state[1]}
+        variables={"params": hypernet.params, "batch_stats": stats}
     )
     buffers = {f"buffer.hypernet.{k}": v for k, v in official.tensors(after).items()}
     yield from case.outputs(buffers, "statistic")
@@ -106,42 +106,41 @@ def train_step(case: Case) -> Iterator[Output]:
 
 @jax.jit
 def _start(frozen, x):
-    return hyperstyle.first(frozen, {"image": x}), common.describe(frozen, x)
+    inverted = iterations.initial_inversion(frozen, {"image": x})
+    return inverted, common.extract_features(frozen, x)
 
 
-def _config(given):
-    """A config with the fixture's weights of the losses."""
-    config = cfg.base("hyperstyle")
-    for name in ("l2", "lpips", "id"):
-        config.loss[name] = float(given[f"{name}_lambda"])
-    return config
+def _weights(given) -> dict[str, float]:
+    """The fixture's weights of the losses."""
+    return {name: float(given[f"{name}_lambda"]) for name in ("l2", "lpips", "id")}
 
 
-def _pass(config, hypernet: Net, frozen, target, inversion):
-    """One pass's loss with its gradients: of the hypernetwork and of the generator."""
+def _iterate(weights, hypernet: Net, frozen, target, state):
+    """One iteration's loss with its gradients: of hypernetwork and generator."""
     stats = hypernet.variables["batch_stats"]
 
     def loss(params, of_generator):
         generator = frozen["generator"].with_params(of_generator)
-        return hyperstyle.pass_loss(
-            config, hypernet.module, frozen | {"generator": generator}, target,
-            params, stats, inversion,
+        nets = frozen | {"generator": generator}
+        return iterations.iteration_loss(
+            weights, False, hypernet.module, nets, target, jnp.float32,
+            params, stats, state,
         )  # fmt: skip
 
     gradient = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
     return gradient(hypernet.params, frozen["generator"].params)
 
 
-def _losses(found, prefix: str):
+def _losses(losses, prefix: str):
     names = {"l2": "loss_l2", "lpips": "loss_lpips", "id": "loss_id", "loss": "loss"}
-    return {f"{prefix}.{official}": found[ours] for ours, official in names.items()}
+    return {f"{prefix}.{official}": losses[ours] for ours, official in names.items()}
 
 
 @jax.jit
 def _similarities(net, y, x):
     """As the coach logs them, with the target for the input too."""
-    found, target = (face_features(net, image) for image in (y, x))
-    pairs = {"target": (found, target), "input": (found, target)}
+    ours, target = (face_features(net, image) for image in (y, x))
+    pairs = {"target": (ours, target), "input": (ours, target)}
     pairs["views"] = (target, target)
     logs = {f"id_logs.diff_{k}": metrics.similarity(*v) for k, v in pairs.items()}
     gain = (logs["id_logs.diff_target"] - logs["id_logs.diff_views"]).mean()
@@ -155,7 +154,7 @@ def _first_update(grads, params):
 
 
 def _gradients(case, hypernet, generator, total, moment) -> Iterator[Output]:
-    """Norms per part of the network after a pass; in the end the gradients too."""
+    """Norms of each part after an iteration; in the end the gradients too."""
     named = {}
     for part, net, grads in zip(
         ("hypernet", "decoder"), (hypernet, generator), total, strict=True

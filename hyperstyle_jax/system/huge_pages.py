@@ -1,4 +1,4 @@
-"""Large memory pages: a fifth less time for large pictures on Linux.
+"""Large memory pages: a fifth less time for large images on Linux.
 
 Fresh feature maps cost a page fault for every 4 KiB. glibc asks the kernel for pages of
 2 MiB if told so before a process begins (generator 1024² with offsets, 2 CPU cores:

@@ -32,7 +32,7 @@ _NOT_WEIGHTS = (
     (rb"\s*(<!doctype|<html|<\?xml|<head)", "an HTML page (of a refused download?)"),
     (rb"version https://git-lfs", "a git-lfs pointer; fetch the file itself"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf", "a packed file; unpack it first"),
-    (rb"(\x89PNG|\xff\xd8\xff)", "a picture"),
+    (rb"(\x89PNG|\xff\xd8\xff)", "an image"),
     (rb"\s*[\[{\"]", "a text file"),
 )
 

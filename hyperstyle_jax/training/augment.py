@@ -1,7 +1,7 @@
-"""Pictures that no generator has seen: shapes and patches pasted at random.
+"""Images that no generator has seen: shapes and patches pasted at random.
 
 A hypernetwork trained on a generator's own domain alone never meets an error that w
-could not mend. Flat shapes and pieces of other pictures give it such errors.
+could not mend. Flat shapes and pieces of other images give it such errors.
 """
 
 import jax
@@ -11,11 +11,11 @@ _SHAPES = 3
 
 
 def paste(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-    """Changes a share of the pictures; the others stay as they are.
+    """Changes a share of the images; the others stay as they are.
 
     Args:
-        x: [B, H, W, 3] in [-1, 1]. keys: [B], one per picture.
-        probability: share of pictures that are changed; 0 returns x.
+        x: [B, H, W, 3] in [-1, 1]. keys: [B], one per image.
+        probability: share of images that are changed; 0 returns x.
 
     Returns:
         [B, H, W, 3] in [-1, 1].

@@ -1,4 +1,4 @@
-"""What several tasks share: modules from a config, pictures, criteria."""
+"""What several tasks share: modules from a config, images, criteria."""
 
 import operator
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from hyperstyle_jax import faces, losses
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.models.encoders import WEncoder
-from hyperstyle_jax.models.feature_extractor import FeatureExtractor, distances
+from hyperstyle_jax.models.feature_extractor import FeatureExtractor, feature_distances
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import sources
@@ -83,7 +83,7 @@ def load_feature_extractor(config: ConfigDict) -> Net:
     )
 
 
-def judges(config: ConfigDict) -> dict[str, Net]:
+def loss_networks(config: ConfigDict) -> dict[str, Net]:
     """The networks that the losses ask for: none where only L2 counts.
 
     LPIPS and ArcFace where `init.lpips` and `init.arcface` name bundles with them,
@@ -108,7 +108,7 @@ def judges(config: ConfigDict) -> dict[str, Net]:
 
 
 def image_shape(config) -> tuple[int, int, int]:
-    """(H, W, 3) of the run's pictures."""
+    """(H, W, 3) of the run's images."""
     return (*cfg.image_size(config.data), 3)
 
 
@@ -118,75 +118,86 @@ def without_released(frozen: dict[str, Net]) -> dict[str, Net]:
     return {k: v for k, v in frozen.items() if k not in released}
 
 
-class _Judge(NamedTuple):
-    """`describe(net, images)`, and distances {name: [B]} of two descriptions."""
+class _Criterion(NamedTuple):
+    """How a loss network compares images.
 
-    describe: Callable
-    compare: Callable
+    `extract_features(net, images)`, and `distances(net, a, b)` of such features: one
+    number for each image, by the name of the loss.
+    """
+
+    extract_features: Callable
+    distances: Callable
 
 
-# Where two judge the same, the later one counts.
-_JUDGES = {
-    "feature_extractor": _Judge(
-        lambda net, x: net(x, method="describe"),
-        lambda net, a, b: dict(zip(("lpips", "id"), _apart(a, b), strict=True)),
+def _feature_distances(net, a, b):
+    lpips, similarity = feature_distances(a, b)
+    return {"lpips": lpips, "id": 1.0 - similarity}
+
+
+# Where two networks give the same distance, the later one counts.
+_CRITERIA = {
+    "feature_extractor": _Criterion(
+        lambda net, x: net(x, method="extract_features"), _feature_distances
     ),
-    "lpips": _Judge(
-        lambda net, x: net(x, method="describe"),
-        lambda net, a, b: {"lpips": net(a, b, method="compare")},
+    "lpips": _Criterion(
+        lambda net, x: net(x, method="extract_features"),
+        lambda net, a, b: {"lpips": net(a, b, method="distances")},
     ),
-    "arcface": _Judge(
+    "arcface": _Criterion(
         losses.face_features, lambda net, a, b: {"id": losses.dissimilarity(a, b)}
     ),
-    "moco": _Judge(
+    "moco": _Criterion(
         losses.moco_features, lambda net, a, b: {"moco": losses.dissimilarity(a, b)}
     ),
-    "moco_raw": _Judge(
+    "moco_raw": _Criterion(
         lambda net, x: losses.moco_features(net, x, normalize=False),
         lambda net, a, b: {"moco": losses.dissimilarity(a, b)},
     ),
 }
 
 
-def _apart(a, b):
-    lpips, similarity = distances(a, b)
-    return lpips, 1.0 - similarity
+def extract_features(frozen: dict[str, Net], x, dtype=jnp.float32):
+    """A target as `distances` reads it, worked out once for all iterations.
+
+    Returns:
+        x, and the features that each loss network extracts from it, by its name.
+    """
+    names = [name for name in _CRITERIA if name in frozen]
+    features = {name: _extract(name, frozen[name], x, dtype) for name in names}
+    return x, jax.lax.stop_gradient(features)
 
 
-def describe(frozen: dict[str, Net], x, dtype=jnp.float32):
-    """A target picture as `compare` reads it, worked out once for all passes."""
-    names = [name for name in _JUDGES if name in frozen]
-    found = {name: _described(name, frozen[name], x, dtype) for name in names}
-    return x, jax.lax.stop_gradient(found)
-
-
-def compare(
+def distances(
     frozen: dict[str, Net], y_hat, target, dtype=jnp.float32
 ) -> dict[str, jax.Array]:
     """Distances of reconstructions, one number per image: l2, lpips, id … (all ≥ 0).
 
     Args:
-        frozen: with the networks of `judges`; without, only l2.
-        y_hat: float32 [B, H, W, 3]. target: of `describe`.
-        dtype: of the judges' feature maps; distances are float32.
+        frozen: with the networks of `loss_networks`; without, only l2.
+        y_hat: float32 [B, H, W, 3]. target: of `extract_features`.
+        dtype: of the loss networks' feature maps; distances are float32.
     """
-    x, descriptions = target
-    apart = {"l2": losses.l2(y_hat, x)}
-    for name, description in descriptions.items():
+    x, features = target
+    values = {"l2": losses.l2(y_hat, x)}
+    for name, of_target in features.items():
         net = frozen[name]
-        seen = _described(name, net, y_hat, dtype)
-        apart |= _JUDGES[name].compare(net, seen, description)
-    return apart
+        ours = _extract(name, net, y_hat, dtype)
+        values |= _CRITERIA[name].distances(net, ours, of_target)
+    return values
 
 
-def _described(name, net, x, dtype):
-    found = _JUDGES[name].describe(net, x.astype(dtype))
-    return jax.tree.map(lambda a: a.astype(jnp.float32), found)
+def _extract(name, net, x, dtype):
+    features = _CRITERIA[name].extract_features(net, x.astype(dtype))
+    return jax.tree.map(lambda a: a.astype(jnp.float32), features)
 
 
-def weighted(config: ConfigDict, distances: dict[str, jax.Array]) -> jax.Array:
-    """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco of each picture, [B]."""
-    weights = config.loss
+def loss_weights(config: ConfigDict) -> dict[str, float]:
+    """λ of the distances between images, by name."""
+    return {name: config.loss[name] for name in ("l2", "lpips", "id", "moco")}
+
+
+def weighted(weights: dict[str, float], distances: dict[str, jax.Array]) -> jax.Array:
+    """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco of each image, [B]."""
     return sum(weights[name] * value for name, value in distances.items())
 
 
@@ -242,15 +253,15 @@ def averaged(grads):
     return grads, optax.tree.norm(grads)
 
 
-def stepped(tx, grads, opt, params):
+def optimizer_step(tx, grads, opt, params):
     """One optimizer step: new params, new optimizer state."""
     updates, opt = tx.update(grads, opt, params)
     return optax.apply_updates(params, updates), opt
 
 
-def renewed(tx, decay: float, state, grads, stats):
+def apply_gradients(tx, decay: float, state, grads, stats):
     """The state after one optimizer step; its average, if it has one, with `decay`."""
-    params, opt = stepped(tx, grads, state["opt"], state["params"])
+    params, opt = optimizer_step(tx, grads, state["opt"], state["params"])
     new = {"params": params, "batch_stats": stats, "opt": opt}
     if "ema" in state:
         new["ema"] = ema(decay, state["ema"], params)

@@ -1,6 +1,6 @@
-"""Trains a W-encoder: one w per picture, the first inversion.
+"""Trains a W-encoder: one w per image, the initial inversion.
 
-L2 + perceptual + identity on real pictures; on generated ones, whose w is known, also
+L2 + perceptual + identity on real images; on generated ones, whose w is known, also
 the distance to it (`loss.latent`). w stays editable near the latents of the mapping
 network: by its distance from their mean (`loss.w_norm`) or, as in e4e
 (https://arxiv.org/abs/2102.02766, section 4), by a discriminator that tells the two
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from hyperstyle_jax.inversion.hyperstyle import view
+from hyperstyle_jax.inversion.hyperstyle import crop_and_pool
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.loop.fit import Task
 from hyperstyle_jax.models.discriminator import LatentDiscriminator
@@ -27,8 +27,11 @@ _LATENT_LR = 2e-5
 
 
 def make_task(config: ConfigDict) -> Task:
-    """Frozen generator and judges; the encoder adds the generator's mean latent."""
-    frozen = {"generator": common.load_generator(config), **common.judges(config)}
+    """Frozen generator and loss networks; the encoder adds the mean latent."""
+    frozen = {
+        "generator": common.load_generator(config),
+        **common.loss_networks(config),
+    }
     tx = optimizers.make(config.optim, config.num_steps)
     tx_latent = optax.adam(_LATENT_LR)
 
@@ -42,7 +45,10 @@ def make_task(config: ConfigDict) -> Task:
         if config.loss.w_adversarial:
             w = jnp.zeros((1, config.model.generator.w_dim))
             params = LatentDiscriminator().init(key, w)["params"]
-            state |= {"judge_w": params, "opt_judge_w": tx_latent.init(params)}
+            state |= {
+                "latent_discriminator": params,
+                "opt_latent_discriminator": tx_latent.init(params),
+            }
         return state
 
     def train_step(state, frozen, batch, key, r1=False):
@@ -57,17 +63,24 @@ def make_task(config: ConfigDict) -> Task:
         found = {name: value.mean() for name, value in found.items()}
         grads, norm = common.averaged(grads)
         found["grad_norm"] = norm
-        if "judge_w" in state:
+        if "latent_discriminator" in state:
             real = _drawn_w(config, frozen["generator"], keys)["w_true"]
             fake = w.reshape(-1, w.shape[-1])
-            judge_grads, more = _judge_gradients(config, state, real, fake, r1)
+            latent_grads, more = _latent_discriminator_gradients(
+                config, state, real, fake, r1
+            )
             found |= more
 
         def update(state):
-            new = common.renewed(tx, config.optim.ema, state, grads, stats)
-            if "judge_w" in state:
-                new["judge_w"], new["opt_judge_w"] = common.stepped(
-                    tx_latent, judge_grads, state["opt_judge_w"], state["judge_w"]
+            new = common.apply_gradients(tx, config.optim.ema, state, grads, stats)
+            if "latent_discriminator" in state:
+                new["latent_discriminator"], new["opt_latent_discriminator"] = (
+                    common.optimizer_step(
+                        tx_latent,
+                        latent_grads,
+                        state["opt_latent_discriminator"],
+                        state["latent_discriminator"],
+                    )
                 )
             return new
 
@@ -85,9 +98,11 @@ def _eval(config, state, frozen, batch, key):
     x, dtype = common.images(batch), jnp.dtype(config.precision)
     net = _net(common.encoder(config), state, frozen["generator"])
     y = frozen["generator"](net(x.astype(dtype)), method="synthesis", dtype=dtype)
-    y = view(y, x.shape[1:3])
-    distances = common.compare(frozen, y, common.describe(frozen, x))
-    per_image = distances | {"loss": common.weighted(config, distances)}
+    y = crop_and_pool(y, x.shape[1:3])
+    distances = common.distances(frozen, y, common.extract_features(frozen, x))
+    per_image = distances | {
+        "loss": common.weighted(common.loss_weights(config), distances)
+    }
     return {"per_image": per_image, "images": {"target": x, "inversion": y}}
 
 
@@ -104,10 +119,10 @@ def _gradients(config, frozen, state, stats, part):
     x, generator, loss = part["image"], frozen["generator"], config.loss
     dtype = jnp.dtype(config.precision)
     module = common.encoder(config).clone(axis_name=parallel.AXIS)
-    target = common.describe(frozen, x, dtype)
+    target = common.extract_features(frozen, x, dtype)
     seen, render = x, partial(generator, method="synthesis", dtype=dtype)
     if loss.latent:
-        drawn = view(render(part["w_true"]), x.shape[1:3])
+        drawn = crop_and_pool(render(part["w_true"]), x.shape[1:3])
         seen = jnp.concatenate([x, jnp.clip(drawn, -1, 1)])
 
     def objective(params):
@@ -117,10 +132,10 @@ def _gradients(config, frozen, state, stats, part):
             variables, seen.astype(dtype), train=True, mutable=["batch_stats"]
         )
         w, known = w[: len(x)], w[len(x) :]
-        y = view(render(w, remat=config.remat), x.shape[1:3])
-        distances = common.compare(frozen, y, target, dtype)
+        y = crop_and_pool(render(w, remat=config.remat), x.shape[1:3])
+        distances = common.distances(frozen, y, target, dtype)
         found = {name: value.mean() for name, value in distances.items()}
-        value = common.weighted(config, distances).mean()
+        value = common.weighted(common.loss_weights(config), distances).mean()
         if loss.latent:
             found["latent"] = jnp.square(known - part["w_true"]).mean()
             value += loss.latent * found["latent"]
@@ -129,7 +144,9 @@ def _gradients(config, frozen, state, stats, part):
             found["w_norm"] = jnp.sqrt(away + 1e-12).mean()
             value += loss.w_norm * found["w_norm"]
         if loss.w_adversarial:
-            logits = LatentDiscriminator().apply({"params": state["judge_w"]}, w)
+            logits = LatentDiscriminator().apply(
+                {"params": state["latent_discriminator"]}, w
+            )
             found["w_adversarial"] = jax.nn.softplus(-logits).mean()
             value += loss.w_adversarial * found["w_adversarial"]
         return value, (found | {"loss": value}, w, new["batch_stats"])
@@ -140,7 +157,7 @@ def _gradients(config, frozen, state, stats, part):
     return grads, stats, (found, w)
 
 
-def _judge_gradients(config, state, real, fake, r1):
+def _latent_discriminator_gradients(config, state, real, fake, r1):
     """Of the latent discriminator: gradients, metrics."""
 
     def logits(params, w):
@@ -149,16 +166,18 @@ def _judge_gradients(config, state, real, fake, r1):
     def objective(params):
         value = jax.nn.softplus(logits(params, fake)).mean()
         value += jax.nn.softplus(-logits(params, real)).mean()
-        found = {"judge_w_loss": value}
+        found = {"latent_discriminator_loss": value}
         if r1:
             slope = jax.grad(lambda w: logits(params, w).sum())(real)
             penalty = jnp.square(slope).sum(-1).mean()
             value += 0.5 * config.loss.w_r1 * _R1_EVERY * penalty
         return value, found
 
-    (_, found), grads = jax.value_and_grad(objective, has_aux=True)(state["judge_w"])
+    (_, found), grads = jax.value_and_grad(objective, has_aux=True)(
+        state["latent_discriminator"]
+    )
     grads, norm = common.averaged(grads)
-    return grads, found | {"judge_w_grad_norm": norm}
+    return grads, found | {"latent_discriminator_grad_norm": norm}
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:

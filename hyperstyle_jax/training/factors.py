@@ -1,6 +1,6 @@
 """Gradients of large matrices as the two sides of a product, multiplied at last.
 
-Where a matrix W is used as x·W, its gradient over all passes and pictures is Σ xᵀ·δ.
+Where a matrix W is used as x·W, its gradient over all iterations and images is Σ xᵀ·δ.
 The rows x and the gradients δ of x·W are small. Kept, they replace T gradients as large
 as W and their sum by one product, which the optimizer's step makes matrix by matrix.
 """
@@ -13,7 +13,7 @@ import optax
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.loop import parallel
-from hyperstyle_jax.models.hypernet import product_gradient
+from hyperstyle_jax.models.offset_decoders import product_gradient
 from hyperstyle_jax.training import common
 
 
@@ -50,12 +50,12 @@ def averaged(grads: dict, factors: dict[str, Factors]) -> tuple[dict, jax.Array]
     factors = {k: Factors(f.x / len(f.x), f.delta) for k, f in factors.items()}
     tree = trees.unflatten(trees.flatten(grads) | factors)
     if jax.lax.axis_size(parallel.AXIS) > 1:
-        return common.averaged(whole(tree))
+        return common.averaged(materialize(tree))
     leaves = jax.tree.leaves(tree, is_leaf=_are_factors)
     return tree, jnp.sqrt(sum(map(_square, leaves)))
 
 
-def whole(tree):
+def materialize(tree):
     """Gradients in place of their factors."""
     return jax.tree.map(
         lambda g: product_gradient(*g) if _are_factors(g) else g,

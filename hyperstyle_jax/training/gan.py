@@ -1,7 +1,7 @@
 """Trains a StyleGAN2 generator (https://arxiv.org/abs/1912.04958).
 
 Non-saturating loss, lazy R1 and path-length regularization, style mixing, an average
-of the weights. In a domain whose pictures have known Gaussian parameters, the generator
+of the weights. In a domain whose images have known Gaussian parameters, the generator
 may also be regressed on them (`loss.render`): minutes instead of hours.
 """
 
@@ -90,7 +90,7 @@ class _Gan:
 
         def objective(params):
             def logits(image):
-                return self._judge(params, image)
+                return self._discriminate(params, image)
 
             value = jax.nn.softplus(logits(fake)).mean()
             value += jax.nn.softplus(-logits(x)).mean()
@@ -106,7 +106,7 @@ class _Gan:
             state["discriminator"]
         )
         grads, norm = common.averaged(grads)
-        params, opt = common.stepped(
+        params, opt = common.optimizer_step(
             self.tx, grads, state["opt_discriminator"], state["discriminator"]
         )
         state = state | {"discriminator": params, "opt_discriminator": opt}
@@ -121,7 +121,7 @@ class _Gan:
             value, found, mean = 0.0, {}, None
             if loss.adversarial:
                 fake, _ = _generate(self.generator, params, frozen, self.config, keys)
-                logits = self._judge(state["discriminator"], fake)
+                logits = self._discriminate(state["discriminator"], fake)
                 found["g_loss"] = jax.nn.softplus(-logits).mean()
                 value += loss.adversarial * found["g_loss"]
             if path:
@@ -145,7 +145,7 @@ class _Gan:
             state["generator"]
         )
         grads, norm = common.averaged(grads)
-        params, opt = common.stepped(
+        params, opt = common.optimizer_step(
             self.tx, grads, state["opt_generator"], state["generator"]
         )
         z = common.draw_z(self.generator.module, keys)
@@ -161,8 +161,8 @@ class _Gan:
             state |= {"path_mean": mean}
         return state, found | {"g_grad_norm": norm}
 
-    def _judge(self, params, image):
-        """Logits; pictures of all devices are in one another's statistics."""
+    def _discriminate(self, params, image):
+        """Logits; images of all devices are in one another's statistics."""
         variables = {"params": params}
         return self.discriminator.apply(variables, image, parallel.on_whole_batch)
 
@@ -172,13 +172,13 @@ class _Gan:
         noise = common.draw_noise(self.generator.module, keys)
         y = _net(self.generator, params, frozen)(latent, noise=noise)
         # Squared: where the place of a thin line is uncertain, the least absolute error
-        # is no line at all. The coarse picture counts as much as the fine one.
+        # is no line at all. The coarse image counts as much as the fine one.
         found = {"render_l2": jnp.square(y - x).mean()}
         small = jax.image.resize(y - x, (*x.shape[:1], 16, 16, 3), "linear")
         value = 4 * found["render_l2"] + 4 * jnp.square(small).mean()
         if loss.lpips:
-            target = common.describe(frozen, x)
-            found["render_lpips"] = common.compare(frozen, y, target)["lpips"].mean()
+            target = common.extract_features(frozen, x)
+            found["render_lpips"] = common.distances(frozen, y, target)["lpips"].mean()
             value += loss.lpips * found["render_lpips"]
         if loss.attributes:
             net = frozen["feature_extractor"]
@@ -195,17 +195,15 @@ class _Gan:
         noise = common.draw_noise(net.module, keys)
         image = net(common.draw_z(net.module, keys), noise=noise)
         per_image = {}
-        pictures = {"real": x, "generated": jnp.clip(image, -1, 1)}
+        shown = {"real": x, "generated": jnp.clip(image, -1, 1)}
         if "feature_extractor" in frozen:
             per_image["real"] = _pooled(frozen["feature_extractor"], x)
-            per_image["fake"] = _pooled(
-                frozen["feature_extractor"], pictures["generated"]
-            )
+            per_image["fake"] = _pooled(frozen["feature_extractor"], shown["generated"])
         if "latent" in batch and self.config.loss.render:
             y = net(batch["latent"], noise="const")
             per_image["render_l2"] = jnp.square(y - x).mean((1, 2, 3))
-            pictures["rendered"] = jnp.clip(y, -1, 1)
-        return {"per_image": per_image, "images": pictures}
+            shown["rendered"] = jnp.clip(y, -1, 1)
+        return {"per_image": per_image, "images": shown}
 
     def phase(self, step: int) -> dict:
         loss = self.config.loss
@@ -252,7 +250,7 @@ def _variables(module, params, frozen, w_avg=None) -> Net:
 
 
 def _generate(generator, params, frozen, config, keys):
-    """A picture and w+ for each key, some with mixed styles."""
+    """An image and w+ for each key, some with mixed styles."""
     num_ws = generator.module.num_ws
 
     def cut(key):  # the first row of the other style
@@ -271,7 +269,7 @@ def _generate(generator, params, frozen, config, keys):
 
 
 def _path_length(generator, params, frozen, config, keys, mean):
-    """Penalty on |Jᵀ·y| away from its running mean, for a batch of fresh pictures."""
+    """Penalty on |Jᵀ·y| away from its running mean, for a batch of fresh images."""
     net, size = _net(generator, params, frozen), generator.module.resolution
     first, noise, direction = jax.vmap(jax.random.split, (0, None), 1)(keys, 3)
     _, w_plus = _generate(generator, params, frozen, config, first)

@@ -13,7 +13,7 @@ from hyperstyle_jax.loop import parallel
 
 
 class _Examples(NamedTuple):
-    """Pictures to train or to evaluate on: where they are, and which of them."""
+    """Images to train or to evaluate on: where they are, and which of them."""
 
     records: pipeline.RecordSource
     path: str
@@ -26,8 +26,8 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
     """Training batches without end (resumable), and a function that starts evaluation.
 
     Raises:
-        ValueError: no such folder, no picture in it, ranges that it does not have, or
-            pictures that are both trained and evaluated on.
+        ValueError: no such folder, no image in it, ranges that it does not have, or
+            images that are both trained and evaluated on.
     """
     data = config.data
     train, held_out = sources(data)
@@ -91,7 +91,7 @@ def _examples(data: ConfigDict, name: str) -> _Examples:
     place = f"{path}, split {split}" if data.kind == "tfds" else path
     if first >= count:
         raise ValueError(
-            f"config.data.{name} is {data[name]}, but {place} has {count} pictures; "
+            f"config.data.{name} is {data[name]}, but {place} has {count} images; "
             f"choose a range within (0, {count})"
         )
     return _Examples(records, path, place, first, min(end, count))
@@ -108,7 +108,7 @@ def records_path(data: ConfigDict, path: str) -> str:
 
 
 def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]:
-    """The positions of training pictures to leave out, as evaluation has them too."""
+    """The positions of training images to leave out, as evaluation has them too."""
     from hyperstyle_jax.data import leaks
 
     rows = [e.records.rows() for e in (train, held_out)]
@@ -122,13 +122,13 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
     pairs = leaks.between({train.place: mine}, {held_out.place: others})
     if pairs and data.leaks == "refuse":
         raise ValueError(
-            f"{len(pairs)} pictures are in config.data.train and config.data.eval: "
+            f"{len(pairs)} images are in config.data.train and config.data.eval: "
             f"{leaks.shown(pairs)}; choose other ranges, or leave them out of training "
             "with config.data.leaks=drop"
         )
     dropped = [train.first + i for i in leaks.shared(mine, others)]
     if dropped:
-        print(f"{len(dropped)} pictures are left out of training, as evaluation has "
+        print(f"{len(dropped)} images are left out of training, as evaluation has "
               f"them: {leaks.shown(pairs)}", file=sys.stderr)  # fmt: skip
     return dropped
 
@@ -138,6 +138,6 @@ def _check_size(data: ConfigDict, examples: _Examples) -> None:
     found = examples.records.image_size
     if found != (height, width):
         raise ValueError(
-            f"config.data asks for pictures of {height} x {width} (height x size), but "
+            f"config.data asks for images of {height} x {width} (height x size), but "
             f"those in {examples.place} are {found[0]} x {found[1]}; change one of them"
         )

@@ -1,7 +1,7 @@
-"""First inversions worked out once for a run of the hypernetwork, instead of each step.
+"""Works out the initial inversions of a data set once, before a run needs them.
 
 The result is a data set like the one it is made of, in the same order, whose examples
-also have `w` and the first picture, and, for runs that flip, those of the mirror image.
+also have `w` and the first image, and, for runs that flip, those of the mirror image.
 It remembers the networks it came from.
 """
 
@@ -19,20 +19,19 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax import images, trees
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.data import pipeline, shards
+from hyperstyle_jax.data import initial_inversions, pipeline, shards
 from hyperstyle_jax.data.shards import Made, Row
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, hyperstyle, inputs
+from hyperstyle_jax.training import common, inputs, iterations
 
-_KIND = "first inversions"
+_KIND = "initial inversions"
 _SHARD_PIXELS = 128 * 256 * 256  # about 100 MB
-_MOST = 32767  # of int16
 _NETWORKS = ("encoder", "generator")
 
 
 def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
-    """Stores the first inversions of all pictures in `config.data.path`.
+    """Stores the initial inversions of all images in `config.data.path`.
 
     The same call again goes on where the last one stopped.
 
@@ -64,8 +63,8 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     frozen = jax.device_put(frozen, parallel.replicated(devices))
     step = parallel.eval_step(partial(_step, config), devices, config.seed)
 
-    def invert(pictures):
-        full = pipeline.padded({"image": pictures}, config.batch_size)
+    def invert(images):
+        full = pipeline.padded({"image": images}, config.batch_size)
         pieces = parallel.split({"image": full["image"]}, len(devices))
         found = jax.device_get(step(None, frozen, pieces, np.int32(0)))
         return {k: v.reshape(-1, *v.shape[2:]) for k, v in found.items()}
@@ -81,9 +80,9 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
             out,
             {name: range(len(source)) for name, source in sources.items()},
             make,
-            name="first_inversions",
+            name="initial_inversions",
             features=_features(config, step, frozen, len(devices)),
-            description="Pictures with their first inversions.",
+            description="Images with their initial inversions.",
             identity=identity,
             shard_length=max(16, _SHARD_PIXELS // np.prod(identity["size"])),
             title="inverting",
@@ -91,7 +90,7 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
 
 
 def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
-    """Refuses stored first inversions that are not those of a run.
+    """Refuses stored initial inversions that are not those of a run.
 
     Args:
         frozen: the networks of the run.
@@ -107,13 +106,13 @@ def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
     for name in _NETWORKS:
         if stored[name] != found[name]:
             raise ValueError(
-                f"{path} has the first inversions of {name} {stored[name][:12]}, but "
+                f"{path} has the initial inversions of {name} {stored[name][:12]}, but "
                 f"config.init.{name} is {found[name][:12]}; run `hyperstyle "
-                "pre-extract` with this config, or set config.data.path to pictures"
+                "pre-extract` with this config, or set config.data.path to images"
             )
     if config.data.flip and not stored["flip"]:
         raise ValueError(
-            f"{path} has no first inversions of mirrored pictures, but "
+            f"{path} has no initial inversions of mirrored images, but "
             "config.data.flip is True; run `hyperstyle pre-extract` with this config, "
             "or set it to False"
         )
@@ -129,11 +128,11 @@ def shapes(config: ConfigDict) -> dict[str, tuple]:
     from hyperstyle_jax.data import builders  # seconds: only where they are needed
 
     found = builders.shapes(config.data.path)
-    return {name: found[name] for name in ("w", "inversion")}
+    return {name: found[name] for name in initial_inversions.NAMES}
 
 
 def _stored(config: ConfigDict) -> dict[str, Any]:
-    """What the first inversions in `config.data.path` were made of, if it has some."""
+    """What the initial inversions in `config.data.path` were made of, or {}."""
     path = config.data.path
     wanted = config.task == "hyperstyle" and config.data.kind == "tfds"
     found = shards.identity(path) if wanted and shards.is_data_set(path) else {}
@@ -148,7 +147,7 @@ def _check_config(config: ConfigDict) -> None:
     if config.data.augment:
         raise ValueError(
             f"config.data.augment is {config.data.augment}, but stored first "
-            "inversions are of the pictures as they are; set it to 0"
+            "inversions are of the images as they are; set it to 0"
         )
 
 
@@ -167,15 +166,15 @@ def _sum(net: Net) -> str:
 
 def _step(config, state, frozen, batch, key):
     """What to store of a batch, by name."""
-    x, found = common.images(batch), {}
+    x, stored = common.images(batch), {}
     views = {"": x, "_flipped": x[:, :, ::-1]} if config.data.flip else {"": x}
     for suffix, view in views.items():
         dtype = jnp.dtype(config.precision)
-        inversion = hyperstyle.first(frozen, {"image": view}, dtype)
-        steps = jnp.round(inversion.image * hyperstyle.STORED_SCALE)
-        found[f"w{suffix}"] = inversion.w_plus.astype(jnp.float32)
-        found[f"inversion{suffix}"] = jnp.clip(steps, -_MOST, _MOST).astype(jnp.int16)
-    return found
+        w_plus, image = iterations.initial_inversion(frozen, {"image": view}, dtype)
+        # A W-encoder's rows are equal: one of them is stored.
+        stored[f"w{suffix}"] = w_plus[:, 0].astype(jnp.float32)
+        stored[f"inversion{suffix}"] = initial_inversions.encode(image)
+    return stored
 
 
 def _rows(source: pipeline.RecordSource) -> list[Row]:
@@ -199,18 +198,18 @@ def _made(source, rows, positions, batch_size, pool, invert) -> Iterable[Made]:
             yield Made(rows[position].name, problem=problem)
         left = [int(i) for i in chosen if int(i) not in problems]
         if left:
-            pictures = pipeline.joined(parts)["image"]
-            found = invert(pictures)
+            images = pipeline.joined(parts)["image"]
+            found = invert(images)
             for i, position in enumerate(left):
                 stored = {k: v[i] for k, v in found.items()}
-                yield _one(rows[position], pictures[i], stored)
+                yield _one(rows[position], images[i], stored)
 
 
-def _one(row: Row, picture: np.ndarray, stored: dict[str, np.ndarray]) -> Made:
-    example = {"image": images.encode_png(picture), "name": row.name, **stored}
+def _one(row: Row, image: np.ndarray, stored: dict[str, np.ndarray]) -> Made:
+    example = {"image": images.encode_png(image), "name": row.name, **stored}
     most = max(np.abs(v).max() for v in stored.values() if v.dtype == np.int16)
-    pixels = row.pixel_sum or shards.sha256(picture.tobytes())
-    note = "clipped" if most == _MOST else ""
+    pixels = row.pixel_sum or shards.sha256(image.tobytes())
+    note = "clipped" if most == initial_inversions.LARGEST else ""
     return Made(row.name, example, row.file_sum, pixels, note=note)
 
 

@@ -23,7 +23,7 @@ _SCALE, _MARGIN = 16.0, 0.2
 
 
 def make_task(config: ConfigDict) -> Task:
-    """Needs data with `identity` and `attributes`, several pictures per person."""
+    """Needs data with `identity` and `attributes`, several images per person."""
     module = common.feature_extractor(config).clone(axis_name=parallel.AXIS)
     lo, hi = config.data.train
     people = (hi - 1) // config.data.images_per_identity + 1 - _first(config)
@@ -68,7 +68,7 @@ def make_task(config: ConfigDict) -> Task:
         grads, norm = common.averaged(grads)
 
         def update(state):
-            return common.renewed(tx, config.optim.ema, state, grads, stats)
+            return common.apply_gradients(tx, config.optim.ema, state, grads, stats)
 
         return update, found | {"grad_norm": norm}
 
@@ -113,7 +113,7 @@ def arcface(identity, people, labels):
 def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
     """Explained variance of the attributes, and how well people are told apart.
 
-    `same_person_auc`: the chance that two pictures of one person are more similar than
+    `same_person_auc`: the chance that two images of one person are more similar than
     two of different people; `similarity_same` and `_other` are mean cosines.
     """
     error = per_image["error"].mean(0)

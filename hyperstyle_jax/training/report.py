@@ -1,4 +1,4 @@
-"""A run on one page: numbers, curves, pictures and config in a single HTML file."""
+"""A run on one page: numbers, curves, images and config in a single HTML file."""
 
 import base64
 import datetime
@@ -39,8 +39,8 @@ def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Pat
     parts = [
         f"<h1>{_text(config.task)}: {_text(workdir.absolute().name)}</h1>",
         _table(_summary(config, rows, progress or {}, checkpoint.steps(workdir))),
-        *_section("Pictures", "".join(map(_picture, _newest(workdir / "images")))),
-        *_section("Curves", _picture(workdir / "curves.png")),
+        *_section("Images", "".join(map(_image, _newest(workdir / "images")))),
+        *_section("Curves", _image(workdir / "curves.png")),
         *_section("Last numbers", _columns(_table(_last(rows)))),
         *_section("Config", _columns(_table(cfg.flatten(config)))),
     ]
@@ -77,7 +77,7 @@ def _last(rows: list[dict[str, float]]) -> dict[str, str]:
 
 
 def _newest(folder: Path) -> list[Path]:
-    """The newest picture of each kind: STEP.png, train_STEP.png."""
+    """The newest image of each kind: STEP.png, train_STEP.png."""
     kinds = {
         path.stem.rpartition("_")[0]: path for path in sorted(folder.glob("*.png"))
     }
@@ -97,7 +97,7 @@ def _table(rows: dict) -> str:
     return f"<table>{''.join(cells)}</table>" if cells else ""
 
 
-def _picture(path: Path) -> str:
+def _image(path: Path) -> str:
     if not path.exists():
         return ""
     data = base64.b64encode(path.read_bytes()).decode()

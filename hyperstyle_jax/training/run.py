@@ -26,7 +26,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 
     Args:
         config: from a config file, see `hyperstyle_jax.config`.
-        workdir: folder for `config.json`, checkpoints, metrics, pictures, curves and
+        workdir: folder for `config.json`, checkpoints, metrics, images, curves and
             `report.html`.
         force: go on although `workdir` belongs to another config.
 
@@ -54,8 +54,8 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
 def describe(config: ConfigDict) -> str:
     """The resolved config, parameter counts, and the memory that a device needs.
 
-    No pictures and no weights are read or drawn: they may be elsewhere, or take hours
-    to prepare. A data set that is here may tell that it has first inversions.
+    No images and no weights are read or drawn: they may be elsewhere, or take hours
+    to prepare. A data set that is here may tell that it has initial inversions.
     """
     _quiet()
     cfg.check(config)

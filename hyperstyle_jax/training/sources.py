@@ -85,8 +85,8 @@ def released(name: str, source: str, field: str = "") -> Net:
 def with_trunk(net: Net, inside: str, name: str, source: str) -> Net:
     """`net` with the weights of a converted backbone in it; `source` "": as it is.
 
-    A first convolution that sees two pictures gets half of the kernel for each, so that
-    equal pictures look to it as one did. What the backbone lacks (PReLU, heads) stays.
+    A first convolution that sees two images gets half of the kernel for each, so that
+    equal images look to it as one did. What the backbone lacks (PReLU, heads) stays.
 
     Args:
         inside: where in `net` the backbone is, as "trunk".

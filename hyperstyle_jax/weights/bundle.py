@@ -46,7 +46,7 @@ class Bundle(NamedTuple):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of the pictures that encoder and hypernetwork take."""
+        """(H, W) of the images that encoder and hypernetwork take."""
         size = self.info["image_size"]
         return (size, size) if isinstance(size, int) else tuple(size)
 
@@ -93,11 +93,11 @@ def save(
         path: folder; an older bundle in its place is replaced.
         nets: networks by role.
         info: free JSON values: `licence`, `made_by`, … `image_size`, a side or [H, W]
-            of the pictures that go in, is the generator's resolution up to 256 unless
+            of the images that go in, is the generator's resolution up to 256 unless
             given; `tuned_layers` are those of the hypernetwork.
         directions: edit directions by name, [D] or [L, D].
         inputs: shapes of a network's inputs without batch axis, by role; where not
-            given, what its fields say, or pictures of `image_size`.
+            given, what its fields say, or images of `image_size`.
         dtype: "float32" or "float16" for the parameters, one for all or by role;
             buffers and batch statistics stay float32.
         extra: writers of further files by file name, which `load` ignores.
@@ -350,7 +350,9 @@ def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
     if "generator" in nets:
         facts["image_size"] = min(nets["generator"].module.resolution, 256)
     if "hypernet" in nets:
-        facts["tuned_layers"] = [h[0] for h in nets["hypernet"].module.heads]
+        facts["tuned_layers"] = [
+            layer.path for layer in nets["hypernet"].module.tuned_layers
+        ]
     return facts
 
 

@@ -77,12 +77,12 @@ def test_the_command_prints_a_table_and_compares(tiny, tmp_path, capsys):
     assert "times as fast" in capsys.readouterr().out
 
 
-def test_growth_is_a_group_and_a_picture(tiny, tmp_path, capsys):
-    picture = tmp_path / "growth.png"
-    assert main(["speed", "--only", "growth", "--plot", str(picture)]) == 0
+def test_growth_is_a_group_and_a_image(tiny, tmp_path, capsys):
+    image = tmp_path / "growth.png"
+    assert main(["speed", "--only", "growth", "--plot", str(image)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:3]] == ["batch_1", "batch_2"]
-    assert images.read(picture).std() > 0
+    assert images.read(image).std() > 0
 
 
 def test_growth_leaves_out_what_was_not_timed(tiny):

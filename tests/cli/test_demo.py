@@ -90,7 +90,7 @@ def clone(shipped, tmp_path_factory):
     with checkpoint.Saver(folder / "prepared", 2) as saver:
         saver.save(7, state, {"data": None, "means": None})
     (folder / "prepared" / "config.json").write_text(cfg.to_json(config))
-    rows = [{"step": s, "loss": 1 / s, "l2": 0.5, "l2/pass1": 0.5} for s in (1, 7)]
+    rows = [{"step": s, "loss": 1 / s, "l2": 0.5, "l2/iteration1": 0.5} for s in (1, 7)]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "prepared" / "metrics.jsonl").write_text(lines)
     return folder
@@ -133,7 +133,7 @@ def test_the_demo_leaves_everything_and_says_where(here, capfd):
     names = {file.name for file in out.iterdir()}
     assert {"run", "metrics.md", "metrics.json", "training.png"} <= names
     assert {f"grid_in-domain_{m}.png" for m in ("trained", "shipped")} <= names
-    assert "passes_accessories_l2.png" in names
+    assert "iterations_accessories_l2.png" in names
     found = json.loads((out / "metrics.json").read_text())
     assert found["trained_steps"] == 7 and len(found["stages"]) == 4
     methods = [row["method"] for row in found["domains"]["in-domain"]["rows"]]

@@ -58,7 +58,7 @@ def test_export_needs_a_run(tmp_path, capsys):
 # --- generate, faces
 
 
-def test_generate_draws_the_same_picture_for_a_seed_in_any_batch(model, tmp_path):
+def test_generate_draws_the_same_image_for_a_seed_in_any_batch(model, tmp_path):
     argv = ["generate", "--model", str(model), "--out"]
     assert main([*argv, str(tmp_path / "ten"), "--seeds", "0-9"]) == 0
     assert main([*argv, str(tmp_path / "two"), "--seeds", "9,3"]) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import PASSES as T
+from command import NUM_ITERS as T
 from command import SIZE, edit, error_of, invert, photo, save_model
 from networks import tiny_nets
 from PIL import Image
@@ -54,7 +54,9 @@ def inverted(model, folder, tmp_path_factory) -> Path:
 def test_every_photo_leaves_its_four_files(inverted):
     names = {f.name for f in inverted.iterdir()}
     stems = ("a", "b", "more_a")
-    outputs = {f"{s}{end}" for s in stems for end in (".npz", ".png", "_steps.png")}
+    outputs = {
+        f"{s}{end}" for s in stems for end in (".npz", ".png", "_iterations.png")
+    }
     assert names == outputs | {"metrics.jsonl", "summary.json"}
     for stem in stems:
         assert images.read(inverted / f"{stem}.png").shape == (SIZE, SIZE, 3)
@@ -90,8 +92,8 @@ def test_a_padded_batch_is_a_batch_of_one(inverted, model, folder):
     x = images.read(folder / "more" / "a.png")[None]
     inversion = pipeline.invert(loaded, np.repeat(x, 2, 0))
     saved = storage.load(inverted / "more_a.npz")
-    for path, code in saved.codes.items():
-        np.testing.assert_allclose(code, inversion.codes[path][0], atol=1e-4)
+    for path, code in saved.embeddings.items():
+        np.testing.assert_allclose(code, inversion.embeddings[path][0], atol=1e-4)
     np.testing.assert_allclose(saved.w_plus[0], inversion.w_plus[0], atol=1e-5)
 
 
@@ -106,13 +108,13 @@ def test_half_precision_is_nearly_the_same(model, folder, tmp_path, inverted):
     assert 0 < abs(half - full).mean() < 4
 
 
-def test_no_passes_is_the_first_inversion(model, folder, tmp_path, inverted):
+def test_no_iterations_is_the_initial_inversion(model, folder, tmp_path, inverted):
     assert invert(model, folder, out=tmp_path, more=["--num-iters", "0"]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     first = json.loads((inverted / "summary.json").read_text())["l2"][0]
     assert summary["l2"] == [pytest.approx(first, abs=2e-6)]
     saved = storage.load(tmp_path / "a.npz")
-    assert saved.codes == {} and saved.num_iters == 0
+    assert saved.embeddings == {} and saved.num_iters == 0
     assert storage.restore(bundle.load(model), [saved]).offsets == {}
 
 
@@ -120,7 +122,7 @@ def test_one_bad_file_never_stops_the_others(model, folder, tmp_path, capsys):
     bad = tmp_path / "in"
     images.save_png(bad / "good.png", photo(5))
     images.save_png(bad / "zz.png", photo(6))
-    (bad / "text.png").write_text("this is not a picture")
+    (bad / "text.png").write_text("this is not an image")
     images.save_png(bad / "dot.png", photo(0, 1, 1))
     whole = (bad / "good.png").read_bytes()
     (bad / "cut.png").write_bytes(whole[: len(whole) // 2])
@@ -290,18 +292,20 @@ def test_inversions_of_other_shapes_are_refused(inverted, model):
     with pytest.raises(ValueError, match="w_plus has shape"):
         storage.restore(loaded, [saved._replace(w_plus=saved.w_plus[1:])])
     with pytest.raises(ValueError, match="weight has shape None"):
-        storage.restore(loaded, [saved._replace(codes={})])
+        storage.restore(loaded, [saved._replace(embeddings={})])
     with pytest.raises(ValueError, match="different kinds"):
         storage.restore(loaded, [saved, saved._replace(num_iters=1)])
 
 
-def test_codes_of_single_passes_survive_the_file(model, tmp_path, inverted):
+def test_embeddings_of_single_iterations_survive_the_file(model, tmp_path, inverted):
     rng = np.random.default_rng(0)
-    codes = {"a/b": rng.normal(size=(1, 3, 5)), "c": rng.normal(size=(1, 5))}
-    codes["one"] = rng.normal(size=(1, 1, 5))
-    inversion = storage.Inversion(np.zeros((1, 6, 6)), {}, codes, None)
-    storage.save(tmp_path / "x.npz", inversion, 0, 3, bundle.load(model))
-    found = storage.load(tmp_path / "x.npz").codes
-    assert found.keys() == codes.keys()
-    for path, code in codes.items():
+    embeddings = {"a/b": rng.normal(size=(1, 3, 5)), "c": rng.normal(size=(1, 5))}
+    embeddings["one"] = rng.normal(size=(1, 1, 5))
+    compact = storage.Refinement(
+        np.zeros((1, 6, 6)), storage.LayerEmbeddings(embeddings, 3), None
+    )
+    storage.save(tmp_path / "x.npz", compact, 0, bundle.load(model))
+    found = storage.load(tmp_path / "x.npz").embeddings
+    assert found.keys() == embeddings.keys()
+    for path, code in embeddings.items():
         np.testing.assert_allclose(found[path], code[0].astype("f4"))

@@ -18,10 +18,11 @@ from hyperstyle_jax.convert import (
 )
 from hyperstyle_jax.convert.layouts import Constant, Rule
 from hyperstyle_jax.inversion import storage
+from hyperstyle_jax.inversion.hyperstyle import Refinement
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
 from hyperstyle_jax.models.resnet import FaceNet, ResNet
@@ -50,8 +51,8 @@ def encoder(**fields):
 
 def hypernet(**fields):
     module = Hypernet(
-        heads(generator().module, **fields),
-        **SMALL, code=8, inner=4, inner_shared=5, hidden=6,
+        tuned_layers(generator().module, **fields),
+        **SMALL, embedding_dim=8, inner=4, inner_shared=5, hidden=6,
     )  # fmt: skip
     return make(module)
 
@@ -361,13 +362,14 @@ def test_a_merged_generator_renders_the_inversion(tmp_path, layout):
     made = bundle.load(tmp_path / "bundle")
     net = made.nets["generator"]
     rng = np.random.default_rng(0)
-    codes = {
-        h[0]: rng.normal(size=(1, 8)).astype("f4")
-        for h in made.nets["hypernet"].module.heads
+    embeddings = {
+        layer.path: rng.normal(size=(1, 8)).astype("f4")
+        for layer in made.nets["hypernet"].module.tuned_layers
     }
     w = rng.normal(size=(1, 8)).astype("f4")
-    inversion = offsets.Inversion(w, {}, codes, None)
-    storage.save(tmp_path / "photo.npz", inversion, 0, 2, made)
+    w_plus = np.repeat(w[:, None], 6, 1)
+    compact = Refinement(w_plus, offsets.LayerEmbeddings(embeddings, 2), None)
+    storage.save(tmp_path / "photo.npz", compact, 0, made)
     merging.merge(
         tmp_path / "bundle", tmp_path / "photo.npz", tmp_path / "m.pt", layout
     )

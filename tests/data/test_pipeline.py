@@ -16,12 +16,12 @@ def faces_dir(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Nine pictures in two folders, and two broken ones."""
+    """Nine images in two folders, and two broken ones."""
     folder = tmp_path / "My photos (1)"
     for i in range(9):
         image = np.full((20 + i, 30, 3), 20 * i, np.uint8)
         images.save_png(folder / ("sub" if i % 2 else ".") / f"{i}.png", image)
-    (folder / "broken.png").write_text("no picture")
+    (folder / "broken.png").write_text("no image")
     (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     return folder
 
@@ -108,8 +108,8 @@ def test_bad_folders(photos, tmp_path):
     with pytest.raises(ValueError, match="expected a folder or a zip"):
         preparing.prepare_folder(tmp_path / "none", tmp_path / "data", 16)
     for path in photos.rglob("*.png"):
-        path.write_text("no picture")
-    with pytest.raises(ValueError, match="no readable picture"):
+        path.write_text("no image")
+    with pytest.raises(ValueError, match="no readable image"):
         preparing.prepare_folder(photos, tmp_path / "data", 16)
     with pytest.raises(ValueError, match="not a prepared data set"):
         len(pipeline.RecordSource(tmp_path / "none"))

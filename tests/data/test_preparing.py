@@ -50,13 +50,13 @@ def prepare(dataset, *sources, out, more=(), size=16) -> int:
 
 def stored(path, split="train") -> dict[str, np.ndarray]:
     source = pipeline.RecordSource(path, split)
-    pictures = source.take(np.arange(len(source)))["image"]
-    return dict(zip(source.names(), pictures, strict=True))
+    images = source.take(np.arange(len(source)))["image"]
+    return dict(zip(source.names(), images, strict=True))
 
 
-def assert_fits(picture, seed, height=16, width=16):
+def assert_fits(image, seed, height=16, width=16):
     expected = images.fit(photo(seed), height, width)
-    np.testing.assert_array_equal(picture, expected)
+    np.testing.assert_array_equal(image, expected)
 
 
 def test_a_folder_held_out_in_part(tmp_path, capsys):
@@ -66,8 +66,8 @@ def test_a_folder_held_out_in_part(tmp_path, capsys):
     train, test = (stored(tmp_path / "out", split) for split in ("train", "test"))
     assert list(train) == [f"{i:02d}.png" for i in range(4)]
     assert list(test) == ["04.png", "05.png"]
-    for i, picture in enumerate([*train.values(), *test.values()]):
-        assert_fits(picture, i, 20, 24)
+    for i, image in enumerate([*train.values(), *test.values()]):
+        assert_fits(image, i, 20, 24)
     text = capsys.readouterr().out
     report = shards.report(tmp_path / "out")
     assert "4 train, 2 test" in text and report["sha256"] in text
@@ -78,14 +78,14 @@ def test_zip_files_within_folders_and_zip_files(tmp_path):
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("deep/2.png", png(2))
     files = {"1.png": png(1), "more.ZIP": inner.getvalue(), ".hidden.png": b"",
-             "__MACOSX/1.png": b"", "notes.txt": b"no picture"}  # fmt: skip
-    zipped(tmp_path / "in" / "pictures.zip", files)
+             "__MACOSX/1.png": b"", "notes.txt": b"no image"}  # fmt: skip
+    zipped(tmp_path / "in" / "images.zip", files)
     fill(tmp_path / "in", ["0.png"])
     assert prepare("folder", tmp_path / "in", out=tmp_path / "out") == 0
     found = stored(tmp_path / "out")
-    assert list(found) == ["0.png", "pictures/1.png", "pictures/more/deep/2.png"]
-    for i, picture in enumerate(found.values()):
-        assert_fits(picture, i)
+    assert list(found) == ["0.png", "images/1.png", "images/more/deep/2.png"]
+    for i, image in enumerate(found.values()):
+        assert_fits(image, i)
 
 
 def test_a_bucket(tmp_path, monkeypatch):
@@ -134,7 +134,7 @@ def celeba(folder, mapping="CelebA-HQ-to-CelebA-mapping.txt"):
 
 @pytest.mark.parametrize("name", ["image_list.txt", "CelebA-HQ-to-CelebA-mapping.txt"])
 def test_celeba_hq_is_split_as_celeba(tmp_path, name):
-    """The tables lie beside the folder of pictures."""
+    """The tables lie beside the folder of images."""
     source = celeba(tmp_path / "set", name) / "CelebA-HQ-img"
     more = ["--partial"]
     assert prepare("celeba-hq", source, out=tmp_path / "out", more=more) == 0
@@ -170,7 +170,7 @@ def test_cars_of_two_archives(tmp_path, capsys):
     test = zipped(tmp_path / "cars_test.zip", {"1.png": png(2)})
     more = ["--partial", "--height", "12", "--size", "16"]
     assert prepare("stanford-cars", train, out=tmp_path / "out", more=more) == 1
-    assert "no picture below a folder cars_test" in error_of(capsys)
+    assert "no image below a folder cars_test" in error_of(capsys)
     more = ["--partial", "--height", "16", "--size", "20"]
     assert prepare("stanford-cars", train, test, out=tmp_path / "out", more=more) == 0
     assert_fits(stored(tmp_path / "out", "test")["cars_test/1.png"], 2, 16, 20)
@@ -187,26 +187,24 @@ def test_afhq_of_one_animal(tmp_path, capsys):
     assert list(stored(tmp_path / "out", "test")) == ["afhq/val/wild/2.png"]
     more = ["--animal", "dog"]
     assert prepare("afhq", source, out=tmp_path / "other", more=more) == 1
-    assert "no picture below a folder dog" in error_of(capsys)
+    assert "no image below a folder dog" in error_of(capsys)
     assert prepare("stanford-cars", source, out=tmp_path / "other") == 1
     assert "is not below one of the folders cars_train, cars_test" in error_of(capsys)
 
 
 def test_what_cannot_be_read_is_listed(tmp_path, capsys):
-    files = {"a.png": png(0), "b.png": b"no picture", "c.png": png(1)[:200]}
+    files = {"a.png": png(0), "b.png": b"no image", "c.png": png(1)[:200]}
     source = zipped(tmp_path / "in.zip", files)
     assert prepare("folder", source, out=tmp_path / "out") == 1
     err = capsys.readouterr().err
-    assert "skipped: b.png: not a picture" in err and "skipped: c.png: damaged" in err
+    assert "skipped: b.png: not an image" in err and "skipped: c.png: damaged" in err
     assert list(stored(tmp_path / "out")) == ["a.png"]
     assert shards.skipped(tmp_path / "out").keys() == {"b.png", "c.png"}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["counts"] == {"train": 1}
-    source = zipped(tmp_path / "bad.zip", {"b.png": b"no picture"})
+    source = zipped(tmp_path / "bad.zip", {"b.png": b"no image"})
     assert prepare("folder", source, out=tmp_path / "none") == 1
-    assert "no readable picture in split train; first problem: b.png" in error_of(
-        capsys
-    )
+    assert "no readable image in split train; first problem: b.png" in error_of(capsys)
 
 
 def test_sources_that_are_none(tmp_path, capsys):
@@ -216,7 +214,7 @@ def test_sources_that_are_none(tmp_path, capsys):
         tmp_path / "missing": "got nothing, expected a folder or a zip file",
         tmp_path / "set.tgz": "got .tgz, expected a folder or a zip file; unpack it",
         tmp_path / "page.zip": "not a zip file that can be read",
-        zipped(tmp_path / "empty.zip", {}): "no picture in it",
+        zipped(tmp_path / "empty.zip", {}): "no image in it",
     }
     for source, message in cases.items():
         assert prepare("folder", source, out=tmp_path / "out") == 1
@@ -224,14 +222,14 @@ def test_sources_that_are_none(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_in_train_and_test_is_reported(tmp_path, capsys):
+def test_a_image_in_train_and_test_is_reported(tmp_path, capsys):
     source = fill(tmp_path / "afhq", ["train/cat/1.png", "test/cat/2.png"])
     atomic_files.write_whole(source / "test/cat/same_file.png", png(0))
     other = io.BytesIO()
     from PIL import Image
 
     Image.fromarray(photo(0)).save(other, "PNG", compress_level=1)
-    atomic_files.write_whole(source / "test/cat/same_picture.png", other.getvalue())
+    atomic_files.write_whole(source / "test/cat/same_image.png", other.getvalue())
     more = ["--animal", "cat", "--partial"]
     assert prepare("afhq", source, out=tmp_path / "out", more=more) == 1
     lines = capsys.readouterr().err.splitlines()
@@ -239,13 +237,13 @@ def test_a_picture_in_train_and_test_is_reported(tmp_path, capsys):
     assert found == [
         f"in train too: test: afhq/test/cat/same_{what}.png = "
         "train: afhq/train/cat/1.png"
-        for what in ("file", "picture")
+        for what in ("file", "image")
     ]
 
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(preparing, "_SHARD_PIXELS", 0)  # 16 pictures a file
+    monkeypatch.setattr(preparing, "_SHARD_PIXELS", 0)  # 16 images a file
 
 
 def test_interrupted_it_goes_on_with_the_missing_files(

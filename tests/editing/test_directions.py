@@ -9,7 +9,7 @@ from networks import tiny_generator, tiny_nets
 
 from hyperstyle_jax.editing import ganspace, interfacegan, labelling, learned, sefa
 from hyperstyle_jax.editing.directions import at_rows, edit
-from hyperstyle_jax.offsets import Inversion
+from hyperstyle_jax.offsets import Inversion, LayerEmbeddings, latent_only
 
 D, L = 12, 4
 
@@ -17,8 +17,8 @@ D, L = 12, 4
 @pytest.fixture
 def inversion(rng):
     w = jnp.asarray(rng.normal(size=(3, L, D)), jnp.float32)
-    codes = {"a": jnp.ones((3, 2))}
-    return Inversion(w, {"a": jnp.ones((3, 2, 2))}, codes, jnp.zeros((3, 8, 8, 3)))
+    embeddings = LayerEmbeddings({"a": jnp.ones((3, 2))}, 1)
+    return Inversion(w, {"a": jnp.ones((3, 2, 2))}, embeddings=embeddings)
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def test_strength_zero_changes_nothing_and_offsets_always_stay(inversion, rng):
     still, moved = edit(inversion, direction, 0.0), edit(inversion, direction, 2.0)
     assert jnp.array_equal(still.w_plus, inversion.w_plus)
     assert not jnp.array_equal(moved.w_plus, inversion.w_plus)
-    assert moved.offsets is inversion.offsets and moved.codes is inversion.codes
+    assert (
+        moved.offsets is inversion.offsets and moved.embeddings is inversion.embeddings
+    )
 
 
 def test_there_and_back(inversion, rng):
@@ -49,11 +51,10 @@ def test_one_strength_per_image_is_one_edit_per_image(inversion, rng):
         np.testing.assert_allclose(together[i], expected, atol=1e-6)
 
 
-def test_w_grows_rows_only_where_the_direction_has_them(rng):
+def test_rows_change_only_where_the_direction_has_them(rng):
     w = jnp.asarray(rng.normal(size=(2, D)), jnp.float32)
-    inversion = Inversion(w, {}, {}, jnp.zeros(()))
+    inversion = latent_only(w, L)
     direction = jnp.asarray(rng.normal(size=D), jnp.float32)
-    assert edit(inversion, direction).w_plus.shape == (2, D)
     edited = edit(inversion, at_rows(direction, [1, 2], L)).w_plus
     assert jnp.array_equal(edited[:, 0], w) and jnp.array_equal(edited[:, 3], w)
     np.testing.assert_allclose(edited[:, 1], w + direction, rtol=1e-6)
@@ -143,13 +144,13 @@ def test_attributes_that_do_not_vary_or_follow_from_others_are_refused(rng):
         interfacegan.fit_directions(w, {"a": w[:9, 0]})
 
 
-def test_labels_are_what_the_features_see_in_the_pictures():
+def test_labels_are_what_the_features_see_in_the_images():
     nets = tiny_nets()
     generator, features = nets["generator"], nets["feature_extractor"]
     found = labelling.label(generator, features, 10, batch_size=4)
     assert found.w.shape == (10, 6) and found.attributes.shape == (10, 3)
-    picture = generator(found.w[7:8], method="synthesis").clip(-1, 1)
-    identity, attributes = features(picture)
+    image = generator(found.w[7:8], method="synthesis").clip(-1, 1)
+    identity, attributes = features(image)
     np.testing.assert_allclose(found.identity[7], identity[0], atol=1e-4)
     np.testing.assert_allclose(found.attributes[7], attributes[0], rtol=1e-3, atol=1e-4)
     assert len(np.unique(found.w[:, 0])) == 10

@@ -50,7 +50,7 @@ def results(model):
 def test_every_face_is_measured_once_and_in_its_place(model, results):
     for domain, worn in held_out_faces.DOMAINS.items():
         x = held_out_faces.held_out(5, 1_000_000, SIZE, worn)
-        pairs = [pipeline.invert_steps(model, x[i : i + 2], T).steps for i in (0, 2, 3)]
+        pairs = [pipeline.refine(model, x[i : i + 2], T).images for i in (0, 2, 3)]
         steps = np.concatenate([*pairs[:2], pairs[2][:, 1:]], axis=1)
         found = results[domain]["tiny"]
         l2 = ((steps - x) ** 2).mean((2, 3, 4))
@@ -61,7 +61,7 @@ def test_every_face_is_measured_once_and_in_its_place(model, results):
         assert min(found.seconds) > 0
 
 
-def test_without_passes_only_the_first_inversion_is_left(model, results):
+def test_without_iterations_only_the_initial_inversion_is_left(model, results):
     found = held_out_faces.run(
         {"a": model}, count=2, num_iters=0, domains=["in-domain"]
     )
@@ -94,16 +94,18 @@ def stranger(tmp_path_factory):
         for k, v in tiny_nets(seed=7).items()
         if k in ("feature_extractor", "generator")
     }
-    return save(tmp_path_factory.mktemp("stranger") / "judge", nets)
+    return save(tmp_path_factory.mktemp("stranger") / "eval_network", nets)
 
 
-def test_another_judge_measures_and_the_pictures_stay(model, results, stranger):
-    judge = bundle.load(stranger)
+def test_another_eval_network_measures_and_the_images_stay(model, results, stranger):
+    eval_network = bundle.load(stranger)
     domains = ["in-domain"]
-    found = held_out_faces.run({"a": model}, count=2, domains=domains, judge=judge)
+    found = held_out_faces.run(
+        {"a": model}, count=2, domains=domains, eval_network=eval_network
+    )
     found, own = found["in-domain"]["a"], results["in-domain"]["tiny"]
     np.testing.assert_allclose(found.steps, own.steps[:, :2], atol=1e-4)
-    expected = pipeline.measure(judge, found.target, found.steps)
+    expected = pipeline.measure(eval_network, found.target, found.steps)
     for name, values in expected.items():
         np.testing.assert_allclose(found.measures[name], values, rtol=1e-3, atol=1e-5)
     assert not np.allclose(found.measures["identity"], own.measures["identity"][:, :2])
@@ -117,9 +119,9 @@ def test_models_that_cannot_be_compared_are_refused(model):
     with pytest.raises(ValueError, match=r"32x32 \(large\): expected squares of one"):
         held_out_faces.run({"tiny": model, "large": larger})
     with pytest.raises(
-        ValueError, match=r"32x32 \(the judge\): expected squares of one"
+        ValueError, match=r"32x32 \(the evaluation network\): expected squares of one"
     ):
-        held_out_faces.run({"tiny": model}, judge=larger)
+        held_out_faces.run({"tiny": model}, eval_network=larger)
     with pytest.raises(ValueError, match="expected 1 or more"):
         held_out_faces.run({"tiny": model}, count=0)
 
@@ -148,13 +150,17 @@ def test_ratios_and_the_share_regained(model):
     assert a["l2_ratio"] == 0.25 and b["l2_ratio"] == 0.75
     assert a["regained"] == 0.75  # from 0.4 to 0.85
     assert a["seconds"] == 0.5 and first["seconds"] == 0.1 and found["faces"] == 2
-    assert found["domains"]["in-domain"]["passes"]["good"]["l2"] == [0.2, 0.08, 0.05]
+    assert found["domains"]["in-domain"]["iterations"]["good"]["l2"] == [
+        0.2,
+        0.08,
+        0.05,
+    ]
     text = held_out_faces.markdown(found)
     assert "| good, T = 2 | 0.0500 | 0.25 | 0.850 | 75% | 0.5000 |" in text
     assert "LPIPS" not in text
 
 
-def test_each_model_is_compared_with_its_own_first_inversion(model):
+def test_each_model_is_compared_with_its_own_initial_inversion(model):
     results = {"in-domain": {
         "a": inverted([[0.2], [0.1]], [[0.5], [0.6]]),
         "b": inverted([[0.4], [0.1]], [[0.5], [0.6]]),
@@ -167,7 +173,7 @@ def test_each_model_is_compared_with_its_own_first_inversion(model):
     assert rows[3]["l2_ratio"] == 0.25
 
 
-def test_without_a_judge_there_is_l2_alone(model):
+def test_without_a_feature_extractor_there_is_l2_alone(model):
     nets = {k: v for k, v in model.nets.items() if k != "feature_extractor"}
     blind = {"blind": model._replace(nets=nets)}
     results = held_out_faces.run(blind, count=2, domains=["accessories"])
@@ -217,7 +223,7 @@ def short_search(monkeypatch):
 
 def test_an_edit_of_strength_zero_changes_nothing(model, short_search):
     x = held_out_faces.held_out(2, 1_000_000, SIZE, False)
-    rows, pictures = edits.compare(model, x, directions=["yaw"], strength=0.0)
+    rows, images = edits.compare(model, x, directions=["yaw"], strength=0.0)
     assert [row["method"] for row in rows] == ["HyperStyle, T = 2", "W+, 2 steps"]
     for row in rows:
         assert row["identity"] == pytest.approx(row["unedited"], abs=1e-5)
@@ -225,15 +231,17 @@ def test_an_edit_of_strength_zero_changes_nothing(model, short_search):
     expected = pipeline.measure(model, x, pipeline.invert(model, x).image[None])
     assert rows[0]["l2"] == pytest.approx(expected["l2"].mean(), rel=1e-3)
     assert rows[0]["unedited"] == pytest.approx(expected["identity"].mean(), abs=0.05)
-    assert pictures["yaw"].shape[1] > 7 * 96
+    assert images["yaw"].shape[1] > 7 * 96
 
 
-def test_another_judge_reads_edits_and_the_search_stays(model, stranger, short_search):
+def test_another_eval_network_reads_edits_and_the_search_stays(
+    model, stranger, short_search
+):
     x = held_out_faces.held_out(2, 1_000_000, SIZE, False)
-    judge = bundle.load(stranger)
+    eval_network = bundle.load(stranger)
     own = edits.compare(model, x, directions=["yaw"])
-    found = edits.compare(model, x, directions=["yaw"], judge=judge)
-    np.testing.assert_array_equal(found.pictures["yaw"], own.pictures["yaw"])
+    found = edits.compare(model, x, directions=["yaw"], eval_network=eval_network)
+    np.testing.assert_array_equal(found.images["yaw"], own.images["yaw"])
     for row, its in zip(own.rows, found.rows, strict=True):
         assert row["l2"] == its["l2"] and row["identity"] != its["identity"]
 
@@ -247,14 +255,14 @@ def test_an_edit_needs_its_attribute(model):
 # --- the command
 
 
-def test_the_command_leaves_tables_curves_and_pictures(
+def test_the_command_leaves_tables_curves_and_images(
     folder, tmp_path, capsys, short_search
 ):
     argv = ["evaluate", str(folder), "--count", "2", "--edits", "--out", str(tmp_path)]
     assert main(argv) == 0
     said = capsys.readouterr().out
     domains, measures = held_out_faces.DOMAINS, ("l2", "lpips", "identity")
-    names = {f"passes_{d}_{m}.png" for d in domains for m in measures}
+    names = {f"iterations_{d}_{m}.png" for d in domains for m in measures}
     names |= {f"grid_{d}_tiny.png" for d in domains}
     names |= {"metrics.md", "metrics.json", "edits.md", "edits.json"}
     names |= {"edits_smile.png", "edits_yaw.png"}
@@ -263,7 +271,7 @@ def test_the_command_leaves_tables_curves_and_pictures(
     assert (tmp_path / "edits.md").read_text() in said
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["faces"] == 2 and found["models"] == {"tiny": bundle.load(folder).id}
-    assert len(found["domains"]["accessories"]["passes"]["tiny"]["lpips"]) == T + 1
+    assert len(found["domains"]["accessories"]["iterations"]["tiny"]["lpips"]) == T + 1
     height, width, _ = images.read(tmp_path / "grid_in-domain_tiny.png").shape
     assert height > 2 * 96 and width > (T + 3) * 96
 
@@ -284,7 +292,7 @@ def test_wrong_input_is_one_line(folder, tmp_path, capsys):
         (str(folder), "--first-index", "5"): "are trained on",
         (str(folder), "--num-iters", "-1"): "expected a number from 0",
         (str(plain), "--edits"): "hyperstyle directions",
-        (str(folder), "--judge", str(blind)): "has no feature_extractor",
+        (str(folder), "--eval-network", str(blind)): "has no feature_extractor",
     }
     for argv, reason in cases.items():
         assert main(["evaluate", *argv, "--count", "2"]) == 1

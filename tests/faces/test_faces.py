@@ -18,7 +18,7 @@ def face(**latents):
     return z
 
 
-def picture(**latents):
+def image(**latents):
     return faces.render(face(**latents), 128)[0].astype(int)
 
 
@@ -68,7 +68,7 @@ def test_latents_are_standard_normal():
     assert np.abs(neighbours).max() < 4.5
 
 
-def test_pictures_stay_as_they_are():
+def test_images_stay_as_they_are():
     """Networks are trained on them: a change needs a new version of the data set."""
     drawn = faces.draw([0, 999_999], seed=0, size=64)
     blocks = drawn["image"].reshape(2, 2, 32, 2, 32, 3).mean((2, 4)).round(1)
@@ -81,7 +81,7 @@ def test_pictures_stay_as_they_are():
     assert away < 0.6, f"now {blocks.tolist()}"
 
 
-def test_same_picture_at_any_size():
+def test_same_image_at_any_size():
     large = faces.draw(np.arange(24), size=256)["image"].astype(float)
     small = faces.draw(np.arange(24), size=64)["image"].astype(float)
     shrunk = large.reshape(24, 64, 4, 64, 4, 3).mean((2, 4))
@@ -99,7 +99,7 @@ def test_every_latent_shows():
         assert change.max() > 20, name
 
 
-def test_pictures_change_smoothly():
+def test_images_change_smoothly():
     z = faces.latents(np.arange(16))
     near = faces.render(z + np.float32(0.01)).astype(int) - faces.render(z)
     assert np.abs(near).mean() < 1.5
@@ -108,50 +108,50 @@ def test_pictures_change_smoothly():
 def test_smile_bends_the_mouth():
     bends = []
     for g in (-2, -1, 0, 1, 2):
-        rows, columns = lips(picture(smile=g))
+        rows, columns = lips(image(smile=g))
         bends.append(np.polyfit(columns - 63.5, rows, 2)[0])
     assert (np.diff(bends) < 0).all() and bends[0] > 0 > bends[-1]
 
 
 def test_smile_leaves_the_rest_alone():
-    change = np.abs(picture(smile=1) - picture(smile=-1)).max(-1)
+    change = np.abs(image(smile=1) - image(smile=-1)).max(-1)
     assert change[:40].max() <= 2 and change[110:].max() <= 2
     assert change[:, :20].max() <= 2
 
 
 def test_turning_moves_the_mouth():
-    across = [lips(picture(yaw=g))[1].mean() for g in (-2, -1, 0, 1, 2)]
-    up = [lips(picture(pitch=g))[0].mean() for g in (-2, -1, 0, 1, 2)]
+    across = [lips(image(yaw=g))[1].mean() for g in (-2, -1, 0, 1, 2)]
+    up = [lips(image(pitch=g))[0].mean() for g in (-2, -1, 0, 1, 2)]
     assert (np.diff(across) > 2).all() and (np.diff(up) < -1).all()
 
 
 def test_open_mouth_is_larger():
-    tall = [np.ptp(lips(picture(mouth_open=g))[0]) for g in (-1, 0.5, 1, 1.5)]
+    tall = [np.ptp(lips(image(mouth_open=g))[0]) for g in (-1, 0.5, 1, 1.5)]
     assert (np.diff(tall) > 0).all()
 
 
 def test_long_hair_reaches_down():
-    dark = [(picture(hair_length=g, skin_tone=-2)[60:].max(-1) < 75).sum()
+    dark = [(image(hair_length=g, skin_tone=-2)[60:].max(-1) < 75).sum()
             for g in (-2, 0, 0.8, 2)]  # fmt: skip
     assert (np.diff(dark) > 0).all()
 
 
 def test_age_greys_the_hair():
-    top = [picture(age=g, hair_volume=1)[18:24, 55:73].mean() for g in (-1, 0.5, 2)]
+    top = [image(age=g, hair_volume=1)[18:24, 55:73].mean() for g in (-1, 0.5, 2)]
     assert (np.diff(top) > 0).all()
 
 
 def test_light_comes_from_its_side():
-    image = picture(light_x=2, light_contrast=1)[60:80]
-    assert image[:, 76:84].mean() > image[:, 44:52].mean() + 10
+    lit = image(light_x=2, light_contrast=1)[60:80]
+    assert lit[:, 76:84].mean() > lit[:, 44:52].mean() + 10
 
 
 def test_glasses_are_a_clear_choice():
     values = faces.attributes(faces.latents(np.arange(4000)))["glasses"]
     assert 0.25 < (values > 0.5).mean() < 0.35
     assert ((values > 0.02) & (values < 0.98)).mean() < 0.1
-    np.testing.assert_array_equal(picture(glasses=0.4), picture(glasses=-3))
-    assert np.abs(picture(glasses=0.7) - picture(glasses=-3)).max() > 60
+    np.testing.assert_array_equal(image(glasses=0.4), image(glasses=-3))
+    assert np.abs(image(glasses=0.7) - image(glasses=-3)).max() > 60
 
 
 def test_attributes_keep_their_units():

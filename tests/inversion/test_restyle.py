@@ -15,7 +15,7 @@ def nets():
     return random_net(module, 1, [(16, 16, 6)], 0.3), generator
 
 
-def test_passes_are_the_plain_loop():
+def test_iterations_are_the_plain_loop():
     encoder, generator = nets()
     x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1.0)
     w = jnp.broadcast_to(encoder.variables["buffers"]["latent_avg"], (2, 6, 6))
@@ -28,15 +28,14 @@ def test_passes_are_the_plain_loop():
     invert = jax.jit(restyle.invert, static_argnames="num_iters")
     result = invert(encoder, generator, x, num_iters=2)
     np.testing.assert_allclose(result.inversion.w_plus, w, atol=1e-4)
-    np.testing.assert_allclose(result.steps, jnp.stack(steps), atol=1e-4)
-    np.testing.assert_array_equal(result.inversion.image, result.steps[-1])
-    assert result.inversion.offsets == {} and result.inversion.codes == {}
+    np.testing.assert_allclose(result.images, jnp.stack(steps), atol=1e-4)
+    assert result.inversion.offsets == {} and result.inversion.embeddings is None
 
 
-def test_no_passes_give_the_mean_picture():
+def test_no_iterations_give_the_mean_image():
     encoder, generator = nets()
     x = jnp.zeros((1, 16, 16, 3))
     result = restyle.invert(encoder, generator, x, num_iters=0)
     latent = encoder.variables["buffers"]["latent_avg"]
     np.testing.assert_array_equal(result.inversion.w_plus[0], latent)
-    assert result.steps.shape == (1, 1, 16, 16, 3)
+    assert result.images.shape == (1, 1, 16, 16, 3)

@@ -46,7 +46,7 @@ def losses(workdir):
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    """One run of twelve steps on one device, with its pictures."""
+    """One run of twelve steps on one device, with its images."""
     c = cfg.base("gan")
     c.num_steps, c.save_every, c.log_every = 12, 5, 3
     c.eval_every, c.image_every, c.num_devices, c.batch_size = 6, 12, 1, 8
@@ -184,12 +184,12 @@ def test_a_resumed_run_forgets_rows_that_it_does_again(straight, config, tmp_pat
     assert [r for r in losses(tmp_path) if r["step"] != 5] == losses(straight)
 
 
-def test_pictures_are_written(straight):
+def test_images_are_written(straight):
     from PIL import Image
 
     for name in ("00000012.png", "train_00000012.png"):
-        with Image.open(straight / "images" / name) as picture:
-            width, height = picture.size
+        with Image.open(straight / "images" / name) as image:
+            width, height = image.size
         assert width >= 8 and height >= 32  # two columns, eight rows of 4 x 4
 
 
@@ -226,7 +226,7 @@ def scored(config, workdir, scores, data=None):
 
 
 @pytest.fixture
-def judged(config):
+def keeps_best(config):
     config.num_steps, config.eval_every, config.save_every, config.keep = 8, 1, 99, 1
     config.best = "eval/score"
     return config
@@ -240,36 +240,36 @@ def like():
     return loop.abstract_state(toy.make_task(), 0, jax.local_devices()[:1])
 
 
-def test_the_best_checkpoint_is_kept_besides_the_newest(judged, tmp_path, capsys):
+def test_the_best_checkpoint_is_kept_besides_the_newest(keeps_best, tmp_path, capsys):
     nan = float("nan")
-    scored(judged, tmp_path, Scores(nan, 5, 3, 1, nan, -float("inf"), 2, 4))
+    scored(keeps_best, tmp_path, Scores(nan, 5, 3, 1, nan, -float("inf"), 2, 4))
     assert checkpoint.steps(tmp_path) == [4, 8]
     assert best(tmp_path) == 4
     said = capsys.readouterr().err
     assert "best eval/score so far: 1 at step 4, before 3 at 3" in said
 
 
-def test_the_best_is_remembered_by_a_resumed_run(judged, tmp_path):
+def test_the_best_is_remembered_by_a_resumed_run(keeps_best, tmp_path):
     values = Scores(5, 1, 3, 2, 4, 6, 8, 7)
-    for judged.num_steps in (1, 3, 5, 8):
-        scored(judged, tmp_path, values)
+    for keeps_best.num_steps in (1, 3, 5, 8):
+        scored(keeps_best, tmp_path, values)
     assert checkpoint.steps(tmp_path) == [2, 8]
     assert best(tmp_path) == 2
 
 
-def test_a_best_checkpoint_that_is_gone_does_not_count(judged, tmp_path):
-    judged.num_steps = 3
-    scored(judged, tmp_path, Scores(3, 1, 5))
+def test_a_best_checkpoint_that_is_gone_does_not_count(keeps_best, tmp_path):
+    keeps_best.num_steps = 3
+    scored(keeps_best, tmp_path, Scores(3, 1, 5))
     shutil.rmtree(tmp_path / "checkpoints" / "2")
-    judged.num_steps = 5
-    scored(judged, tmp_path, Scores(4, 6))
+    keeps_best.num_steps = 5
+    scored(keeps_best, tmp_path, Scores(4, 6))
     assert (checkpoint.steps(tmp_path), best(tmp_path)) == ([4, 5], 4)
 
 
-def test_an_unknown_score_is_refused_before_the_first_step(judged, tmp_path):
-    judged.best = "eval/lpips"
+def test_an_unknown_score_is_refused_before_the_first_step(keeps_best, tmp_path):
+    keeps_best.best = "eval/lpips"
     with pytest.raises(ValueError, match="'eval/lpips', expected one .* eval/score$"):
-        scored(judged, tmp_path, Scores(1))
+        scored(keeps_best, tmp_path, Scores(1))
     assert checkpoint.steps(tmp_path) == []
 
 

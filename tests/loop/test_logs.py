@@ -48,12 +48,12 @@ def test_rates_leave_out_the_first_report(monkeypatch):
 
 @pytest.mark.parametrize("columns, rows", [(1, 3), (3, 9)])
 def test_grids(tmp_path, columns, rows):
-    pictures = {f"c{i}": np.zeros((9, 96, 96, 3), np.float32) for i in range(columns)}
+    grids = {f"c{i}": np.zeros((9, 96, 96, 3), np.float32) for i in range(columns)}
     with logs.Log(tmp_path, "run", 0, 4) as log:
-        log.images(7, pictures)
-    with Image.open(tmp_path / "images" / "00000007.png") as picture:
-        assert round(picture.width / 98) == 3
-        assert round((picture.height - 20 * (columns > 1)) / 98) == rows
+        log.images(7, grids)
+    with Image.open(tmp_path / "images" / "00000007.png") as image:
+        assert round(image.width / 98) == 3
+        assert round((image.height - 20 * (columns > 1)) / 98) == rows
 
 
 def test_progress_elsewhere_than_on_a_terminal(tmp_path, capsys):
@@ -75,8 +75,8 @@ def test_tensorboard(tmp_path):
 def test_curves(tmp_path):
     rows = [{"step": i, "loss": 10.0**-i, "eval/loss": 1.0} for i in range(5)]
     plots.curves([*rows, {"step": 9, "only": -1.0}], tmp_path / "curves.png")
-    with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.width > 400
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.width > 400
     plots.curves([], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
@@ -101,7 +101,7 @@ class FakeRun:
 def wandb(monkeypatch):
     module = types.ModuleType("wandb")
     module.runs = []
-    module.Image = lambda picture: picture.dtype
+    module.Image = lambda image: image.dtype
     module.init = lambda **options: (
         module.runs.append(FakeRun(**options)) or (module.runs[-1])
     )
@@ -109,7 +109,7 @@ def wandb(monkeypatch):
     return module
 
 
-def test_weights_and_biases_get_every_row_and_picture(wandb, tmp_path):
+def test_weights_and_biases_get_every_row_and_image(wandb, tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 3}')
     with logs.Log(tmp_path, "run", 0, 4, wandb="faces") as log:
         log.train(2, {"loss": 1.0})
@@ -117,8 +117,8 @@ def test_weights_and_biases_get_every_row_and_picture(wandb, tmp_path):
     (run,) = wandb.runs
     assert run.options["project"] == "faces" and run.options["config"] == {"seed": 3}
     assert run.axes["*"] == "step" and run.finished
-    picture = {"step": 2, "train: target": np.uint8}
-    assert run.rows == [picture, {"step": 2, "loss": 1.0}]
+    image = {"step": 2, "train: target": np.uint8}
+    assert run.rows == [image, {"step": 2, "loss": 1.0}]
 
 
 def test_a_resumed_run_is_the_same_run_there(wandb, tmp_path):

@@ -41,7 +41,7 @@ def test_batches_that_do_not_divide_are_refused(net):
         net(jnp.zeros((6, 8, 8, 3)))
 
 
-def test_pictures_meet_only_those_of_their_group(logits):
+def test_images_meet_only_those_of_their_group(logits):
     x = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 3)).astype(np.float32)
     before = logits(x)
     assert before.shape == (8, 1)
@@ -53,7 +53,7 @@ def test_pictures_meet_only_those_of_their_group(logits):
 
 @pytest.mark.parametrize("resolution", [8, 64, 256])
 def test_parameters(resolution):
-    """Names and widths; the smallest picture has one block before the last."""
+    """Names and widths; the smallest image has one block before the last."""
     module = Discriminator(resolution, channel_base=512, channel_max=32)
     params = trees.flatten(specs.shapes(module)["params"])
     sizes = [2**i for i in range(3, int(np.log2(resolution)) + 1)]

@@ -21,7 +21,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def render(net):
-    """w+ → picture, compiled once."""
+    """w+ → image, compiled once."""
 
     @jax.jit
     def compiled(variables, w_plus):
@@ -48,8 +48,8 @@ def test_shapes_follow_from_resolution_and_width(resolution):
     rows = 2 * int(np.log2(resolution)) - 2
     assert module.num_ws == rows
     z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
-    picture = jax.eval_shape(module.apply, shapes, z)
-    assert picture.shape == (2, resolution, resolution, 3)
+    image = jax.eval_shape(module.apply, shapes, z)
+    assert image.shape == (2, resolution, resolution, 3)
     # layers() names every convolution, in order, with the shape it has.
     layers = module.layers()
     convolutions = {
@@ -151,7 +151,7 @@ def test_noise(net, latents):
 
     @jax.jit
     def render(variables, given, keys):
-        def picture(noise, key=None):
+        def image(noise, key=None):
             rngs = None if key is None else {"noise": key}
             here = net.replace(variables=variables)
             return here(w_plus, noise, method="synthesis", rngs=rngs)
@@ -159,15 +159,15 @@ def test_noise(net, latents):
         zeros = {p: jnp.zeros_like(v)[None] for p, v in given.items()}
         two = {p: jnp.stack([v, 0 * v]) for p, v in given.items()}
         return {
-            "const": picture("const"),
-            "none": picture("none"),
-            "given": picture(given),
-            "some given": picture({"b8/conv0": given["b8/conv0"]}),
-            "zeros": picture(zeros),
-            "one each": picture(two),
-            "random": picture("random", keys[0]),
-            "same key": picture("random", keys[0]),
-            "other key": picture("random", keys[1]),
+            "const": image("const"),
+            "none": image("none"),
+            "given": image(given),
+            "some given": image({"b8/conv0": given["b8/conv0"]}),
+            "zeros": image(zeros),
+            "one each": image(two),
+            "random": image("random", keys[0]),
+            "same key": image("random", keys[0]),
+            "other key": image("random", keys[1]),
         }
 
     found = render(net.variables, stored, jax.random.split(jax.random.key(0)))

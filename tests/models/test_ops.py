@@ -181,7 +181,7 @@ def test_modulation_scales_the_kernels(up, demodulate, images):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_gradients_of_the_single_picture_convolution():
+def test_gradients_of_the_single_image_convolution():
     """The hand-written ones are those of the plain convolution; second ones too."""
     x, weight = normal(1, 5, 4, 2), normal(3, 3, 2, 3, seed=1)
 

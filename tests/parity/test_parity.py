@@ -92,7 +92,7 @@ def summary(value) -> dict[str, np.ndarray]:
 def test_equal_values_pass_whole_and_summarized():
     value = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     for arrays in ({"k": value}, summary(value)):
-        (row,) = check.judge("f", arrays, [Output("k", value, "picture")])
+        (row,) = check.compare("f", arrays, [Output("k", value, "image")])
         assert row.passed and row.max_error == 0 and row.outputs == 1
 
 
@@ -100,14 +100,14 @@ def test_small_differences_fail_where_they_should():
     value = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
     for arrays in ({"k": value}, summary(value)):
         for scale, kind, passed in (
-            (1e-6, "picture", True),
-            (1e-3, "picture", False),
+            (1e-6, "image", True),
+            (1e-3, "image", False),
             (1e-4, "offset", False),
             (1e-3, "gradient", True),
-            (np.nan, "picture", False),
+            (np.nan, "image", False),
         ):
             changed = value + np.float32(scale) * np.sign(value)
-            (row,) = check.judge("f", arrays, [Output("k", changed, kind)])
+            (row,) = check.compare("f", arrays, [Output("k", changed, kind)])
             assert row.passed is passed, (kind, scale)
 
 
@@ -115,13 +115,13 @@ def test_a_change_between_the_samples_is_seen():
     value = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
     changed = value.copy()
     changed.ravel()[1] += 10
-    (row,) = check.judge("f", summary(value), [Output("k", changed, "offset")])
+    (row,) = check.compare("f", summary(value), [Output("k", changed, "offset")])
     assert not row.passed
 
 
 def test_other_shapes_are_an_error():
     with pytest.raises(ValueError, match=r"k: shape \(3,\)"):
-        check.judge("f", {"k": np.zeros(2)}, [Output("k", np.zeros(3), "loss")])
+        check.compare("f", {"k": np.zeros(2)}, [Output("k", np.zeros(3), "loss")])
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from networks import tiny_nets
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.weights import bundle
 
-SIZE, PASSES = 16, 2
+SIZE, NUM_ITERS = 16, 2
 
 
 def save_model(path: Path) -> Path:
     """A bundle of random networks with a direction "smile"."""
     directions = {"smile": np.eye(6, dtype=np.float32)[0]}
-    info = {"num_iters": PASSES, "licence": "MIT"}
+    info = {"num_iters": NUM_ITERS, "licence": "MIT"}
     bundle.save(path, tiny_nets(SIZE), info=info, directions=directions)
     return path
 

@@ -7,7 +7,7 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.models.encoders import WEncoder
 from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.weights import specs
 
@@ -41,7 +41,12 @@ def tiny_nets(resolution=16, seed=0) -> dict[str, Net]:
     small = {"widths": (4, 4), "depths": (1, 1)}
     encoder = WEncoder(6, **small)
     hypernet = Hypernet(
-        heads(generator.module), **small, code=5, inner=4, inner_shared=4, hidden=4
+        tuned_layers(generator.module),
+        **small,
+        embedding_dim=5,
+        inner=4,
+        inner_shared=4,
+        hidden=4,
     )
     features = FeatureExtractor(3, **small, embedding=5)
     return {

@@ -37,8 +37,8 @@ def make_task(lr: float = 0.1, noise: float = 0.01) -> Task:
 
     def eval_step(state, frozen, batch, key):
         error = batch["x"] @ state["ema"]["w"] - batch["y"]
-        picture = jnp.broadcast_to(error[:, None, None, None], (len(error), 4, 4, 3))
-        images = {"target": jnp.zeros_like(picture), "error": jnp.tanh(picture)}
+        image = jnp.broadcast_to(error[:, None, None, None], (len(error), 4, 4, 3))
+        images = {"target": jnp.zeros_like(image), "error": jnp.tanh(image)}
         return {"per_image": {"l2": error**2, "one": error**0}, "images": images}
 
     return Task(init, train_step, eval_step, (), columns=("target", "error"))

@@ -1,4 +1,4 @@
-"""Pasted shapes: chances, range, one key per picture."""
+"""Pasted shapes: chances, range, one key per image."""
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +30,12 @@ def changed(a, b):
     return np.asarray(abs(a - b).max((1, 2, 3)) > 1e-6)
 
 
-def test_probability_zero_returns_the_pictures(x, keys):
+def test_probability_zero_returns_the_images(x, keys):
     assert augment.paste(x, keys, 0.0) is x
 
 
 def test_the_share_that_is_changed(x, keys, always):
-    assert changed(always, x).mean() > 0.9  # a shape may lie outside the picture
+    assert changed(always, x).mean() > 0.9  # a shape may lie outside the image
     half = augment.paste(x, keys, 0.5)
     assert 0.25 < changed(half, x).mean() < 0.75
     rest = ~changed(half, x)
@@ -53,7 +53,7 @@ def test_shapes_cover_a_part(x, always):
     assert 0.1 < float(covered.mean()) < 0.8
 
 
-def test_each_picture_has_its_own_key(x, keys, always):
+def test_each_image_has_its_own_key(x, keys, always):
     again = augment.paste(x, keys, 1.0)
     np.testing.assert_array_equal(again, always)
     swapped = keys.at[0].set(keys[1])

@@ -86,14 +86,16 @@ def test_a_discriminator_and_a_norm_keep_latents_near_the_mapping(config):
     task = encoder.make_task(options)
     state, metrics = tasks.train(task, options, steps=2)
     first = metrics[0]
-    assert {"w_norm", "w_adversarial", "judge_w_loss"} <= first.keys()
+    assert {"w_norm", "w_adversarial", "latent_discriminator_loss"} <= first.keys()
     weights = {"l2": 1.0, "lpips": 0.8, "id": 0.1, "w_norm": 0.1, "w_adversarial": 0.5}
     total = sum(weight * first[name] for name, weight in weights.items())
     assert first["loss"] == pytest.approx(total, rel=1e-4)
     # A discriminator that has learnt nothing cannot tell: log 2 for each kind.
-    assert first["judge_w_loss"] == pytest.approx(2 * np.log(2), rel=0.3)
-    before = task.init(jax.random.key(options.seed))["judge_w"]
-    moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), before, state["judge_w"])
+    assert first["latent_discriminator_loss"] == pytest.approx(2 * np.log(2), rel=0.3)
+    before = task.init(jax.random.key(options.seed))["latent_discriminator"]
+    moved = jax.tree.map(
+        lambda a, b: float(abs(a - b).max()), before, state["latent_discriminator"]
+    )
     assert max(jax.tree.leaves(moved)) > 0
     assert [task.phase(step)["r1"] for step in (15, 16)] == [False, True]
 
@@ -109,11 +111,16 @@ def test_the_penalty_makes_the_discriminators_loss_steeper(config):
     for r1 in (False, True):
 
         def step(params, r1=r1):
-            own = {"judge_w": params}
-            return encoder._judge_gradients(options, own, real, fake, r1)
+            own = {"latent_discriminator": params}
+            return encoder._latent_discriminator_gradients(options, own, real, fake, r1)
 
         run = jax.vmap(step, axis_name=parallel.AXIS, in_axes=None, axis_size=1)
-        found.append(run(state["judge_w"])[1])
+        found.append(run(state["latent_discriminator"])[1])
     plain, punished = found
-    np.testing.assert_allclose(plain["judge_w_loss"], punished["judge_w_loss"])
-    assert punished["judge_w_grad_norm"] != plain["judge_w_grad_norm"]
+    np.testing.assert_allclose(
+        plain["latent_discriminator_loss"], punished["latent_discriminator_loss"]
+    )
+    assert (
+        punished["latent_discriminator_grad_norm"]
+        != plain["latent_discriminator_grad_norm"]
+    )

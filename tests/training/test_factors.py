@@ -12,7 +12,7 @@ from hyperstyle_jax.training.factors import Factors
 
 @pytest.fixture
 def sides():
-    """Rows [parts, passes, pictures, C] and gradients of shape (3, 2)."""
+    """Rows [parts, iterations, images, C] and gradients of shape (3, 2)."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 3, 4, 5)).astype(np.float32)
     return Factors(x, rng.standard_normal((2, 3, 4, 3, 2)).astype(np.float32))
@@ -23,7 +23,7 @@ def averaged(tree, large, devices=1):
 
     def run(_, tree, large):
         tree, norm = factors.averaged(tree, large)
-        return factors.whole(tree), norm
+        return factors.materialize(tree), norm
 
     run = jax.pmap(run, parallel.AXIS, in_axes=(0, None, None), out_axes=None)
     return run(np.arange(devices), tree, large)

@@ -48,7 +48,7 @@ def noise_is_on(params):
 def test_two_devices_are_one_device(task, config, trained):
     """Latents, mixed styles, noise, statistics of the batch, lazy terms: all the same.
 
-    As long as each device has an even number of pictures, half of which path lengths
+    As long as each device has an even number of images, half of which path lengths
     are taken of.
     """
     assert noise_is_on(trained[0]["generator"])
@@ -96,7 +96,7 @@ def test_evaluation_shows_and_scores(task, config, trained):
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_every_device_draws_pictures_of_its_own(task, config, trained, count):
+def test_every_device_draws_images_of_its_own(task, config, trained, count):
     """Together those of one device."""
     state, found = trained[0], []
     assert noise_is_on(state["ema"])

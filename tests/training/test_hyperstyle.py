@@ -1,5 +1,7 @@
 """Training the hypernetwork: the gradient inside the scan, and a golden step."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,24 +16,24 @@ from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.models.encoders import WEncoder
 from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import apply_offsets
-from hyperstyle_jax.training import common, factors, hyperstyle
+from hyperstyle_jax.training import common, factors, hyperstyle, iterations
 
-PASSES = 2
+NUM_ITERS = 2
 # The first step of configs/tiny.py, as `golden_config` changes it; on a failure the
 # message shows the new values. Change them only on purpose.
 GOLDEN = {
     "grad_norm": 6.62518,
-    "id/pass1": 0.379216,
-    "id/pass2": 0.379252,
-    "l2/pass1": 1.87286,
-    "l2/pass2": 1.87414,
-    "loss/pass1": 2.60782,
-    "loss/pass2": 2.6092,
-    "lpips/pass1": 0.871295,
-    "lpips/pass2": 0.871418,
+    "id/iteration1": 0.379216,
+    "id/iteration2": 0.379252,
+    "l2/iteration1": 1.87286,
+    "l2/iteration2": 1.87414,
+    "loss/iteration1": 2.60782,
+    "loss/iteration2": 2.6092,
+    "lpips/iteration1": 0.871295,
+    "lpips/iteration2": 0.871418,
 }
 
 
@@ -51,46 +53,46 @@ def frozen():
 @pytest.fixture(scope="module")
 def hypernet(frozen):
     module = Hypernet(
-        heads(frozen["generator"].module), widths=(4,), depths=(1,), code=5, inner=4,
-        inner_shared=4, hidden=3,
+        tuned_layers(frozen["generator"].module), widths=(4,), depths=(1,),
+        embedding_dim=5, inner=4, inner_shared=4, hidden=3,
     )  # fmt: skip
     return random_net(module, 0, [(8, 8, 3)] * 2, 0.3)
 
 
 def loop(hypernet, frozen, x, weights):
-    """The paper's loop, one `jax.grad` for each pass, gradients added up afterwards."""
+    """The paper's loop, one `jax.grad` an iteration, gradients added up afterwards."""
     generator, module = frozen["generator"], hypernet.module
     w = jax.jit(lambda net, x: net(x))(frozen["encoder"], x)
     y = jax.jit(lambda net, w: net(w, method="synthesis"))(generator, w)
-    offsets = hyperstyle.no_offsets(module, len(x))
+    offsets = iterations.no_offsets(module, len(x))
     stats, values, gradients = hypernet.variables["batch_stats"], [], []
 
     @jax.jit
     def single(params, stats, offsets, y):
         def loss(params):
             variables = {"params": params, "batch_stats": stats}
-            codes, new = module.apply(
+            embeddings, new = module.apply(
                 variables, x, y, train=True, mutable=["batch_stats"]
             )
-            deltas = module.apply(variables, codes, 1, method="decode")
+            deltas = module.apply(variables, embeddings, 1, method="decode")
             total = {path: offsets[path] + delta for path, delta in deltas.items()}
-            pictures = []
+            images = []
             for i in range(len(x)):
                 one = {path: offset[i] for path, offset in total.items()}
                 net = generator.with_params(apply_offsets(generator.params, one))
-                pictures.append(net(w[i : i + 1], method="synthesis"))
-            picture = jnp.concatenate(pictures)
+                images.append(net(w[i : i + 1], method="synthesis"))
+            image = jnp.concatenate(images)
             distance, similarity = frozen["feature_extractor"](
-                picture, x, method="compare"
+                image, x, method="distances"
             )
-            value = weights.l2 * jnp.square(picture - x).mean()
+            value = weights.l2 * jnp.square(image - x).mean()
             value += weights.lpips * distance.mean()
             value += weights.id * (1 - similarity.mean())
-            return value, (new["batch_stats"], total, picture)
+            return value, (new["batch_stats"], total, image)
 
         return jax.value_and_grad(loss, has_aux=True)(params)
 
-    for _ in range(PASSES):
+    for _ in range(NUM_ITERS):
         (value, (stats, offsets, y)), gradient = single(
             hypernet.params, stats, offsets, y
         )
@@ -108,22 +110,24 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
     @jax.jit
     def run(variables, frozen, x):
         net = Net(hypernet.module, variables)
-        target = common.describe(frozen, x)
-        start = hyperstyle.first(frozen, {"image": x})
-
-        def judge(*args):
-            return hyperstyle.pass_loss(config, net.module, frozen, target, *args)
-
-        return hyperstyle.passes(judge, net, start, PASSES, scanned)
+        target = common.extract_features(frozen, x)
+        w_plus, image = iterations.initial_inversion(frozen, {"image": x})
+        zero = iterations.no_offsets(net.module, len(x))
+        start = iterations.State(w_plus, zero, image)
+        loss_fn = partial(
+            iterations.iteration_loss, common.loss_weights(config), False, net.module,
+            frozen, target, jnp.float32,
+        )  # fmt: skip
+        return iterations.run_iterations(loss_fn, net, start, NUM_ITERS, scanned)
 
     found = run(hypernet.variables, frozen, x)
     wanted = loop(hypernet, frozen, x, config.loss)
     assert any("shared" in path for path in found.factors)
     grads = trees.unflatten(trees.flatten(found.grads) | found.factors)
     for name, a, b in (
-        ("gradient", factors.whole(grads), wanted[0]),
+        ("gradient", factors.materialize(grads), wanted[0]),
         ("BatchNorm's statistics", found.stats, wanted[1]),
-        ("offsets", found.inversion.offsets, wanted[2]),
+        ("offsets", found.state.offsets, wanted[2]),
     ):
         a, b = trees.flatten(a), trees.flatten(b)
         assert a.keys() == b.keys()
@@ -132,9 +136,9 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
             np.testing.assert_allclose(
                 a[path], value, atol=scale, err_msg=f"{name} {path}"
             )
-    np.testing.assert_allclose(found.inversion.image, wanted[3], atol=1e-3)
+    np.testing.assert_allclose(found.state.image, wanted[3], atol=1e-3)
     np.testing.assert_allclose(found.losses["loss"], wanted[4], rtol=1e-4)
-    assert found.losses["l2"].shape == (PASSES,)
+    assert found.losses["l2"].shape == (NUM_ITERS,)
     moved = abs(
         trees.flatten(found.stats)["trunk/stem/norm/mean"]
         - trees.flatten(hypernet.variables["batch_stats"])["trunk/stem/norm/mean"]
@@ -171,7 +175,7 @@ def test_it_learns_one_batch(trained):
     assert metrics[0].keys() == {"l2", "lpips", "id", "loss", *GOLDEN}
     for found in metrics:
         assert np.isfinite(list(found.values())).all()
-        assert found["loss"] == found["loss/pass2"]
+        assert found["loss"] == found["loss/iteration2"]
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     assert optax.tree.norm(state["params"]) != optax.tree.norm(state["ema"])
 
@@ -184,7 +188,7 @@ def test_two_devices_are_one_device():
     tasks.assert_same_on_two(task, config, *tasks.train(task, config, steps=3))
 
 
-def test_export_inverts_and_evaluation_shows_every_pass(task, trained, tmp_path):
+def test_export_inverts_and_evaluation_shows_every_iteration(task, trained, tmp_path):
     config, (state, _) = golden_config(), trained
     nets = hyperstyle.export(config, state, task.frozen)
     assert nets.keys() == {"hypernet", "generator", "encoder", "feature_extractor"}
@@ -193,7 +197,7 @@ def test_export_inverts_and_evaluation_shows_every_pass(task, trained, tmp_path)
     found = tasks.evaluated(task, config, state)
     assert found["images"].keys() == set(task.columns)
     kinds = ("l2", "lpips", "id", "loss")
-    names = {f"{k}/pass{t}" for k in kinds for t in range(3)}
+    names = {f"{k}/iteration{t}" for k in kinds for t in range(3)}
     assert found["per_image"].keys() == names | set(kinds)
 
 
@@ -204,5 +208,5 @@ def test_only_the_losses_that_count_are_computed():
     assert task.frozen.keys() == {"generator", "encoder"}
     state = jax.eval_shape(task.init, jax.random.key(0))
     found = tasks.evaluated(task, config, state)
-    names = {f"{k}/pass{t}" for k in ("l2", "loss") for t in range(3)}
+    names = {f"{k}/iteration{t}" for k in ("l2", "loss") for t in range(3)}
     assert found["per_image"].keys() == names | {"l2", "loss"}

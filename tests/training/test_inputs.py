@@ -20,8 +20,8 @@ def config(tmp_path):
 def fill(folder, names):
     for name in names:
         draw = np.random.default_rng([*name.encode()])
-        picture = draw.integers(0, 255, (20, 24, 3), dtype=np.uint8)
-        images.save_png(folder / name, picture)
+        image = draw.integers(0, 255, (20, 24, 3), dtype=np.uint8)
+        images.save_png(folder / name, image)
     return folder
 
 
@@ -102,7 +102,7 @@ def test_two_folders_and_zip_files(folder, tmp_path):
     assert held_out(folder) == 2
 
 
-def test_splits_of_pictures_wider_than_high(prepared):
+def test_splits_of_images_wider_than_high(prepared):
     train, _ = inputs.make_data(prepared)
     batch = next(train)
     assert batch["image"].shape == (4, 16, 20, 3)
@@ -129,24 +129,22 @@ def test_the_log_gets_rates_and_what_cannot_be_read(prepared):
     assert train.report()[1] == []
 
 
-def test_a_picture_in_both_parts(folder, tmp_path, capsys):
+def test_a_image_in_both_parts(folder, tmp_path, capsys):
     """Found by its pixels, though the files differ; refused, or left out."""
     same = images.read(tmp_path / "in" / "2.png")
     from PIL import Image
 
     Image.fromarray(same).save(tmp_path / "in" / "9.png", compress_level=1)
-    with pytest.raises(
-        ValueError, match=r"1 pictures are in .*in: 2.png = .*in: 9.png"
-    ):
+    with pytest.raises(ValueError, match=r"1 images are in .*in: 2.png = .*in: 9.png"):
         inputs.make_data(folder)
     folder.data.leaks = "drop"
     train, _ = inputs.make_data(folder)
-    assert "1 pictures are left out of training" in capsys.readouterr().err
+    assert "1 images are left out of training" in capsys.readouterr().err
     seen = {int(i) for _ in range(10) for i in next(train)["index"]}
     assert seen == {0, 1, 3, 4, 5}
 
 
-def test_one_picture_in_two_folders(folder, tmp_path):
+def test_one_image_in_two_folders(folder, tmp_path):
     folder.data.eval_path = str(fill(tmp_path / "other", ["a.png", "3.png"]))
     folder.data.eval = (0, 100)
     with pytest.raises(ValueError, match="in: 3.png = .*other: 3.png"):
@@ -155,16 +153,16 @@ def test_one_picture_in_two_folders(folder, tmp_path):
 
 def test_mistakes(folder):
     folder.data.eval = (10, 20)
-    with pytest.raises(ValueError, match="data.eval is .10, 20., but .* 10 pictures"):
+    with pytest.raises(ValueError, match="data.eval is .10, 20., but .* 10 images"):
         inputs.make_data(folder)
     folder.data.eval = (6, 10)
     folder.data.path = inputs.records_path(folder.data, folder.data.path)
     folder.data.kind, folder.data.size = "tfds", 32
-    with pytest.raises(ValueError, match="pictures of 32 x 32 .* are 16 x 16"):
+    with pytest.raises(ValueError, match="images of 32 x 32 .* are 16 x 16"):
         inputs.make_data(folder)
 
 
-def test_pictures_in_memory_come_in_the_same_batches(folder):
+def test_images_in_memory_come_in_the_same_batches(folder):
     folder.data.flip = True
     read = inputs.make_data(folder)[0]
     folder.data.in_memory = True

@@ -1,4 +1,4 @@
-"""Stored first inversions are those that training would make itself."""
+"""Stored initial inversions are those that training would make itself."""
 
 from functools import partial
 
@@ -13,8 +13,15 @@ from hyperstyle_jax import images, trees
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.config import reading
 from hyperstyle_jax.data import pipeline, preparing
-from hyperstyle_jax.offsets import Inversion
-from hyperstyle_jax.training import common, hyperstyle, inputs, pre_extract, run
+from hyperstyle_jax.offsets import to_w_plus
+from hyperstyle_jax.training import (
+    common,
+    hyperstyle,
+    inputs,
+    iterations,
+    pre_extract,
+    run,
+)
 
 COUNT = 22  # two files, and the last batch of each is short
 
@@ -41,7 +48,7 @@ def tiny(path):
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """16 pictures a file; and a generator whose pictures stay within [-2, 2]."""
+    """16 images a file; and a generator whose images stay within [-2, 2]."""
     load, known = {"generator": common.load_generator,
                    "encoder": common.load_encoder}, {}  # fmt: skip
 
@@ -71,9 +78,9 @@ def cheap(monkeypatch):
 
     def first(frozen, batch, dtype):
         x = batch["image"]
-        return Inversion(x.mean((1, 2)), {}, {}, x / 2)
+        return to_w_plus(x.mean((1, 2)), 2), x / 2
 
-    monkeypatch.setattr(hyperstyle, "first", first)
+    monkeypatch.setattr(iterations, "initial_inversion", first)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +89,7 @@ def stored(data):
     return data / "inverted"
 
 
-def test_the_pictures_are_the_same_in_the_same_order(data, stored):
+def test_the_images_are_the_same_in_the_same_order(data, stored):
     for split in ("train", "test"):
         a, b = (pipeline.RecordSource(p, split) for p in (data / "set", stored))
         assert a.names() == b.names() and a.rows() == b.rows()
@@ -93,11 +100,11 @@ def test_the_pictures_are_the_same_in_the_same_order(data, stored):
 
 
 def test_training_from_it_equals_training_on_the_fly(data, stored):
-    """The same pictures, flips and first inversions, and so the same steps."""
+    """The same images, flips and initial inversions, and so the same steps."""
     config, other = tiny(data / "set"), tiny(stored)
     task = hyperstyle.make_task(config)
     pre_extract.check(other, task.frozen)
-    first = jax.jit(hyperstyle.first)
+    first = jax.jit(iterations.initial_inversion)
     (fresh, _), (again, _) = (inputs.make_data(c) for c in (config, other))
     flips = 0
     for _ in range(3):
@@ -106,8 +113,8 @@ def test_training_from_it_equals_training_on_the_fly(data, stored):
         assert b.keys() == a.keys() | {"w", "inversion"}
         x = images.to_float(a["image"])
         ours, theirs = first(task.frozen, a | {"image": x}), first(task.frozen, b)
-        np.testing.assert_allclose(theirs.w_plus, ours.w_plus, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(theirs.image, ours.image, atol=1e-4)
+        np.testing.assert_allclose(theirs[0], ours[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(theirs[1], ours[1], atol=1e-4)
         plain = pipeline.RecordSource(stored).take(b["index"])
         flips += int((plain["inversion"] != b["inversion"]).any((1, 2, 3)).sum())
     assert 0 < flips < 12
@@ -160,7 +167,7 @@ def test_other_networks_are_refused(stored, tmp_path, monkeypatch):
     config.seed = 1
     frozen = networks(config)
     with pytest.raises(
-        ValueError, match="inverted has the first inversions of encoder"
+        ValueError, match="inverted has the initial inversions of encoder"
     ):
         pre_extract.check(config, frozen)
     monkeypatch.setattr(run.loop, "fit", None)  # refused before
@@ -177,14 +184,14 @@ def test_what_is_not_stored_is_refused(data, cheap, tmp_path):
     pre_extract.check(config, frozen)
     assert "w_flipped" not in pipeline.RecordSource(tmp_path / "plain").take([0])
     config.data.flip = True
-    with pytest.raises(ValueError, match="no first inversions of mirrored pictures"):
+    with pytest.raises(ValueError, match="no initial inversions of mirrored images"):
         pre_extract.check(config, frozen)
     config.data.augment = 0.5
     with pytest.raises(ValueError, match="data.augment is 0.5"):
         pre_extract.check(config, frozen)
 
 
-def test_damaged_pictures_are_skipped(data, cheap, tmp_path):
+def test_damaged_images_are_skipped(data, cheap, tmp_path):
     import shutil
 
     copy = shutil.copytree(data / "set", tmp_path / "set")
@@ -216,7 +223,7 @@ def test_the_command(data, cheap, tmp_path, capsys):
     assert main(argv) == 1
     assert "none: not a prepared data set" in error_of(capsys)
     assert main([*argv, "--set", f"data.path={data / 'set'}", "num_devices=1"]) == 0
-    assert "first inversions of 19 train in" in capsys.readouterr().out
+    assert "initial inversions of 19 train in" in capsys.readouterr().out
     assert main([*argv, "--set", "data.pth=x"]) == 1
     assert "unknown field; did you mean data.path?" in error_of(capsys)
     assert main(["pre-extract", "no.py", "--out", "x"]) == 1

@@ -85,14 +85,14 @@ def test_inversion_in_bfloat16_is_near_the_one_in_float32():
     full, half = (
         inverted([nets[k] for k in names], x.astype(t)) for t in ("float32", "bfloat16")
     )
-    assert half.steps.dtype == jnp.float32
-    assert {str(c.dtype) for c in half.inversion.codes.values()} == {"float32"}
-    scale = float(jnp.square(full.steps).mean())
-    error = float(jnp.square(full.steps - half.steps).mean())
+    assert half.images.dtype == jnp.float32
+    assert {str(c.dtype) for c in half.embeddings.values.values()} == {"float32"}
+    scale = float(jnp.square(full.images).mean())
+    error = float(jnp.square(full.images - half.images).mean())
     assert 0 < error < 1e-3 * scale
 
 
-def test_blocks_computed_twice_give_the_same_picture_and_gradient():
+def test_blocks_computed_twice_give_the_same_image_and_gradient():
     generator = tiny_nets()["generator"]
     w = jax.random.normal(jax.random.key(1), (2, generator.module.w_dim))
 
@@ -117,13 +117,13 @@ def test_offsets_in_half_precision_still_count():
     """1 + Δ is formed in float32: small offsets do not vanish in rounding."""
     nets = tiny_nets()
     x = jax.random.uniform(jax.random.key(0), (1, 16, 16, 3), minval=-1)
-    found = invert(
+    refinement = invert(
         nets["encoder"], nets["hypernet"], nets["generator"], x, num_iters=1
-    ).inversion
-    inversion = decode(nets["hypernet"], found, 1)
+    )
+    inversion = decode(nets["hypernet"], refinement.w_plus, refinement.embeddings)
     small = jax.tree.map(lambda o: 1e-3 * o, inversion.offsets)
-    pictures = [
+    images = [
         synthesize(nets["generator"], inversion.replace(offsets=o), dtype=jnp.bfloat16)
         for o in (small, jax.tree.map(jnp.zeros_like, small))
     ]
-    assert float(jnp.abs(pictures[0] - pictures[1]).max()) > 0
+    assert float(jnp.abs(images[0] - images[1]).max()) > 0

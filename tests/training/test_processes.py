@@ -90,11 +90,11 @@ def straight(tmp_path_factory):
 
 
 def test_two_processes_of_two_devices_are_one_of_one(straight, tmp_path):
-    pictures = ["--config.image_every=12", "--config.best=eval/l2"]
-    first, second = finish(*start_two(tmp_path, "--config.num_steps=7", *pictures))
+    images = ["--config.image_every=12", "--config.best=eval/l2"]
+    first, second = finish(*start_two(tmp_path, "--config.num_steps=7", *images))
     assert "training on 4 x" in first and "report: " in first
     assert "step" not in second  # one writes and speaks
-    first, _ = finish(*start_two(tmp_path, *pictures))
+    first, _ = finish(*start_two(tmp_path, *images))
     assert "resuming from step 7 of 12" in first
     assert_same(tmp_path, straight, ("params", "opt", "ema"))
     assert checkpoint.steps(tmp_path) == [10, 12]
@@ -149,7 +149,7 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(tmp_path):
     assert checkpoint.steps(tmp_path)[-1] == int(step)
 
 
-def test_what_is_not_finite_ends_both_and_names_pictures_of_both(tmp_path):
+def test_what_is_not_finite_ends_both_and_names_images_of_both(tmp_path):
     both = start_two(tmp_path, "--config.on_nonfinite=stop", TOY_BAD="7")
     first, _ = end(*both)
     assert all(process.returncode for process in both)

@@ -12,7 +12,7 @@ from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.training import recognition
 
 call = jax.jit(lambda net, x: net(x))
-compare = jax.jit(lambda net, x, y: net(x, y, method="compare"))
+compare = jax.jit(lambda net, x, y: net(x, y, method="distances"))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_no_gradient_flows_into_the_target_and_black_is_finite(net):
     @jax.jit
     def slopes(net, x, y):
         def value(x, y):
-            distance, similarity = net(x, y, method="compare")
+            distance, similarity = net(x, y, method="distances")
             return distance.sum() - similarity.sum()
 
         return jax.grad(value, (0, 1))(x, y)

@@ -37,8 +37,8 @@ def workdir(tmp_path):
         log.evaluation(3, {"l2": 0.25})
         log.train(6, {"loss": 0.5})
     for name in ("00000003", "00000006", "train_00000006"):
-        picture = np.full((8, 8, 3), len(name), np.uint8)
-        images.save_png(tmp_path / "images" / f"{name}.png", picture)
+        image = np.full((8, 8, 3), len(name), np.uint8)
+        images.save_png(tmp_path / "images" / f"{name}.png", image)
     best = {"metric": "eval/l2", "value": 0.25, "step": 3}
     with checkpoint.Saver(tmp_path, keep=2) as saver:
         saver.save(6, {"w": np.ones(2)}, {"best": best, "seconds": 3700.2})
@@ -61,7 +61,7 @@ def test_it_tells_steps_time_best_last_numbers_and_config(workdir):
 def test_it_needs_no_other_file(workdir):
     page = read(workdir)
     assert not page.tags & {"script", "link", "iframe", "object"}
-    assert len(page.sources) == 3  # curves, the newest pictures of both kinds
+    assert len(page.sources) == 3  # curves, the newest images of both kinds
     for source in page.sources:
         head, _, data = source.partition(",")
         assert head == "data:image/png;base64"

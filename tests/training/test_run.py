@@ -112,7 +112,7 @@ MIDDLE = (
     "base batch_size=2 data.size=128 model.generator.resolution=128 "
     "model.generator.channel_base=8192 model.generator.channel_max=256 "
     "model.hypernet.widths=(32,64,128,256) model.hypernet.depths=(2,2,2,2) "
-    "model.hypernet.code=256 init.lpips=random"
+    "model.hypernet.embedding_dim=256 init.lpips=random"
 )
 
 
@@ -151,7 +151,7 @@ def test_the_shapes_of_a_batch_are_those_of_the_data(images_per_identity):
     assert run.batch_shapes(config) == jax.eval_shape(lambda: drawn)
 
 
-def test_the_shapes_of_pictures_that_are_not_square(config):
+def test_the_shapes_of_images_that_are_not_square(config):
     config.data.update(kind="folder", path="cars", height=48)
     found = {k: v.shape for k, v in run.batch_shapes(config).items()}
     assert found.items() >= {"image": (8, 48, 64, 3), "index": (8,)}.items()

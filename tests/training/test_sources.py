@@ -28,7 +28,7 @@ def resnet():
 
 
 def test_the_hypernetwork_begins_with_a_resnet(resnet, tmp_path):
-    """On equal pictures its first convolution answers as the ResNet's on one."""
+    """On equal images its first convolution answers as the ResNet's on one."""
     config = config_with("hyperstyle", saved(tmp_path / "b", resnet=resnet))
     found = hyperstyle._hypernet(config)
     plain = hyperstyle._hypernet(tasks.tiny("hyperstyle"))
@@ -79,9 +79,9 @@ def test_moco_with_or_without_imagenets_statistics(tmp_path):
     found = {}
     for normalize in (True, False):
         config.loss.moco_normalize = normalize
-        nets = common.judges(config)
+        nets = common.loss_networks(config)
         assert not common.without_released(nets)
-        found[normalize] = common.compare(nets, -x, common.describe(nets, x))
+        found[normalize] = common.distances(nets, -x, common.extract_features(nets, x))
         assert found[normalize].keys() == {"l2", "moco"}
     assert found[True]["moco"] != found[False]["moco"]
 

@@ -13,7 +13,7 @@ from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.hypernet import Hypernet, heads
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.models.resnet import FaceNet
 from hyperstyle_jax.weights import specs
@@ -70,7 +70,12 @@ def test_every_known_class_is_where_the_table_says():
         StyleEncoder(4, 6, (4, 4, 4, 4), (1, 1, 1, 1), pyramid=False),
         FaceNet((4, 4, 4, 4), (1, 1, 1, 1), embedding=5),
         Hypernet(
-            heads(TINY), widths=(4, 4), depths=(1, 1), code=5, inner=4, inner_shared=4
+            tuned_layers(TINY),
+            widths=(4, 4),
+            depths=(1, 1),
+            embedding_dim=5,
+            inner=4,
+            inner_shared=4,
         ),
         LPIPS("squeeze"),
         FeatureExtractor(3, (4, 4), (1, 1), embedding=5),

@@ -1,6 +1,6 @@
-"""Procedural faces, step 1 of 7: a generator regressed on pictures of known latents.
+"""Procedural faces, step 1 of 7: a generator regressed on images of known latents.
 
-    python train.py --config configs/demo_warmup.py
+    python train.py --config configs/demo_regression.py
 
 Measured on 2 CPU cores with other work beside it: 15 minutes; mean squared error of
 held-out faces 0.0140 (it was trained on absolute errors, before they became squared).

@@ -1,10 +1,10 @@
-"""Procedural faces, step 7 of 7: the hypernetwork of step 6, five passes in a row.
+"""Procedural faces, step 7 of 7: the hypernetwork of step 6, five iterations in a row.
 
-    python train.py --config configs/demo_hyperstyle_passes.py
+    python train.py --config configs/demo_hyperstyle_iterations.py
 
 Measured on one H200: 4 minutes, 17 steps a second; the shipped one was stopped at step
-3526. L2 of held-out faces 0.0077 with one pass → 0.0059 with five, identity similarity
-0.80 → 0.82.
+3526. L2 of held-out faces 0.0077 with one iteration → 0.0059 with five, identity
+similarity 0.80 → 0.82.
 """
 
 from hyperstyle_jax.config import fields

@@ -1,0 +1,180 @@
+"""The iterations of a training step of the hypernetwork, with their gradients.
+
+The gradient is taken inside the scan's body: the same numbers as the published loop
+over detached iterations, and memory that does not grow with T. The gradients of the
+large matrices stay factors until the optimizer needs them (`factors.py`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hyperstyle_jax import trees
+from hyperstyle_jax.data import initial_inversions
+from hyperstyle_jax.inversion import hyperstyle
+from hyperstyle_jax.models.hypernet import Hypernet
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion, synthesize, to_w_plus
+from hyperstyle_jax.training import common, factors
+
+
+class State(NamedTuple):
+    """What training carries from one iteration to the next: offsets and their image.
+
+    Attributes:
+        w_plus: [B, L, D], the same in every iteration.
+        offsets: {path: Δ}, added up so far.
+        image: [B, h, w, 3], the reconstruction so far.
+    """
+
+    w_plus: jax.Array
+    offsets: dict[str, jax.Array]
+    image: jax.Array
+
+
+def initial_inversion(
+    frozen: dict[str, Net], batch, dtype=jnp.float32
+) -> tuple[jax.Array, jax.Array]:
+    """`hyperstyle.initial_inversion`, or what a data set has stored of it.
+
+    Args:
+        frozen: with generator and encoder.
+        batch: "image" float32 [B, H, W, 3]; or also "w" [B, D] and "inversion"
+            (see `data.initial_inversions`), which are then not worked out again.
+
+    Returns:
+        w_plus [B, L, D] and the image [B, H, W, 3], both without gradient.
+    """
+    generator = frozen["generator"]
+    if "w" in batch:
+        image = initial_inversions.decode(batch["inversion"])
+        return to_w_plus(batch["w"], generator.module.num_ws), image
+    x = batch["image"].astype(dtype)
+    inverted = hyperstyle.initial_inversion(frozen["encoder"], generator, x)
+    return jax.lax.stop_gradient(inverted)
+
+
+def iteration_loss(
+    weights: dict[str, float],
+    remat: bool,
+    module: Hypernet,
+    frozen: dict[str, Net],
+    target,
+    dtype,
+    params,
+    stats,
+    state: State,
+    grad_probes=None,
+):
+    """The loss of one iteration.
+
+    Args:
+        weights: λ by the name of the distance.
+        remat: keep one block's feature maps at a time, see `Generator.synthesis`.
+        module, params, stats: of the hypernetwork; `params` are differentiated.
+        target: of `common.extract_features`.
+        dtype: of the feature maps.
+        state: before the iteration.
+        grad_probes: zeros added to the products with large matrices, see `factors`.
+
+    Returns:
+        loss, (new statistics, new state, {name: mean loss}, rows of `factors`).
+    """
+    x = target[0]
+    net = Net(module, {"params": params, "batch_stats": stats})
+    embeddings, new = net(
+        x.astype(dtype), state.image, train=True, mutable=["batch_stats"]
+    )
+    embeddings = hyperstyle.single_iteration(module, embeddings)
+    probes = {"grad_probes": grad_probes} if grad_probes else {}
+    probed = Net(module, {"params": params} | probes)
+    deltas, rows = probed(embeddings, 1, method="decode", mutable=["rows"])
+    offsets = {k: state.offsets[k] + delta for k, delta in deltas.items()}
+    inversion = Inversion(state.w_plus, offsets)
+    y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=remat)
+    y = hyperstyle.crop_and_pool(y, x.shape[1:3])
+    distances = common.distances(frozen, y, target, dtype)
+    loss = common.weighted(weights, distances).mean()
+    means = {name: value.mean() for name, value in distances.items()} | {"loss": loss}
+    state = State(state.w_plus, offsets, y)
+    return loss, (new["batch_stats"], state, means, rows.get("rows", {}))
+
+
+class Iterations(NamedTuple):
+    """What T iterations give.
+
+    Attributes:
+        grads: added up over the iterations, without those in `factors`.
+        factors: of the other gradients, {path: Factors} with leading axis T.
+        stats, state: after the last iteration.
+        losses: {name: [T]}.
+    """
+
+    grads: dict
+    factors: dict[str, factors.Factors]
+    stats: dict
+    state: State
+    losses: dict[str, jax.Array]
+
+
+def run_iterations(
+    loss_fn: Callable, hypernet: Net, start: State, num_iters: int, scanned=None
+) -> Iterations:
+    """T iterations with their gradients.
+
+    Args:
+        loss_fn: `iteration_loss` from `params` on.
+        scanned: as in `common.loop`.
+    """
+    params, stats = hypernet.params, hypernet.variables["batch_stats"]
+    probes = _zero_grad_probes(hypernet, len(start.w_plus))
+    gradient = jax.value_and_grad(loss_fn, argnums=(0, 3), has_aux=True)
+
+    def body(carry, _):
+        state, stats, total = carry
+        (_, aux), (grads, deltas) = gradient(params, stats, state, probes)
+        stats, state, losses, rows = aux
+        large = factors.pair(rows, deltas)
+        grads = jax.tree.map(jnp.add, total, factors.without(grads, large))
+        state = jax.lax.stop_gradient(state)
+        state = state._replace(image=_after(state.image, (grads, large)))
+        return (state, stats, grads), (losses, large)
+
+    total = jax.tree.map(jnp.zeros_like, factors.without(params, trees.flatten(probes)))
+    carry = (start, stats, total)
+    carry, (losses, large) = common.loop(body, carry, None, num_iters, scanned)
+    state, stats, grads = carry
+    return Iterations(grads, large, stats, state, losses)
+
+
+def _after(x, done):
+    """x, once `done` has been computed.
+
+    On a CPU XLA would render the next iteration before the gradients of this one, and
+    keep the feature maps of both; it ignores barriers. The result is not finite where a
+    gradient is not: the step is skipped then.
+    """
+    return x + 0.0 * sum(leaf.ravel()[0] for leaf in jax.tree.leaves(done))
+
+
+def _zero_grad_probes(hypernet: Net, batch: int) -> dict:
+    """Zeros in the shapes of the products with large matrices."""
+    module = hypernet.module
+    embeddings = hyperstyle.no_embeddings(module, batch, 1)
+    decode = partial(hypernet, num_iters=1, method="decode", mutable=["grad_probes"])
+    _, shapes = jax.eval_shape(decode, embeddings)
+    probes = shapes.get("grad_probes", {})
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), probes)
+
+
+def no_offsets(module: Hypernet, batch: int) -> dict[str, jax.Array]:
+    """Zero offsets of every tuned layer, in the shapes that the decoders give."""
+    offsets = {}
+    for path, i, o, kernel, kind in module.tuned_layers:
+        full = kind == "separable" or (kind == "shared" and module.shared_kernel)
+        taps = (kernel, kernel) if full else ()
+        offsets[path] = jnp.zeros((batch, *taps, i, o))
+    return offsets
