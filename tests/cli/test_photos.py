@@ -92,9 +92,10 @@ def test_a_padded_batch_is_a_batch_of_one(inverted, model, folder):
     x = images.read(folder / "more" / "a.png")[None]
     inversion = pipeline.invert(loaded, np.repeat(x, 2, 0))
     saved = storage.load(inverted / "more_a.npz")
-    for path, code in saved.embeddings.items():
-        np.testing.assert_allclose(code, inversion.embeddings[path][0], atol=1e-4)
-    np.testing.assert_allclose(saved.w_plus[0], inversion.w_plus[0], atol=1e-5)
+    for path, embedding in saved.embeddings.items():
+        values = inversion.embeddings.values[path][0]
+        np.testing.assert_allclose(embedding, values, atol=1e-4)
+    np.testing.assert_allclose(saved.w_plus, inversion.w_plus[0], atol=1e-5)
 
 
 def test_half_precision_is_nearly_the_same(model, folder, tmp_path, inverted):
