@@ -35,18 +35,18 @@ def tiny(task: str):
 
 def batch(config) -> dict[str, np.ndarray]:
     """The first faces of the config's training set."""
-    options = {"images_per_identity": fields.data.images_per_identity}
-    source = pipeline.FaceSource(fields.data.train, fields.data.size, **options)
-    return source.take(np.arange(fields.batch_size))
+    options = {"images_per_identity": config.data.images_per_identity}
+    source = pipeline.FaceSource(config.data.train, config.data.size, **options)
+    return source.take(np.arange(config.batch_size))
 
 
 def train(task, config, steps, devices=1, examples=None):
     """Steps 1 … `steps` on one batch; the state, and the metrics of each step."""
     chosen = jax.local_devices()[:devices]
-    compiled = fit.Phases(task, chosen, fields.seed)
-    state = fit.fresh_state(task, fields.seed, chosen)
+    compiled = fit.Phases(task, chosen, config.seed)
+    state = fit.fresh_state(task, config.seed, chosen)
     frozen = jax.device_put(task.frozen, parallel.replicated(chosen))
-    pieces = parallel.split(examples or batch(fields), devices)
+    pieces = parallel.split(examples or batch(config), devices)
     found = []
     for step in range(1, steps + 1):
         number = np.int32(step)
@@ -57,7 +57,7 @@ def train(task, config, steps, devices=1, examples=None):
 
 def assert_same_on_two(task, config, one, metrics, atol=1e-4):
     """What `train` gave on one device is what it gives on two, to rounding."""
-    two, others = train(task, fields, len(metrics), devices=2)
+    two, others = train(task, config, len(metrics), devices=2)
     for a, b in zip(metrics, others, strict=True):
         assert b == pytest.approx(a, rel=1e-3)
     state = {k: v for k, v in one.items() if not k.startswith("opt")}
@@ -70,7 +70,7 @@ def evaluated(task, config, state):
     """Shapes of what `eval_step` gives for one batch."""
     key, axes = jax.random.key(0), (None, None, 0, None)
     step = jax.vmap(task.eval_step, axes, axis_name=parallel.AXIS)
-    pieces = parallel.split(batch(fields), 1)
+    pieces = parallel.split(batch(config), 1)
     found = jax.eval_shape(step, state, task.frozen, pieces, key)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), found)
 
