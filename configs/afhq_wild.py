@@ -2,16 +2,16 @@
 
     python train.py --config configs/afhq_wild.py
 
-Needs, once:
+These commands are needed once (docs/data.md, docs/weights.md):
     hyperstyle prepare afhq --animal wild --source afhq_v2.zip --out data/afhq_wild \\
       --size 256
     python convert_weights.py afhq_wild_w_encoder.pt --out pretrained/afhq_wild
     python convert_weights.py moco_v2_800ep_pretrain.pth.tar alexnet.pth alex.pth \\
       resnet34.pth --out pretrained/loss_networks_objects
 
-MoCo's features stand in for the identity. Hardware as in configs/ffhq.py. The set is
-small (under 5,000 images): watch the scores on its test images, the best step is
-kept. Nothing measured.
+The loss compares MoCo's features instead of identities. The hardware is that of
+configs/ffhq.py. The data set is small (under 5,000 images): watch the scores on its
+test images; the run keeps the best step. Time and result have not been measured.
 """
 
 from configs import ffhq

@@ -2,16 +2,16 @@
 
     python train.py --config configs/cars.py
 
-Needs, once:
+These commands are needed once (docs/data.md, docs/weights.md):
     hyperstyle prepare stanford-cars --source cars_train cars_test \\
       --out data/cars_256 --size 256 --height 192
     python convert_weights.py cars_w_encoder.pt --out pretrained/cars
     python convert_weights.py moco_v2_800ep_pretrain.pth.tar alexnet.pth alex.pth \\
       resnet34.pth --out pretrained/loss_networks_objects
 
-The generator draws 512×512, of which the rows 64 to 447 are used. MoCo's features
-stand in for the identity. Hardware as in configs/ffhq.py, about two thirds of its
-memory. Nothing measured.
+The generator draws 512×512 pixels, of which the rows 64 to 447 are used. The loss
+compares MoCo's features instead of identities. The hardware is that of configs/ffhq.py
+with about two thirds of its memory. Time and result have not been measured.
 """
 
 from configs import ffhq

@@ -2,11 +2,13 @@
 
 python train.py --config configs/demo_encoder.py
 
-Measured on 2 CPU cores with other work beside it: 10 minutes. The shipped one began as
-the encoder of step 3's generator (2,000 steps of this config) and had
+Measured on 2 CPU cores with other work beside it: 10 minutes. Held-out faces have L2
+0.0190 and identity similarity 0.54.
+
+The shipped encoder was trained in two runs: 2,000 steps of this config with step 3's
+generator, then with step 4's and
   --config.init.encoder=demo --config.num_steps=1200 --config.optim.lr=5e-4
   --config.loss.latent=0.15
-Held-out faces: L2 0.0190, identity similarity 0.54.
 """
 
 from hyperstyle_jax.config import fields

@@ -1,16 +1,17 @@
-"""Procedural faces, step 2 of 7: identity and attributes, also a perceptual distance.
+"""Procedural faces, step 2 of 7: identity, attributes and a perceptual distance.
 
 python train.py --config configs/demo_recognition.py
 python train.py --config configs/demo_recognition.py \\
   --workdir runs/demo_recognition_2 \\
   --config.init.feature_extractor=runs/demo_recognition --config.num_steps=3500
 
-Measured on 2 CPU cores with other work beside it: 9 and 12 minutes. Held-out faces: R²
-of the attributes 0.88 on average; two images of one person are more similar than two
-of different people in 98 % of the cases. With --config.seed=7 and
---config.data.train=100000,140000 it knows other people: a
-network for `hyperstyle evaluate --eval-network` that no method was trained with (as
-good; 17 minutes for each run).
+Measured on 2 CPU cores with other work beside it: 9 and 12 minutes. On held-out faces
+R² of the attributes is 0.88 on average. Two images of one person are more similar than
+two of different people in 98 % of the cases.
+
+With --config.seed=7 and --config.data.train=100000,140000 the network learns other
+people. `hyperstyle evaluate --eval-network` takes it as a measure that no method was
+trained with (as good as the first; 17 minutes for each run).
 """
 
 from hyperstyle_jax.config import fields

@@ -1,13 +1,13 @@
-"""StyleGAN2's config f for faces at 1024², from nothing.
+"""A StyleGAN2 generator for faces at 1024² from fresh weights, the paper's config F.
 
     python train.py --config configs/ffhq_generator.py
 
-Needs, once:
+This command is needed once (docs/data.md):
     hyperstyle prepare ffhq --source images1024x1024 --out data/ffhq_1024 --size 1024
 
-Hardware: 8 devices with 32 GB, 4 images each. Published: 25,000,000 images, 9 days
-on 8 V100, Fréchet inception distance 2.84. A generator that exists already need not be
-trained: convert_weights.py reads the published ones.
+Hardware: 8 devices with 32 GB, 4 images each. Published: 25,000,000 images, 9 days on 8
+V100, Fréchet inception distance 2.84. Our own time and result have not been measured.
+The published generators need no training: convert_weights.py reads them.
 """
 
 from hyperstyle_jax.config import fields

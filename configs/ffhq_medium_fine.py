@@ -2,8 +2,8 @@
 
     python train.py --config configs/ffhq_medium_fine.py
 
-Paths, hardware and duration as in configs/ffhq.py; a step is a little cheaper, for the
-layers up to 8² get no offsets. Nothing measured.
+Paths, hardware and duration are those of configs/ffhq.py. A step is a little cheaper,
+because the layers up to 8² get no offsets. Time and result have not been measured.
 """
 
 from configs import ffhq

@@ -1,9 +1,10 @@
-"""HyperStyle for faces with separable heads, the release's other kind.
+"""HyperStyle for faces with separable decoders, a variant of the release.
 
     python train.py --config configs/ffhq_separable.py
 
-Paths and duration as in configs/ffhq.py. Offsets of a layer are outer products of two
-vectors for each tap: fewer parameters; embeddings are kept for each iteration. Nothing
+Paths, hardware and duration are those of configs/ffhq.py. The offsets of a layer are
+outer products of two vectors for each tap of the kernel, which needs fewer parameters.
+An inversion keeps the embeddings of every iteration. Time and result have not been
 measured.
 """
 

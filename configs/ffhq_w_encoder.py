@@ -1,15 +1,16 @@
-"""The W-encoder for faces, HyperStyle's initial inversion: IR-SE-50.
+"""The W-encoder for faces (IR-SE-50), which gives HyperStyle's initial inversion.
 
     python train.py --config configs/ffhq_w_encoder.py
 
-Needs, once, besides the data of configs/ffhq.py:
+Besides the data of configs/ffhq.py, these commands are needed once (docs/weights.md):
     python convert_weights.py stylegan2-ffhq-config-f.pt --out pretrained/stylegan2_ffhq
     python convert_weights.py model_ir_se50.pth alexnet.pth alex.pth \\
       --out pretrained/loss_networks
 
-The trunk begins as ArcFace's. w stays near the mapping network's latents by e4e's
-discriminator (`loss.w_adversarial`); `--config.loss.w_norm=0.005` is pSp's way instead.
-Hardware: any number of devices with 16 GB or more. Nothing measured.
+The trunk begins with ArcFace's weights. A discriminator of latents, as e4e's, keeps w
+near the mapping network's latents (`loss.w_adversarial`);
+`--config.loss.w_norm=0.005` penalizes the distance instead, as pSp does. Hardware: any
+number of devices with 16 GB or more. Time and result have not been measured.
 """
 
 from hyperstyle_jax.config import fields

@@ -1,8 +1,8 @@
-"""A whole HyperStyle run in seconds: random tiny networks on 16 x 16 procedural faces.
+"""A whole HyperStyle run in seconds: random tiny networks on 16×16 procedural faces.
 
     python train.py --config configs/tiny.py
 
-For tests of the machinery, on any CPU; nothing worth looking at is learned.
+It tests the machinery on any CPU. Its networks learn nothing worth looking at.
 """
 
 from hyperstyle_jax.config.fields import base
