@@ -46,7 +46,7 @@ DOORS = {
     "PIL": {"images"},
     "tensorflow_datasets": {"data.builders", "data.shards"},
     "array_record": {"data.shards"},
-    "etils": {"data.archives", "data.datasets"},
+    "etils": {"data.walking", "data.datasets"},
     "grain": {"data.pipeline"},
     "orbax": {"loop.checkpoint"},
     "safetensors": {"weights.bundle"},

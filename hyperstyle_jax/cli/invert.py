@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from hyperstyle_jax.cli import precision
+from hyperstyle_jax.cli import photo_files, precision
 from hyperstyle_jax.cli.names import unique_names
 
 
@@ -13,9 +13,10 @@ def add_commands(commands):
     parser = commands.add_parser(
         "invert",
         help="invert photos",
-        description="Inverts photos. Writes STEM.npz (for `hyperstyle edit`), STEM.png "
-        "(the reconstruction) and STEM_iterations.png (target and every iteration) for "
-        "each, and metrics.jsonl and summary.json.",
+        description="Inverts photos, also those of folders and zip files. Writes "
+        "STEM.npz (for `hyperstyle edit`), STEM.png (the reconstruction) and "
+        "STEM_iterations.png (target and every iteration) for each, and "
+        "metrics.jsonl and summary.json.",
     )
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="photos"
@@ -42,43 +43,18 @@ def run(args):
     compilation_cache.enable()
     model = bundle.load(args.model)
     num_iters = pipeline.checked_num_iters(model, args.num_iters)
-    files, failed = collect(args.inputs, args.out)
-    if not files:
-        raise ValueError("; ".join(failed.values()))
-    stems = unique_names(files, ("", "_iterations"))
-    _refuse_overwriting(files, stems, args.out)
+    files, failed, left_out = photo_files.collect(args.inputs, args.out)
+    paths = [Path(file.path) for file in files]
+    stems = unique_names(paths, ("", "_iterations"))
+    _refuse_overwriting(paths, stems, args.out)
     start = time.perf_counter()
     rows = _invert_all(model, files, stems, failed, num_iters, args)
     summary = _summarize(rows, failed, num_iters, model, args.model)
+    summary["left_out"] = left_out
     summary["seconds"] = round(time.perf_counter() - start, 3)
     _write_json(args.out / "summary.json", summary)
     _report(summary, args.out)
     return 1 if failed else 0
-
-
-def collect(inputs: list[Path], out: Path) -> tuple[list[Path], dict[str, str]]:
-    """Files to invert, each once, and what cannot be looked at: {input: why}.
-
-    What an earlier run wrote into `out` is not taken for photos.
-    """
-    from hyperstyle_jax import images
-
-    found, failed = {}, {}
-    for path in inputs:
-        try:
-            files = images.find(path) if path.is_dir() else [path]
-        except (ValueError, OSError) as error:
-            failed[str(path)] = str(error)
-            continue
-        mine = [f for f in files if path == f or not _is_below(f, out)]
-        if not mine:
-            failed[str(path)] = f"{path}: only images of {out}, the folder of results"
-        found |= {f.resolve(): f for f in mine}
-    return list(found.values()), failed
-
-
-def _is_below(file: Path, folder: Path) -> bool:
-    return folder.resolve() in file.resolve().parents
 
 
 def _refuse_overwriting(files, stems, out):
@@ -95,17 +71,20 @@ def _invert_all(model, files, stems, failed, num_iters, args) -> list[dict]:
     """Inverts in batches of one size; returns a row of measures per photo."""
     from tqdm import tqdm
 
+    from hyperstyle_jax.system import atomic_files
+
     size, rows = min(args.batch_size, len(files)), []
+    atomic_files.write_whole(args.out / "metrics.jsonl", b"")  # no rows of an old run
     with tqdm(total=len(files), unit="photo", disable=None) as progress:
         batch = []
         for i, (file, name) in enumerate(zip(files, stems, strict=True)):
             try:
                 batch.append((file, name, _read(model, file)))
-            except (ValueError, OSError) as error:
-                failed[str(file)] = str(error)
+            except (ValueError, OSError, MemoryError) as error:
+                failed[file.path] = str(error)
                 progress.update()
             if batch and (len(batch) == size or i == len(files) - 1):
-                rows += _invert_batch(model, batch, size, num_iters, args, rows)
+                rows += _invert_batch(model, batch, size, num_iters, args)
                 progress.update(len(batch))
                 batch = []
     return rows
@@ -115,10 +94,10 @@ def _read(model, file):
     from hyperstyle_jax import images
     from hyperstyle_jax.inversion import pipeline
 
-    return pipeline.prepare(model, [images.read(file)])[0]
+    return pipeline.prepare(model, [images.read(file.read(), file.path)])[0]
 
 
-def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
+def _invert_batch(model, batch, size, num_iters, args) -> list[dict]:
     """One batch, filled up with its first photo: one compiled program serves all."""
     import jax
     import numpy as np
@@ -137,8 +116,8 @@ def _invert_batch(model, batch, size, num_iters, args, earlier) -> list[dict]:
     for i, (file, name, target) in enumerate(batch):
         _write_photo(args.out / name, model, refinement, rendered[i], target, i)
         values = {k: [round(float(v), 6) for v in m[:, i]] for k, m in measures.items()}
-        row = {"file": str(file), "name": name, **values, "seconds": round(seconds, 4)}
-        with open(args.out / "metrics.jsonl", "a" if earlier or rows else "w") as f:
+        row = {"file": file.path, "name": name, **values, "seconds": round(seconds, 4)}
+        with open(args.out / "metrics.jsonl", "a") as f:
             f.write(json.dumps(row) + "\n")
         rows.append(row)
     return rows
@@ -176,9 +155,13 @@ def _write_json(path, value):
 
 
 def _report(summary, out):
+    from hyperstyle_jax.data.entries import left_out_line
+
     for file, why in summary["failed"].items():
-        why = why.removeprefix(f"{file}: ")
-        print(f"failed: {file}: {why}", file=sys.stderr)
+        line = f"failed: {file}: {why.removeprefix(f'{file}: ')}"
+        print(" ".join(line.split()), file=sys.stderr)
+    if summary["left_out"]:
+        print(left_out_line(summary["left_out"]), file=sys.stderr)
     for measure, steps in summary.items():
         if measure in ("l2", "lpips", "identity"):
             print(f"{measure}: " + " → ".join(f"{v:.4f}" for v in steps))

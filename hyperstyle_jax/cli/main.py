@@ -59,4 +59,4 @@ def one_line(error: Exception) -> str:
 def _is_expected(error: Exception) -> bool:
     """What input or machine can cause; anything else is our bug and is shown whole."""
     out_of_memory = "RESOURCE_EXHAUSTED" in str(error)
-    return isinstance(error, (ValueError, OSError)) or out_of_memory
+    return isinstance(error, (ValueError, OSError, MemoryError)) or out_of_memory

@@ -1,7 +1,11 @@
 """Names for output files: short, and never two inputs on one name."""
 
+import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+_MOST = 200  # bytes of a name
 
 
 def unique_names(files: Iterable[Path], suffixes: Sequence[str] = ("",)) -> list[str]:
@@ -16,13 +20,22 @@ def unique_names(files: Iterable[Path], suffixes: Sequence[str] = ("",)) -> list
     """
     taken, names = set(), []
     for file in files:
-        for name in _candidates(file):
+        for name in map(_short, _candidates(file)):
             outputs = {(name + suffix).casefold() for suffix in suffixes}
             if not outputs & taken:
                 break
         taken |= outputs
         names.append(name)
     return names
+
+
+def _short(name: str) -> str:
+    """A name with room for endings, where file systems allow 255 bytes."""
+    data = os.fsencode(name)
+    if len(data) <= _MOST:
+        return name
+    start = data[: _MOST - 9].decode(errors="ignore")
+    return f"{start}-{zlib.crc32(data):08x}"
 
 
 def _candidates(file: Path):

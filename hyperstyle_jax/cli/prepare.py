@@ -50,6 +50,7 @@ def add_commands(commands):
 
 def run(args):
     from hyperstyle_jax.data import preparing
+    from hyperstyle_jax.data.entries import left_out_line
 
     report = preparing.prepare(
         args.dataset,
@@ -62,6 +63,8 @@ def run(args):
         partial=args.partial,
     )
     _list("skipped", list(report["skipped"].values()))
+    if report["left_out"]:
+        print(left_out_line(report["left_out"]), file=sys.stderr)
     _list("in train too", [f"{b} = {a}" for a, b in report["leaks"]])
     if report["leaks"]:
         print("train with --config.data.leaks=drop to leave them out of training")
@@ -76,6 +79,6 @@ def run(args):
 
 def _list(title: str, lines: list[str]):
     for line in lines[:_SHOWN]:
-        print(f"{title}: {line}", file=sys.stderr)
+        print(f"{title}: {' '.join(line.split())}", file=sys.stderr)
     if len(lines) > _SHOWN:
         print(f"{title}: and {len(lines) - _SHOWN} more", file=sys.stderr)

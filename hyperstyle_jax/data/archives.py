@@ -1,144 +1,186 @@
-"""Files in folders, zip files (zip files within them too) and cloud buckets, by name.
+"""Zip files are read in place; those inside others are unpacked to temporary files.
 
-Buckets (`gs://`, `s3://`) are read through etils and need the package of their kind,
-such as gcsfs. Zip files are read in place; nothing is unpacked to disk but zip files
-that lie inside others.
+Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
-import re
+import errno
+import lzma
+import posixpath
 import shutil
+import stat
+import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import BinaryIO
 
-from etils import epath
-
-from hyperstyle_jax import images
+from hyperstyle_jax.data.entries import ZIP, Collector, is_hidden
+from hyperstyle_jax.images import kinds
 
 _MOST_BYTES = 1 << 30  # of one file: no image is that large, but a bomb may be
-_PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+_MOST_INNER_BYTES = 1 << 36
+_MOST_ZIPS = 5  # one inside the other; some contain themselves
+# What Python raises of damaged, encrypted or unknown content; OSError: bzip2.
+_ERRORS = (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError, zlib.error,
+           lzma.LZMAError, struct.error, OverflowError)  # fmt: skip
+_OF_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-class File(NamedTuple):
-    """A file that can be read when it is due."""
-
-    name: str  # with folders, as "train/wild/1.png"; the same on every machine
-    stamp: str  # changes with the content
-    read: Callable[[], bytes]  # raises ValueError or OSError
-
-
-def find(
-    source: str, suffixes: Sequence[str] = images.SUFFIXES, prefix: str = ""
-) -> list[File]:
-    """The files of a source with certain endings, sorted by name; hidden ones left out.
-
-    Args:
-        source: a folder, a zip file or a single file; a path or an address as
-            gs://bucket/folder.
-        prefix: put before every name.
+def collect_file(path: str, prefix: str, collector: Collector) -> None:
+    """Collects the entries of a zip file on disk; see `collect`.
 
     Raises:
-        ValueError: nothing there, neither a folder nor a zip file, or a damaged one.
+        ValueError: not a zip file, or damaged.
+        OSError: it cannot be opened.
     """
-    path = epath.Path(source)
-    if path.is_dir():
-        found = _in_folder(path, suffixes, prefix)
-    elif not path.exists():
-        raise ValueError(f"{source}: got nothing, expected a folder or a zip file")
-    elif path.suffix.lower() in suffixes:
-        found = [_file(path, prefix + path.name)]
-    elif path.suffix.lower() in _PACKED:
-        raise ValueError(
-            f"{source}: got {path.suffix}, expected a folder or a zip file; unpack it"
-        )
-    else:
-        found = _in_zip(path.open("rb"), str(source), suffixes, prefix)
-    return sorted(found, key=lambda file: file.name)
+    collect(open(path, "rb"), path, prefix, collector)
 
 
-def image_files(source: str) -> list[File]:
-    """Like `find`; a source without any image is refused."""
-    found = find(source)
-    if not found:
-        endings = ", ".join(images.SUFFIXES)
-        raise ValueError(f"{source}: no image in it, expected {endings}")
-    return found
+def collect(
+    file: BinaryIO, path: str, prefix: str, collector: Collector, depth: int = 1
+) -> None:
+    """Collects the entries of an open zip file, which stays open as long as they live.
 
+    Args:
+        path: what to call the zip file. prefix: put before the name of every entry.
+        depth: 1, or more for a zip file inside others.
 
-def stem(source: str) -> str:
-    """What to call a source: its last part, without `.zip`, as "afhq_v2"."""
-    name = epath.Path(source).resolve().name
-    return re.sub(r"\.zip$", "", name, flags=re.IGNORECASE)
-
-
-def _in_folder(folder, suffixes, prefix) -> Iterator[File]:
-    for path in folder.iterdir():
-        name = f"{prefix}{path.name}"
-        if path.name.startswith("."):
-            continue
-        # By the name first: in a bucket every other question is a request.
-        if path.suffix.lower() in suffixes:
-            yield _file(path, name)
-        elif path.suffix.lower() == ".zip" and path.is_file():
-            yield from _in_zip(path.open("rb"), str(path), suffixes, f"{name[:-4]}/")
-        elif path.is_dir():
-            yield from _in_folder(path, suffixes, f"{name}/")
-
-
-def _file(path, name: str) -> File:
-    stat = path.stat()
-    return File(name, f"{stat.length} {stat.mtime}", partial(_read, path))
-
-
-def _read(path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _in_zip(file, where: str, suffixes, prefix) -> Iterator[File]:
-    """The entries of an open zip file, which stays open as long as they live."""
+    Raises:
+        ValueError: not a zip file, or damaged.
+    """
+    if depth > _MOST_ZIPS:
+        raise ValueError(f"more than {_MOST_ZIPS} zip files inside each other")
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _ERRORS as error:
+        check_machine(error, path)
         raise ValueError(
-            f"{where}: not a zip file that can be read ({error}); fetch it again, or "
-            "give a folder"
+            f"not a zip file that can be read ({error}); fetch it again, or give a "
+            "folder"
         ) from None
-    for entry in archive.infolist():
-        parts = [p for p in entry.filename.split("/") if p]
-        hidden = any(p.startswith(".") or p == "__MACOSX" for p in parts)
-        if entry.is_dir() or hidden or not parts:
-            continue
-        name, suffix = prefix + "/".join(parts), parts[-1][parts[-1].rfind(".") :]
-        if suffix.lower() == ".zip":
-            inner = _unpacked(archive, entry, where)
-            yield from _in_zip(inner, f"{where}/{name}", suffixes, f"{name[:-4]}/")
-        elif suffix.lower() in suffixes:
-            read = partial(_read_entry, archive, entry, f"{where}/{entry.filename}")
-            yield File(name, f"{entry.file_size} {entry.CRC:08x}", read)
+    _Walk(archive, path, prefix, collector, depth).collect()
 
 
-def _unpacked(archive, entry, where):
-    """A zip file inside another one, as a temporary file: it must be searched."""
+def check_machine(error: Exception, path: str) -> None:
+    """Raises an error of the machine, as a full disk: it says nothing of the file.
+
+    Raises:
+        OSError: `error`, with the file that was being read.
+    """
+    if isinstance(error, OSError) and error.errno in _OF_MACHINE:
+        folder = tempfile.gettempdir()
+        why = f"{error.strerror} (zip files in it are unpacked to {folder})"
+        raise OSError(error.errno, why, path) from error
+
+
+class _Walk:
+    """Goes once through the entries of a zip file."""
+
+    def __init__(self, archive, path, prefix, collector, depth):
+        self._archive, self._path, self._prefix = archive, path, prefix
+        self._collector, self._depth = collector, depth
+        self._entries = self._visible()
+        self._folders = {p for name in self._entries for p in _parents(name)}
+
+    def collect(self):
+        for folder in sorted(filter(self._is_image, self._folders)):
+            self._take_odd(folder, "a folder, not an image")
+        for name, entry in self._entries.items():
+            if any(map(self._is_image, _parents(name))):
+                continue
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                self._link(name, entry)
+            elif kinds.suffix(name) == ZIP:
+                self._inner(name, entry)
+            elif self._is_image(name):
+                stamp = f"{entry.file_size} {entry.CRC:08x}"
+                content = partial(_content, self._archive, entry)
+                self._collector.take(*self._place(name), stamp, content)
+            else:
+                self._collector.pass_over(name, partial(_head, self._archive, entry))
+
+    def _visible(self) -> dict[str, zipfile.ZipInfo]:
+        """The files that are not hidden, by name without "./" and "../"."""
+        entries = {}
+        for entry in self._archive.infolist():
+            # Some programs of Windows write "\"; Python reads it as a letter.
+            raw = entry.filename.replace("\\", "/")
+            parts = [part for part in raw.split("/") if part not in ("", ".", "..")]
+            if raw.endswith("/") or not parts or any(map(is_hidden, parts)):
+                continue
+            name = "/".join(parts)
+            if name in entries and self._is_image(name):
+                self._take_odd(name, "twice in this zip file; only the last is taken")
+            entries[name] = entry
+        return entries
+
+    def _link(self, name, entry):
+        """What a link leads to is collected already if the zip file has it."""
+        try:
+            target = self._archive.read(entry).decode()
+        except _ERRORS as error:
+            check_machine(error, self._path)
+            target = ""
+        target = posixpath.join(posixpath.dirname(name), target)
+        if posixpath.normpath(target) not in self._entries.keys() | self._folders:
+            self._take_odd(name, "a link to something outside the zip file")
+
+    def _inner(self, name, entry):
+        """A zip file inside this one; if it is damaged, it is odd like an image."""
+        stem = name[: -len(ZIP)]
+        prefix = f"{self._prefix}{name if stem in self._folders else stem}/"
+        path = f"{self._path}/{name}"
+        try:
+            inner = _unpacked(self._archive, entry, path)
+            collect(inner, path, prefix, self._collector, self._depth + 1)
+        except ValueError as error:
+            self._take_odd(name, str(error))
+
+    def _is_image(self, name: str) -> bool:
+        return self._collector.wants(name)
+
+    def _take_odd(self, name: str, problem: str):
+        self._collector.take_odd(*self._place(name), problem)
+
+    def _place(self, name: str) -> tuple[str, str]:
+        return self._prefix + name, f"{self._path}/{name}"
+
+
+def _parents(name: str) -> Iterator[str]:
+    """The folders of a name: of "a/b/c.png" these are "a/b" and "a"."""
+    while name := posixpath.dirname(name):
+        yield name
+
+
+def _unpacked(archive, entry, path) -> BinaryIO:
+    """A temporary file: a zip file must be searched, which a packed one cannot be."""
+    if entry.file_size > _MOST_INNER_BYTES:
+        raise ValueError(f"{entry.file_size} bytes are too many to unpack")
     out = tempfile.TemporaryFile()
     try:
         with archive.open(entry) as inner:
             shutil.copyfileobj(inner, out, 1 << 20)
-    except (zipfile.BadZipFile, RuntimeError) as error:
-        raise ValueError(f"{where}/{entry.filename}: {error}") from None
+    except _ERRORS as error:
+        out.close()
+        check_machine(error, path)
+        raise ValueError(f"cannot be unpacked ({error})") from None
     return out
 
 
-def _read_entry(archive, entry, name: str) -> bytes:
+def _content(archive, entry) -> bytes:
     if entry.file_size > _MOST_BYTES:
-        raise ValueError(f"{name}: {entry.file_size} bytes are too many for an image")
+        raise ValueError(f"{entry.file_size} bytes are too many for an image")
     try:
         return archive.read(entry)
-    except (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
-        # Damaged, encrypted, or packed in a way that Python does not know.
-        raise ValueError(f"{name}: cannot be unpacked ({error})") from None
+    except _ERRORS as error:
+        raise ValueError(f"cannot be unpacked ({error})") from None
+
+
+def _head(archive, entry) -> bytes:
+    try:
+        with archive.open(entry) as file:
+            return file.read(16)
+    except _ERRORS:
+        return b""

@@ -1,13 +1,14 @@
 """Which images of FFHQ, CelebA-HQ, Stanford Cars and AFHQ are for what."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from etils import epath
 
-from hyperstyle_jax.data import archives
-from hyperstyle_jax.data.archives import File
+from hyperstyle_jax.data import walking
+from hyperstyle_jax.data.entries import File
 
 Splits = dict[str, list[File]]
 
@@ -25,8 +26,17 @@ class _Kind(NamedTuple):
     published: tuple[dict[str, int], ...] = ()  # one for each edition
 
 
-def find(name: str, sources: Sequence[str], animal: str = "wild") -> Splits:
+class Found(NamedTuple):
+    """A data set's images by split, and how many images of which kinds are not read."""
+
+    splits: Splits
+    left_out: dict[str, int]
+
+
+def find(name: str, sources: Sequence[str], animal: str = "wild") -> Found:
     """The images of a data set by split: "train", and "test" where it has one.
+
+    Files that cannot be opened are in the first split, with the problem that they have.
 
     Args:
         name: one of `NAMES`.
@@ -38,32 +48,38 @@ def find(name: str, sources: Sequence[str], animal: str = "wild") -> Splits:
     """
     if not sources:
         raise ValueError(f"{name}: got no source, expected folders or zip files")
-    images = []
-    for source in sources:
-        if not source.endswith(".txt"):
-            # "folder" names images from the source on, the others' folders have
-            # a meaning, perhaps the source itself.
-            single = name == "folder" and len(sources) == 1
-            prefix = "" if single else f"{archives.stem(source)}/"
-            images += archives.find(source, prefix=prefix)
+    places = [source for source in sources if not source.endswith(".txt")]
+    # "folder" names images from the source on, the others' folders have a meaning,
+    # perhaps the source itself.
+    single = name == "folder" and len(sources) == 1
+    prefixes = ["" if single else f"{walking.stem(place)}/" for place in places]
+    listing = walking.find(places, prefixes=prefixes)
+    odd = [file for file in listing.files if file.problem]
+    images = [file for file in listing.files if not file.problem]
     if not images:
-        raise ValueError(f"{', '.join(sources)}: no image in it")
-    if twice := _twice(images):
-        raise ValueError(f"{twice} is given twice; name every source once")
+        first = f"; first problem: {odd[0].path}: {odd[0].problem}" if odd else ""
+        raise ValueError(walking.no_image(", ".join(sources), listing.left_out) + first)
+    _check_names(images)
     splits = _KINDS[name].divide(images, sources, animal)
-    return {split: files for split, files in splits.items() if files}
+    splits = {split: files for split, files in splits.items() if files}
+    first = next(iter(splits))
+    return Found(splits | {first: [*odd, *splits[first]]}, listing.left_out)
 
 
-def check_counts(name: str, found: Mapping[str, int], animal: str = "wild") -> None:
+def check_counts(name: str, splits: Splits, animal: str = "wild") -> None:
     """Refuses a data set of which images are missing, or too many.
 
     Raises:
         ValueError: says how many there are of each split, and how many there should be.
     """
     published = _KINDS[name].published
+    found = {
+        split: sum(not file.problem for file in files)
+        for split, files in splits.items()
+    }
     if name == "afhq":
         published = tuple(edition[animal] for edition in published)
-    if published and dict(found) not in published:
+    if published and found not in published:
         wanted = " or ".join(_counts(edition) for edition in published)
         raise ValueError(
             f"{name}: got {_counts(found)}; expected {wanted}; give all of the data "
@@ -162,14 +178,14 @@ def _texts(sources) -> dict[str, File]:
         beside = epath.Path(source).resolve().parent
         near = [beside / name for name in (_PARTITION, *_MAPPINGS)]
         for place in (source, *(str(path) for path in near if path.exists())):
-            for file in archives.find(place, (".txt",)):
+            for file in walking.find([place], (".txt",)).files:
                 found.setdefault(PurePosixPath(file.name).name, file)
     return found
 
 
 def _rows(file: File, columns: int) -> list[list[str]]:
     """The rows of a text table whose columns stand between spaces, header and all."""
-    rows = [line.split() for line in file.read().decode().splitlines()]
+    rows = [line.split() for line in _text(file).splitlines()]
     rows = [row for row in rows if row]
     if short := [row for row in rows if len(row) < columns]:
         raise ValueError(
@@ -179,9 +195,29 @@ def _rows(file: File, columns: int) -> list[list[str]]:
     return [row[:columns] for row in rows]
 
 
-def _twice(images: list[File]) -> str:
-    seen = set()
-    return next((f.name for f in images if f.name in seen or seen.add(f.name)), "")
+def _text(file: File) -> str:
+    """A text in UTF-8, or as editors of Windows save it: with a mark, or in UTF-16."""
+    data = file.read()
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file.path}: not a text in {encoding.upper()} ({error.reason}); save it "
+            "as UTF-8"
+        ) from None
+
+
+def _check_names(images: list[File]) -> None:
+    """Refuses two images of one name, which no report could tell apart."""
+    paths = {}
+    for file in images:
+        if file.name in paths:
+            raise ValueError(
+                f"{file.name} is the name of two files, {paths[file.name]} and "
+                f"{file.path}; rename one of them or its folder"
+            )
+        paths[file.name] = file.path
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperstyle_jax import images
-from hyperstyle_jax.data import archives, datasets, leaks, shards
-from hyperstyle_jax.data.archives import File
+from hyperstyle_jax.data import datasets, leaks, shards, walking
+from hyperstyle_jax.data.entries import File, left_out_line
 from hyperstyle_jax.data.shards import Made
 
 _SHARD_PIXELS = 1024 * 256 * 256  # about 100 MB of PNG
@@ -36,24 +36,25 @@ def prepare(
 
     Returns:
         The content of `report.json`: `counts` {split: stored}, `skipped` {name: why},
-        `leaks` [(split: name, split: name)], `notes` {"enlarged": count}, `shards`,
-        `sha256`.
+        `leaks` [(split: name, split: name)], `left_out` {ending: count} of images of
+        kinds that are not read, `notes` {"enlarged": count}, `shards`, `sha256`.
 
     Raises:
         ValueError: sources that are not this data set, no readable image, or a
             folder of something else.
+        MemoryError: names the image for which there is too little; nothing is left
+            out for it, and the same call goes on later.
     """
     if "://" in str(out):
         raise ValueError(f"{out}: expected a local folder; copy it to the bucket later")
-    splits = datasets.find(name, sources, animal)
+    splits, left_out = datasets.find(name, sources, animal)
     if not partial:
-        counts = {split: len(files) for split, files in splits.items()}
-        datasets.check_counts(name, counts, animal)
+        datasets.check_counts(name, splits, animal)
     splits = datasets.hold_out(splits, eval_count)
     what = f"{name}_{animal}" if name == "afhq" else name
     report = _store(splits, out, what.replace("-", "_"), size, height)
     found = leaks.between(*_rows(out, splits)) if len(splits) > 1 else []
-    return report | {"leaks": found}
+    return report | {"leaks": found, "left_out": left_out}
 
 
 def prepare_folder(
@@ -65,7 +66,7 @@ def prepare_folder(
     printed, and stays in `shards.skipped(path)`.
 
     Args:
-        source: folder, zip file or bucket address, with PNG, JPEG and WebP files.
+        source: folder, zip file or bucket address, with images of `images.SUFFIXES`.
         data_dir: folder for prepared data sets.
         size: width in pixels. height: 0 for squares.
 
@@ -75,8 +76,8 @@ def prepare_folder(
     Raises:
         ValueError: no such source, or no readable image in it.
     """
-    files = archives.image_files(str(source))
-    stem = re.sub(r"[^A-Za-z0-9-]+", "-", archives.stem(str(source)))
+    files, left_out, _ = walking.find_images(str(source))
+    stem = re.sub(r"[^A-Za-z0-9-]+", "-", walking.stem(str(source)))
     shape = f"{size}x{height or size}"
     path = Path(data_dir) / f"{stem}_{shape}_{_fingerprint(files)[:12]}"
     report = _store({"train": files}, path, "images", size, height, thorough=False)
@@ -84,6 +85,8 @@ def prepare_folder(
         print(f"skipped {reason}")
     if report["skipped"]:
         print(f"skipped {len(report['skipped'])} of {len(files)} files in {source}")
+    if left_out:
+        print(left_out_line(left_out))
     return path
 
 
@@ -117,18 +120,18 @@ def _store(splits, out, name, size, height, thorough=True) -> dict[str, Any]:
 def _one(file: File, height: int, width: int) -> Made:
     try:
         data = file.read()
-        found = images.read(data)
+        image = images.read(data, file.path)
     except (ValueError, OSError) as error:
-        why = str(error).removeprefix("image: ")
+        why = str(error).removeprefix(f"{file.path}: ")
         return Made(file.name, problem=f"{file.name}: {why}")
-    image = images.fit(found, height, width)
-    small = found.shape[0] < height or found.shape[1] < width
-    example = {"image": images.encode_png(image), "name": file.name}
+    fitted = images.fit(image, height, width)
+    small = image.shape[0] < height or image.shape[1] < width
+    example = {"image": images.encode_png(fitted), "name": file.name}
     return Made(
         file.name,
         example,
         shards.sha256(data),
-        shards.sha256(image.tobytes()),
+        shards.sha256(fitted.tobytes()),
         note="enlarged" if small else "",
     )
 

@@ -10,48 +10,17 @@ import zipfile
 import numpy as np
 import pytest
 from command import error_of, photo
+from sources import celeba, fill, png, prepare, stored, zipped
 
 from hyperstyle_jax import images
 from hyperstyle_jax.cli import prepare as command
-from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.data import (
-    archives,
     builders,
     datasets,
-    pipeline,
     preparing,
     shards,
 )
 from hyperstyle_jax.system import atomic_files
-
-
-def png(seed: int) -> bytes:
-    return images.encode_png(photo(seed))
-
-
-def fill(folder, names, first=0):
-    for i, name in enumerate(names):
-        atomic_files.write_whole(folder / name, png(first + i))
-    return folder
-
-
-def zipped(path, files: dict[str, bytes]):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return path
-
-
-def prepare(dataset, *sources, out, more=(), size=16) -> int:
-    argv = ["prepare", dataset, "--source", *map(str, sources), "--out", str(out)]
-    return main([*argv, "--size", str(size), *more])
-
-
-def stored(path, split="train") -> dict[str, np.ndarray]:
-    source = pipeline.RecordSource(path, split)
-    images = source.take(np.arange(len(source)))["image"]
-    return dict(zip(source.names(), images, strict=True))
 
 
 def assert_fits(image, seed, height=16, width=16):
@@ -121,15 +90,6 @@ def test_ffhq_is_whole(tmp_path, capsys):
     more = ["--partial", "--eval-count", "1"]
     assert prepare("ffhq", source, out=tmp_path / "out", more=more) == 0
     assert list(stored(tmp_path / "out", "test")) == ["images1024x1024/00000/00001.png"]
-
-
-def celeba(folder, mapping="CelebA-HQ-to-CelebA-mapping.txt"):
-    fill(folder / "CelebA-HQ-img", [f"{i}.png" for i in range(6)])
-    rows = [f"{i} {100 + i} {101 + i:06d}.jpg" for i in range(6)]
-    (folder / mapping).write_text("\n".join(["idx orig_idx orig_file", *rows]) + "\n")
-    rows = [f"{101 + i:06d}.jpg {i // 2}" for i in range(6)]
-    (folder / "list_eval_partition.txt").write_text("\n".join(rows))
-    return folder
 
 
 @pytest.mark.parametrize("name", ["image_list.txt", "CelebA-HQ-to-CelebA-mapping.txt"])
@@ -313,23 +273,13 @@ def test_a_missing_or_short_file_is_refused(tmp_path):
 def test_names_do_not_depend_on_the_machine(tmp_path):
     for place in ("a", "b"):
         zipped(tmp_path / place / "set.zip", {"x/1.png": png(1)})
-    first, second = (
-        datasets.find("folder", [str(tmp_path / place / "set.zip")]) for place in "ab"
-    )
-    for a, b in zip(first["train"], second["train"], strict=True):
+    paths = [str(tmp_path / place / "set.zip") for place in "ab"]
+    both = [datasets.find("folder", [path]) for path in paths]
+    for a, b in zip(*(found.splits["train"] for found in both), strict=True):
         assert a.name == b.name and a.stamp == b.stamp
-    with pytest.raises(ValueError, match="given twice"):
-        datasets.find("folder", [str(tmp_path / "a/set.zip")] * 2)
-
-
-def test_encrypted_and_damaged_entries(tmp_path):
-    path = zipped(tmp_path / "set.zip", {"1.png": png(1)})
-    data = bytearray(path.read_bytes())
-    data[60:70] = bytes(10)
-    path.write_bytes(data)
-    (file,) = archives.find(str(path))
-    with pytest.raises(ValueError, match="1.png: cannot be unpacked"):
-        file.read()
+    assert len(datasets.find("folder", [paths[0]] * 2).splits["train"]) == 1
+    with pytest.raises(ValueError, match="x/1.png is the name of two files, .*rename"):
+        datasets.find("folder", paths)
 
 
 def test_the_command_knows_every_data_set():

@@ -1,0 +1,176 @@
+"""Finds the images of folders, zip files (also inside each other) and cloud buckets.
+
+Linked folders are followed, but nothing is found twice: what several ways lead to is
+taken once, under the name that needs no link. Buckets (`gs://`, `s3://`) are read
+through etils and need the package of their kind, such as gcsfs.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from etils import epath
+
+from hyperstyle_jax import images
+from hyperstyle_jax.data import archives
+from hyperstyle_jax.data.entries import (
+    ZIP,
+    Collector,
+    File,
+    is_hidden,
+    left_out_line,
+    shown,
+)
+from hyperstyle_jax.data.folders import Folders
+from hyperstyle_jax.images import kinds
+
+
+class Listing(NamedTuple):
+    """What was found."""
+
+    files: list[File]  # by source, and by name within each
+    left_out: dict[str, int]  # {".heic": 6}: images of kinds that are not read
+    empty: list[str]  # sources without any image
+
+
+class Walk:
+    """Visits sources one after the other, at the end also what links lead to.
+
+    Args:
+        suffixes: the endings of the files that are wanted, as ".png".
+    """
+
+    def __init__(self, suffixes: Sequence[str] = images.SUFFIXES):
+        self._suffixes = suffixes
+        self._folders = Folders()
+        self._sources: list[tuple[str, Collector]] = []
+
+    def add(self, source: str | Path, prefix: str = "") -> None:
+        """Visits a folder, a zip file, a single file or an address.
+
+        Args:
+            source: a path, or an address as gs://bucket/folder.
+            prefix: put before the names of its files.
+
+        Raises:
+            ValueError: nothing there, neither a folder nor a zip file, or damaged.
+        """
+        source, collector = str(source), Collector(self._suffixes)
+        visit = _visit_address if _is_address(source) else self._visit_path
+        try:
+            visit(source, prefix, collector)
+        except ValueError as error:
+            raise ValueError(f"{shown(source)}: {error}") from error
+        self._sources.append((source, collector))
+
+    def finish(self) -> Listing:
+        """Follows the links; gives all that was found."""
+        self._folders.follow_links()
+        files, left_out, empty = [], Counter(), []
+        for source, collector in self._sources:
+            files += sorted(collector.files, key=lambda file: file.name)
+            left_out.update(collector.left_out)
+            if not collector.files and not collector.repeated:
+                empty.append(source)
+        return Listing(files, dict(left_out), empty)
+
+    def _visit_path(self, source: str, prefix: str, collector: Collector) -> None:
+        suffix = kinds.suffix(source)
+        if os.path.isdir(source):
+            self._folders.visit(source, prefix, collector)
+        elif not os.path.exists(source):
+            what = "a dead link" if os.path.islink(source) else "nothing"
+            raise ValueError(f"got {what}, expected a folder or a zip file")
+        elif suffix in kinds.PACKED:
+            raise ValueError(
+                f"got {suffix}, expected a folder or a zip file; unpack it"
+            )
+        else:
+            self._folders.visit_file(source, prefix, collector)
+
+
+def find(
+    sources: Sequence[str],
+    suffixes: Sequence[str] = images.SUFFIXES,
+    prefixes: Sequence[str] = (),
+) -> Listing:
+    """The files of some sources with certain endings; see `Walk`.
+
+    Args:
+        prefixes: one for each source, put before the names of its files.
+
+    Raises:
+        ValueError: a source that does not exist, or is damaged.
+    """
+    walk = Walk(suffixes)
+    for source, prefix in zip(sources, prefixes or [""] * len(sources), strict=True):
+        walk.add(source, prefix)
+    return walk.finish()
+
+
+def find_images(source: str) -> Listing:
+    """Like `find` for one source; a source without any image is refused."""
+    listing = find([source])
+    if listing.empty:
+        raise ValueError(no_image(source, listing.left_out))
+    return listing
+
+
+def no_image(source: str, left_out: dict[str, int]) -> str:
+    """The error for a source without any image."""
+    line = f"{source}: no image in it, expected {', '.join(images.SUFFIXES)}"
+    return "; ".join(filter(None, [line, left_out_line(left_out)]))
+
+
+def stem(source: str) -> str:
+    """What to call a source: its last part, without `.zip`, as "afhq_v2"."""
+    path = source if _is_address(source) else os.path.realpath(source)
+    name = shown(path.rstrip("/").rpartition("/")[2])
+    return re.sub(r"\.zip$", "", name, flags=re.IGNORECASE)
+
+
+def _is_address(source: str) -> bool:
+    return "://" in source
+
+
+def _visit_address(source: str, prefix: str, collector: Collector) -> None:
+    path = epath.Path(source)
+    if path.is_dir():
+        _visit_bucket(path, prefix, collector)
+    elif not path.exists():
+        raise ValueError("got nothing, expected a folder or a zip file")
+    elif collector.wants(path.name):
+        _take_object(path, prefix + path.name, collector)
+    else:
+        archives.collect(path.open("rb"), source, prefix, collector)
+
+
+def _visit_bucket(folder, prefix: str, collector: Collector) -> None:
+    """A folder of a bucket, which has no links and no files of odd kinds."""
+    for path in folder.iterdir():
+        name = f"{prefix}{path.name}"
+        if is_hidden(path.name):
+            continue
+        # By the name first: every other question to a bucket is a request.
+        if collector.wants(path.name):
+            _take_object(path, name, collector)
+        elif kinds.suffix(path.name) == ZIP and path.is_file():
+            try:
+                inner = f"{name[: -len(ZIP)]}/"
+                archives.collect(path.open("rb"), str(path), inner, collector)
+            except ValueError as error:
+                collector.take_odd(name, str(path), str(error))
+        elif kinds.not_read(path.name) or not path.is_dir():
+            collector.pass_over(path.name, bytes)
+        else:
+            _visit_bucket(path, f"{name}/", collector)
+
+
+def _take_object(path, name: str, collector: Collector) -> None:
+    status = path.stat()
+    stamp = f"{status.length} {status.mtime}"
+    collector.take(name, str(path), stamp, partial(path.read_bytes))

@@ -1,0 +1,35 @@
+"""Images: files in and out, colours, sizes, value ranges, grids.
+
+Pillow is imported by the modules of this folder and by no others.
+"""
+
+from hyperstyle_jax.images.drawing import error_map, grid
+from hyperstyle_jax.images.reading import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    SUFFIXES,
+    read,
+    read_bytes,
+    special,
+)
+from hyperstyle_jax.images.sizes import crop, fit, resize
+from hyperstyle_jax.images.values import to_float, to_uint8
+from hyperstyle_jax.images.writing import encode_png, save_png
+
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "SUFFIXES",
+    "crop",
+    "encode_png",
+    "error_map",
+    "fit",
+    "grid",
+    "read",
+    "read_bytes",
+    "resize",
+    "save_png",
+    "special",
+    "to_float",
+    "to_uint8",
+]

@@ -1,0 +1,64 @@
+"""Colours of other profiles become sRGB, through lcms.
+
+ICC profiles: https://www.color.org/specification/ICC.1-2022-05.pdf
+"""
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+# What a profile describes by its bytes 16 to 19, and Pillow's mode of such images.
+_MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
+_LEVELS = (0, 16, 32, 64, 96, 128, 160, 192, 224, 255)
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An image of mode L, RGB or CMYK in the colours that a screen shows.
+
+    Args:
+        image: of Pillow.
+        profile: the file's ICC profile. None, a damaged one and one for other channels
+            than the image has count as sRGB.
+
+    Returns:
+        Mode RGB; the numbers of an sRGB image are not changed at all.
+    """
+    mode = _MODES.get(profile[16:20]) if profile else None
+    if mode == "RGB" and image.mode == "L":
+        image = image.convert("RGB")
+    transform = _transform(profile, mode) if mode == image.mode else None
+    if transform is None:
+        return image.convert("RGB")
+    return ImageCms.applyTransform(image, transform)
+
+
+@functools.lru_cache(maxsize=16)  # the photos of one camera have one profile
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From the profile to sRGB; None if that changes nothing or is not possible."""
+    try:
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+        )
+        return transform if _changes(transform, mode) else None
+    except (OSError, ValueError, ImageCms.PyCMSError):
+        return None
+
+
+def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a transform is more than the rounding between two profiles of sRGB."""
+    if mode == "CMYK":
+        return True
+    levels = np.array(_LEVELS, np.uint8)
+    if mode == "L":
+        samples = levels[None]
+    else:
+        samples = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
+    before = Image.fromarray(samples)
+    after = ImageCms.applyTransform(before, transform)
+    difference = np.asarray(after, int) - np.asarray(before.convert("RGB"), int)
+    return bool(np.abs(difference).max() > 1)

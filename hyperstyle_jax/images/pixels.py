@@ -1,0 +1,90 @@
+"""Pixels of any mode of Pillow become RGB: upright, over white, in sRGB."""
+
+import numpy as np
+from PIL import Image
+
+from hyperstyle_jax.images import colors
+
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # grey of more than 8 bits
+_READ = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK",
+         "YCbCr", *_DEEP)  # fmt: skip
+_ORIENTATION = 0x0112  # a tag of EXIF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
+    """The pixels of a decoded image as a viewer shows them.
+
+    Args:
+        image: of Pillow, loaded.
+        profile: the file's ICC profile, or None.
+
+    Returns:
+        [H, W, 3] uint8.
+
+    Raises:
+        ValueError: channels that have no known range or meaning.
+    """
+    if image.mode not in _READ:
+        raise ValueError(
+            f"its pixels are of the kind {image.mode}, which is not read; save it as "
+            "RGB in PNG or JPEG"
+        )
+    turn = _TURNS.get(_orientation(image))
+    colored, alpha = _deep(image) if image.mode in _DEEP else _colors_and_alpha(image)
+    colored = colors.to_srgb(colored, profile)
+    if alpha is not None:
+        colored.putalpha(alpha)
+        white = Image.new("RGBA", colored.size, (255, 255, 255, 255))
+        colored = Image.alpha_composite(white, colored).convert("RGB")
+    return np.array(colored if turn is None else colored.transpose(turn))
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, as EXIF counts it: 1 is upright."""
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except MemoryError:
+        raise
+    except Exception:  # of a damaged note, for which no image is given up
+        return 1
+
+
+def _deep(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Grey of more than 8 bits as mode L, and what is visible of it."""
+    levels = np.asarray(image)
+    if levels.max() > 65535:
+        raise ValueError(
+            f"got grey values up to {levels.max()}, expected at most 65535; save it as "
+            "PNG of 16 bits"
+        )
+    levels = levels.clip(0).astype(np.uint32)
+    # Mode I may hold 8-bit values; the others are 16-bit by definition.
+    eight_bit = image.mode == "I" and levels.max() <= 255
+    grey = levels if eight_bit else (levels + 128) // 257
+    grey = Image.fromarray(grey.astype(np.uint8))
+    hidden = image.info.get("transparency")
+    if not isinstance(hidden, int):
+        return grey, None
+    return grey, Image.fromarray(np.where(levels == hidden, 0, 255).astype(np.uint8))
+
+
+def _colors_and_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Mode L, RGB or CMYK, and the alpha channel if there is one."""
+    if image.mode in ("RGBa", "La"):
+        image = image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
+    if image.has_transparency_data and image.mode not in ("LA", "RGBA"):
+        image = image.convert("RGBA")
+    if image.mode in ("LA", "RGBA"):
+        return image.convert(image.mode[:-1]), image.getchannel("A")
+    if image.mode in ("L", "1"):
+        return image.convert("L"), None
+    return (image if image.mode == "CMYK" else image.convert("RGB")), None
