@@ -46,7 +46,7 @@ def test_what_fails_is_named_and_the_rest_is_taken(tmp_path):
 
 
 def test_results_are_no_photos(tmp_path):
-    folder = fill(tmp_path / "in", "a.png", "out/a.png", "out/a_steps.png")
+    folder = fill(tmp_path / "in", "a.png", "out/a.png", "out/a_iterations.png")
     out = folder / "out"
     photos = photo_files.collect([folder], out)
     assert [file.name for file in photos.files] == ["a.png"] and not photos.failed
@@ -67,7 +67,7 @@ def test_nothing_to_read_is_one_error(tmp_path):
 def test_long_names_leave_room_for_endings():
     """File systems take 255 bytes; a letter may have several."""
     long = ["n" * 245, "n" * 244 + "m", "é" * 122, "n" * 200, "short"]
-    names = unique_names([Path(f"{name}.png") for name in long], ("", "_steps"))
+    names = unique_names([Path(f"{name}.png") for name in long], ("", "_iterations"))
     assert len(set(names)) == len(long) and names[3:] == long[3:]
     assert max(len(name.encode()) for name in names) <= 200
     assert names[0].startswith("n" * 150) and names[2].startswith("é" * 90)

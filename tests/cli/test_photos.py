@@ -155,7 +155,7 @@ def test_odd_inputs_never_stop_the_others(model, tmp_path, capsys):
     names = {Path(file).name for file in summary["failed"]}
     assert names == {"dead.png", "pipe.png"} and summary["photos"] == 2
     assert summary["left_out"] == {".heic": 1} and (out / "b.npz").exists()
-    assert len(list(out.glob("nnn*_steps.png"))) == 1
+    assert len(list(out.glob("nnn*_iterations.png"))) == 1
     assert "left out: 1 .heic: not read" in capsys.readouterr().err
 
 
