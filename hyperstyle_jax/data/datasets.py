@@ -175,7 +175,7 @@ def _texts(sources) -> dict[str, File]:
     """Text files in, beside and among the sources, by name."""
     found = {}
     for source in sources:
-        beside = epath.Path(source).resolve().parent
+        beside = epath.Path(walking.real_path(source)).parent
         near = [beside / name for name in (_PARTITION, *_MAPPINGS)]
         for place in (source, *(str(path) for path in near if path.exists())):
             for file in walking.find([place], (".txt",)).files:

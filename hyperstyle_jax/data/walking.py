@@ -128,9 +128,13 @@ def no_image(source: str, left_out: dict[str, int]) -> str:
 
 def stem(source: str) -> str:
     """What to call a source: its last part, without `.zip`, as "afhq_v2"."""
-    path = source if _is_address(source) else os.path.realpath(source)
-    name = shown(path.rstrip("/").rpartition("/")[2])
+    name = shown(real_path(source).rstrip("/").rpartition("/")[2])
     return re.sub(r"\.zip$", "", name, flags=re.IGNORECASE)
+
+
+def real_path(source: str) -> str:
+    """A path without links, even where they lead back to themselves; or an address."""
+    return source if _is_address(source) else os.path.realpath(source)
 
 
 def _is_address(source: str) -> bool:

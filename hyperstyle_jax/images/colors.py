@@ -11,27 +11,33 @@ from PIL import Image, ImageCms
 
 # What a profile describes by its bytes 16 to 19, and Pillow's mode of such images.
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
+_DESCRIBED = {"RGB": ("RGB", "RGBA", "L", "LA"), "L": ("L", "LA"), "CMYK": ("CMYK",)}
 _LEVELS = (0, 16, 32, 64, 96, 128, 160, 192, 224, 255)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An image of mode L, RGB or CMYK in the colours that a screen shows.
+    """An image in the colours that a screen shows.
 
     Args:
-        image: of Pillow.
+        image: of Pillow, mode L, LA, RGB, RGBA or CMYK.
         profile: the file's ICC profile. None, a damaged one and one for other channels
             than the image has count as sRGB.
 
     Returns:
-        Mode RGB; the numbers of an sRGB image are not changed at all.
+        Mode RGB, or RGBA where there is an alpha channel, which stays as it is. The
+        numbers of an sRGB image are not changed at all.
     """
+    alpha = image.mode in ("LA", "RGBA")
     mode = _MODES.get(profile[16:20]) if profile else None
-    if mode == "RGB" and image.mode == "L":
-        image = image.convert("RGB")
-    transform = _transform(profile, mode) if mode == image.mode else None
+    fits = image.mode in _DESCRIBED.get(mode, ())
+    transform = _transform(profile, mode) if fits else None
     if transform is None:
-        return image.convert("RGB")
-    return ImageCms.applyTransform(image, transform)
+        target = "RGBA" if alpha else "RGB"
+        return image if image.mode == target else image.convert(target)
+    converted = ImageCms.applyTransform(image.convert(mode), transform)
+    if alpha:
+        converted.putalpha(image.getchannel("A"))
+    return converted
 
 
 @functools.lru_cache(maxsize=16)  # the photos of one camera have one profile

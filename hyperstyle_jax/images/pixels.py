@@ -39,10 +39,9 @@ def rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
             "RGB in PNG or JPEG"
         )
     turn = _TURNS.get(_orientation(image))
-    colored, alpha = _deep(image) if image.mode in _DEEP else _colors_and_alpha(image)
-    colored = colors.to_srgb(colored, profile)
-    if alpha is not None:
-        colored.putalpha(alpha)
+    plain = _deep(image) if image.mode in _DEEP else _plain(image)
+    colored = colors.to_srgb(plain, profile)
+    if colored.mode == "RGBA":
         white = Image.new("RGBA", colored.size, (255, 255, 255, 255))
         colored = Image.alpha_composite(white, colored).convert("RGB")
     return np.array(colored if turn is None else colored.transpose(turn))
@@ -58,8 +57,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _deep(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Grey of more than 8 bits as mode L, and what is visible of it."""
+def _deep(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits as mode L, or LA where a level is transparent."""
     levels = np.asarray(image)
     if levels.max() > 65535:
         raise ValueError(
@@ -72,19 +71,20 @@ def _deep(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     grey = levels if eight_bit else (levels + 128) // 257
     grey = Image.fromarray(grey.astype(np.uint8))
     hidden = image.info.get("transparency")
-    if not isinstance(hidden, int):
-        return grey, None
-    return grey, Image.fromarray(np.where(levels == hidden, 0, 255).astype(np.uint8))
+    if isinstance(hidden, int):
+        alpha = np.where(levels == hidden, 0, 255).astype(np.uint8)
+        grey.putalpha(Image.fromarray(alpha))
+    return grey
 
 
-def _colors_and_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Mode L, RGB or CMYK, and the alpha channel if there is one."""
+def _plain(image: Image.Image) -> Image.Image:
+    """Mode L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("RGBa", "La"):
-        image = image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
-    if image.has_transparency_data and image.mode not in ("LA", "RGBA"):
-        image = image.convert("RGBA")
+        return image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
     if image.mode in ("LA", "RGBA"):
-        return image.convert(image.mode[:-1]), image.getchannel("A")
-    if image.mode in ("L", "1"):
-        return image.convert("L"), None
-    return (image if image.mode == "CMYK" else image.convert("RGB")), None
+        return image
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")

@@ -1,6 +1,5 @@
 """Image files become RGB arrays that look as a person sees them in a viewer."""
 
-import contextlib
 import io
 import stat
 import warnings
@@ -19,6 +18,9 @@ _MOST_BYTES = 1 << 30  # no image file of 80 megapixels is longer; an endless on
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format,
             TiffImagePlugin.TiffImageFile.format)  # fmt: skip
 _DECODER_BYTES = 12  # per pixel, the most that a decoder holds at a time
+# Pillow warns of large images, which are refused here, and of odd notes in files. A
+# filter around every call would be slower, and mixed up by threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 _SUBFILE_TYPE = 0x00FE  # a tag of TIFF
 # Of photographs; those of documents and rare ones stay shut.
 _TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "jpeg",
@@ -48,11 +50,10 @@ def read(file: str | Path | bytes, name: str = "image") -> np.ndarray:
         profile = None
         if data.startswith(png_chunks.SIGNATURE):
             data, profile = png_chunks.split(data)
-        with _no_warnings():
-            image = _open(data)
-            _check_size(*image.size)
-            _decode(image)
-            return pixels.rgb(image, profile or image.info.get("icc_profile"))
+        image = _open(data)
+        _check_size(*image.size)
+        _decode(image)
+        return pixels.rgb(image, profile or image.info.get("icc_profile"))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     except MemoryError:
@@ -92,15 +93,6 @@ def special(mode: int) -> str:
         stat.S_IFSOCK: "a socket",
     }
     return names.get(stat.S_IFMT(mode), "a device")
-
-
-@contextlib.contextmanager
-def _no_warnings():
-    """Pillow warns of large images, which are refused, and of odd notes in them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
 
 
 def _open(data: bytes) -> Image.Image:

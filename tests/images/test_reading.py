@@ -247,6 +247,7 @@ def test_one_color_is_transparent(depth):
     assert np.abs(shown[0, :7] - expected).max() < 1
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_damaged_note_of_the_camera_costs_no_image(tmp_path):
     for note in (b"", b"MM\0*\0\0\0\x08\xff\xff", b"x" * 99):
         path = save(tmp_path / "a.jpg", gradient(), exif=b"Exif\0\0" + note)
