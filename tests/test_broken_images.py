@@ -25,6 +25,7 @@ def test_the_same_seed_breaks_the_same_images(script):
     assert first == again and first != other
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the package ignores Pillow's
 def test_whole_images_are_read_and_broken_ones_never_crash(script):
     for name, data in script.whole_images(script.np.random.default_rng(0)).items():
         expected = "f" if name == "tiff_fax" else "r"

@@ -82,7 +82,7 @@ def prepare_folder(
     path = Path(data_dir) / f"{stem}_{shape}_{_fingerprint(files)[:12]}"
     report = _store({"train": files}, path, "images", size, height, thorough=False)
     for reason in list(report["skipped"].values())[:20]:
-        print(f"skipped {reason}")
+        print(f"skipped {' '.join(reason.split())}")
     if report["skipped"]:
         print(f"skipped {len(report['skipped'])} of {len(files)} files in {source}")
     if left_out:

@@ -84,7 +84,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "RGBA"):
         return image
     if image.has_transparency_data:
-        return image.convert("RGBA")
+        return image.convert("LA" if image.mode in ("L", "1") else "RGBA")
     if image.mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")

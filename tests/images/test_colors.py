@@ -77,6 +77,14 @@ def test_grey_profiles(mode):
     assert np.abs(shown.astype(int) - (255 if mode == "1" else 188)).max() <= 1
 
 
+def test_a_transparent_level_of_grey_is_not_converted():
+    image = Image.new("L", (32, 32), 128)
+    image.paste(7, (16, 0, 32, 32))
+    data = saved(image, "PNG", icc_profile=icc.grey(1.0), transparency=7)
+    shown = images.read(data).astype(int)
+    assert np.abs(shown[:, :16] - 188).max() <= 1 and (shown[:, 16:] == 255).all()
+
+
 def test_a_grey_image_with_a_profile_of_colors():
     image = Image.new("L", (32, 32), 90)
     shown = images.read(saved(image, "PNG", icc_profile=icc.display_p3()))
