@@ -26,14 +26,14 @@ class _Kind(NamedTuple):
     published: tuple[dict[str, int], ...] = ()  # one for each edition
 
 
-class Found(NamedTuple):
+class DataSet(NamedTuple):
     """A data set's images by split, and how many images of which kinds are not read."""
 
     splits: Splits
     left_out: dict[str, int]
 
 
-def find(name: str, sources: Sequence[str], animal: str = "wild") -> Found:
+def find(name: str, sources: Sequence[str], animal: str = "wild") -> DataSet:
     """The images of a data set by split: "train", and "test" where it has one.
 
     Files that cannot be opened are in the first split, with the problem that they have.
@@ -63,7 +63,7 @@ def find(name: str, sources: Sequence[str], animal: str = "wild") -> Found:
     splits = _KINDS[name].divide(images, sources, animal)
     splits = {split: files for split, files in splits.items() if files}
     first = next(iter(splits))
-    return Found(splits | {first: [*odd, *splits[first]]}, listing.left_out)
+    return DataSet(splits | {first: [*odd, *splits[first]]}, listing.left_out)
 
 
 def check_counts(name: str, splits: Splits, animal: str = "wild") -> None:

@@ -18,7 +18,7 @@ _DEAD = {errno.ENOENT: "a link to nothing", errno.ELOOP: "a link that leads to i
 class _Entry(NamedTuple):
     path: str
     real: str  # the path without links: equal for all ways to one file
-    name: str  # from the source on
+    name: str  # from the source on, "." for the source
     inner: str  # put before the names of what is in it, if it is a folder or zip file
 
 
@@ -27,28 +27,37 @@ class Folders:
 
     def __init__(self):
         self._visited: set[str] = set()
+        self._waiting: list[tuple[_Entry, Collector]] = []  # folders
         self._links: deque[tuple[_Entry, Collector]] = deque()
 
     def visit(self, path: str, prefix: str, collector: Collector) -> None:
         """Collects the files below a folder; links are kept for `follow_links`."""
-        real = os.path.realpath(path)
-        if not self._is_new(real, collector):
+        root = _Entry(path, os.path.realpath(path), ".", prefix)
+        self._waiting.append((root, collector))
+        self._visit_waiting()
+
+    def _visit_waiting(self) -> None:
+        while self._waiting:  # no recursion: folders may be nested very deeply
+            self._scan(*self._waiting.pop())
+
+    def _scan(self, folder: _Entry, collector: Collector) -> None:
+        if not self._is_new(folder.real, collector):
             return
         try:
-            with os.scandir(path) as scanned:
-                entries = sorted(scanned, key=lambda entry: entry.name)
+            with os.scandir(folder.path) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            collector.take_odd(prefix.rstrip("/") or ".", path, _why(error))
+            collector.take_odd(folder.name, folder.path, _why(error))
             return
         names = {entry.name for entry in entries}
-        for found in entries:
-            if is_hidden(found.name):
+        for scanned in entries:
+            if is_hidden(scanned.name):
                 continue
-            entry = _entry(found, real, prefix, names)
-            if found.is_symlink():
+            entry = _entry(scanned, folder, names)
+            if scanned.is_symlink():
                 self._links.append((entry, collector))
             else:
-                self._enter(entry, found.is_dir(), collector)
+                self._enter(entry, scanned.is_dir(), collector)
 
     def visit_file(self, path: str, prefix: str, collector: Collector) -> None:
         """Collects a file that was named itself, whatever its ending, or a zip file.
@@ -81,6 +90,7 @@ class Folders:
                 collector.take_odd(entry.name, entry.path, why)
             else:
                 self._enter(entry, stat.S_ISDIR(mode), collector)
+                self._visit_waiting()
 
     def _is_new(self, real: str, collector: Collector) -> bool:
         if real in self._visited:
@@ -96,7 +106,7 @@ class Folders:
         elif is_folder and (problem := name_problem(entry.name)):
             collector.take_odd(entry.name, entry.path, problem)
         elif is_folder:
-            self.visit(entry.path, entry.inner, collector)
+            self._waiting.append((entry, collector))
         elif self._is_new(entry.real, collector):
             if wanted or kinds.suffix(entry.name) == ZIP:
                 _take(entry, collector)
@@ -104,15 +114,15 @@ class Folders:
                 collector.pass_over(entry.name, partial(_head, entry.path))
 
 
-def _entry(found: os.DirEntry, folder: str, prefix: str, siblings: set[str]) -> _Entry:
+def _entry(scanned: os.DirEntry, folder: _Entry, siblings: set[str]) -> _Entry:
     """An entry of a folder; `siblings` are the names of all its entries."""
-    link = found.is_symlink()
-    real = os.path.realpath(found.path) if link else os.path.join(folder, found.name)
-    inner = found.name
+    path, name, prefix = scanned.path, scanned.name, folder.inner
+    link = scanned.is_symlink()
+    real = os.path.realpath(path) if link else os.path.join(folder.real, name)
     # "set.zip" is called "set", unless the folder "set" stands beside it.
-    if kinds.suffix(inner) == ZIP and inner[: -len(ZIP)] not in siblings:
-        inner = inner[: -len(ZIP)] if not found.is_dir() else inner
-    return _Entry(found.path, real, prefix + found.name, f"{prefix}{inner}/")
+    stem = name[: -len(ZIP)]
+    is_zip = kinds.suffix(name) == ZIP and stem not in siblings and not scanned.is_dir()
+    return _Entry(path, real, prefix + name, f"{prefix}{stem if is_zip else name}/")
 
 
 def _take(entry: _Entry, collector: Collector) -> None:

@@ -113,6 +113,15 @@ def test_links_in_zip_files(tmp_path):
     assert odd(path) == {"3.png": "a link to something outside the zip file"}
 
 
+def test_folders_nested_more_deeply_than_python_recurses(tmp_path):
+    folder = tmp_path
+    for _ in range(600):
+        folder = folder / "d"
+        folder.mkdir()
+    fill(folder, "1.png")
+    assert [name[-5:] for name in found(tmp_path)] == ["1.png"]
+
+
 # --- odd files
 
 
