@@ -1,7 +1,8 @@
 """Bundles: released networks in a folder, loaded strictly.
 
 A bundle holds `bundle.json` (architectures, how it was made, checksums), one
-safetensors file per network and, for edit directions, `directions.safetensors`.
+safetensors file per network, for edit directions `directions.safetensors`, and for
+people and model hubs a `README.md`, which may be edited.
 """
 
 import contextlib
@@ -18,12 +19,17 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import safetensors
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.weights import specs
+from hyperstyle_jax.weights import (
+    hub,
+    model_card,
+    provenance,
+    safetensors_reader,
+    specs,
+)
 from hyperstyle_jax.weights.safetensors_writer import Lazy, save_file
 
 VERSION = 1
@@ -86,21 +92,23 @@ def save(
     inputs: Mapping[str, specs.Inputs] | None = None,
     dtype: str | Mapping[str, str] = "float32",
     extra: Mapping[str, Callable[[Path], None]] | None = None,
+    made_of: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes a bundle; the folder appears whole or not at all.
 
     Args:
         path: folder; an older bundle in its place is replaced.
         nets: networks by role.
-        info: free JSON values: `licence`, `made_by`, … `image_size`, a side or [H, W]
-            of the images that go in, is the generator's resolution up to 256 unless
-            given; `tuned_layers` are those of the hypernetwork.
+        info: free JSON values: `licence`, `made_by`, `metrics`, … `image_size`, a side
+            or [H, W] of the images that go in, is the generator's resolution up to
+            256 unless given; `tuned_layers` are those of the hypernetwork.
         directions: edit directions by name, [D] or [L, D].
         inputs: shapes of a network's inputs without batch axis, by role; where not
             given, what its fields say, or images of `image_size`.
         dtype: "float32" or "float16" for the parameters, one for all or by role;
             buffers and batch statistics stay float32.
         extra: writers of further files by file name, which `load` ignores.
+        made_of: the bundle's provenance, as `provenance.record` gives it.
 
     Returns:
         The bundle's id.
@@ -121,8 +129,10 @@ def save(
             write(temporary / name)
             manifest["files"] |= _entry(temporary / name)
         manifest["info"] = info
+        manifest["provenance"] = made_of or provenance.record("hyperstyle_jax.save")
         _write_manifest(temporary, manifest)
-    return _bundle_id(manifest)
+        _write_card(temporary, path.name, manifest)
+    return identity(manifest)
 
 
 def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> str:
@@ -137,22 +147,29 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
         for file in path.iterdir():
             if file.is_file() and file.name not in (_JSON, _DIRECTIONS):
                 shutil.copy2(file, temporary)
+        edited = _card(path.name, manifest) != _read_card(path)
         manifest["files"].pop(_DIRECTIONS, None)
         _write_directions(temporary, manifest, directions)
         _write_manifest(temporary, manifest)
-    return _bundle_id(manifest)
+        if not edited:
+            _write_card(temporary, path.name, manifest)
+    return identity(manifest)
 
 
-def load(path: str | os.PathLike = "demo") -> Bundle:
+def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bundle:
     """Reads a bundle with every array in float32.
 
     Args:
-        path: a folder, or "demo" for the one that is shipped.
+        path: a folder, "demo" for the bundle that is shipped, or an address:
+            hf://OWNER/NAME@REVISION, https://… (see `hub.fetch`).
+        sha256: of the bundle's bundle.json, as `hyperstyle verify` prints it; needed
+            for an address, where it may also be given as `#sha256=…`.
 
     Raises:
-        ValueError: not a bundle, a damaged file, weights of another architecture.
+        ValueError: not a bundle, a damaged file, weights of another architecture, or
+            another checksum.
     """
-    path = find(path)
+    path = find(path, sha256)
     manifest = read_manifest(path)
     nets = {}
     for role, entry in manifest["networks"].items():
@@ -162,11 +179,32 @@ def load(path: str | os.PathLike = "demo") -> Bundle:
     if manifest["directions"]:
         directions = _read(path, manifest["directions"]["file"], manifest)
         directions = {k: v.astype(np.float32) for k, v in directions.items()}
-    return Bundle(nets, manifest["info"], directions, _bundle_id(manifest))
+    return Bundle(nets, manifest["info"], directions, identity(manifest))
 
 
-def find(path: str | os.PathLike) -> Path:
-    """The folder of a bundle given by path or by the name of a shipped one."""
+def find(path: str | os.PathLike, sha256: str | None = None) -> Path:
+    """The folder of a bundle given by path, by address, or by a shipped one's name.
+
+    Raises:
+        ValueError: no bundle is there, or its bundle.json has another sha256.
+    """
+    if hub.is_address(path):
+        return hub.fetch(str(path), sha256)
+    folder = _find_folder(path)
+    if sha256 and sha256.lower() != (actual := checksum(folder)):
+        raise ValueError(
+            f"{path}: the sha256 of {_JSON} is {actual[:12]}…, expected "
+            f"{sha256[:12]}…: it is another bundle, or was changed"
+        )
+    return folder
+
+
+def checksum(folder: Path) -> str:
+    """The sha256 of bundle.json, which has those of all other files."""
+    return atomic_files.sha256(folder / _JSON)
+
+
+def _find_folder(path: str | os.PathLike) -> Path:
     shipped = SHIPPED / str(path)
     if re.fullmatch(r"\w+", str(path)) and (shipped / _JSON).is_file():
         return shipped
@@ -196,7 +234,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
             specs.module_from_spec(entry["module"])
             _check_inputs(entry["inputs"])
         _check_image_size(manifest["info"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError
+    ) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path / _JSON} is not valid: {why}") from None
     return manifest
@@ -205,8 +245,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def tensor_shapes(folder: Path, role: str) -> dict[str, list[int]]:
     """Names and shapes of one network's arrays, without reading them."""
     file = folder / read_manifest(folder)["networks"][role]["file"]
-    with safetensors.safe_open(file, "np") as f:
-        return {key: f.get_slice(key).get_shape() for key in f.keys()}  # noqa: SIM118
+    return safetensors_reader.shapes(file)
 
 
 def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
@@ -238,6 +277,19 @@ def _write_directions(folder, manifest, directions):
 
 def _write_manifest(folder, manifest):
     (folder / _JSON).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _card(name: str, manifest) -> str:
+    return model_card.write(name, manifest, identity(manifest))
+
+
+def _read_card(folder: Path) -> str:
+    file = folder / model_card.CARD
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _write_card(folder: Path, name: str, manifest):
+    (folder / model_card.CARD).write_text(_card(name, manifest), encoding="utf-8")
 
 
 def _inputs(nets, image_size) -> dict[str, specs.Inputs]:
@@ -327,22 +379,31 @@ def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
             f"{file} is damaged or was changed: its sha256 is {found[:12]}…, "
             f"bundle.json says {expected[:12]}…; copy the bundle again"
         )
-    try:
-        with safetensors.safe_open(file, "np") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is not a safetensors file: {error}") from None
+    return safetensors_reader.read(file)
 
 
 def _assemble(file: Path, entry: dict[str, Any], arrays) -> Net:
     module = specs.module_from_spec(entry["module"])
+    variables = trees.merge(network_shapes(file, entry), arrays, str(file))
+    return Net(module, jax.tree.map(jax.numpy.asarray, variables))
+
+
+def network_shapes(file: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Shapes of a network's arrays, by what bundle.json says of it.
+
+    Args:
+        file: named in errors.
+        entry: of `networks` in bundle.json.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    module = specs.module_from_spec(entry["module"])
     try:
-        expected = specs.shapes(module, entry["inputs"])
+        return specs.shapes(module, entry["inputs"])
     except Exception as error:  # whatever a senseless field makes flax or jax raise
         name = entry["module"]["class"]
         raise ValueError(f"{file}: cannot build {name}: {error}") from None
-    variables = trees.merge(expected, arrays, str(file))
-    return Net(module, jax.tree.map(jax.numpy.asarray, variables))
 
 
 def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
@@ -374,8 +435,8 @@ def _check_image_size(info):
         raise ValueError(f"image_size {size!r:.80}: expected a side or [H, W]")
 
 
-def _bundle_id(manifest) -> str:
-    """Names the networks' weights; edit directions may come and go."""
+def identity(manifest: Mapping[str, Any]) -> str:
+    """A bundle's id: it names the networks' weights; edit directions may change."""
     files = sorted(entry["file"] for entry in manifest["networks"].values())
     lines = "".join(f"{f} {manifest['files'][f]['sha256']}\n" for f in files)
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
