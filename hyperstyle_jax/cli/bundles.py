@@ -122,7 +122,7 @@ def _run(run: Path) -> dict:
 def _identity(source: str) -> str:
     """A network's source with what names its weights: a bundle's id or checksum."""
     from hyperstyle_jax.system import atomic_files
-    from hyperstyle_jax.weights import bundle
+    from hyperstyle_jax.weights import bundle, manifests
 
     if (Path(source) / "config.json").is_file():
         checksum = atomic_files.sha256(Path(source) / "config.json")
@@ -131,8 +131,8 @@ def _identity(source: str) -> str:
         folder = bundle.find(source)
     except ValueError:
         return f"{source}, which is not there any more"
-    manifest = bundle.read_manifest(folder)
-    return f"bundle {Path(source).name} with the id {bundle.identity(manifest)}"
+    manifest = manifests.read(folder)
+    return f"bundle {Path(source).name} with the id {manifests.identity(manifest)}"
 
 
 def directions(args):

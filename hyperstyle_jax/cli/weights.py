@@ -51,10 +51,10 @@ def info(args):
 
 
 def _bundle_lines(path, tensors):
-    from hyperstyle_jax.weights import bundle
+    from hyperstyle_jax.weights import bundle, manifests
 
     folder = bundle.find(path)
-    manifest = bundle.read_manifest(folder)
+    manifest = manifests.read(folder)
     yield f"{path}: a bundle"
     for role, entry in manifest["networks"].items():
         name, fields = entry["module"]["class"], _fields(entry["module"])
@@ -96,7 +96,7 @@ def _file_lines(path, tensors):
 
 def verify(args):
     """Prints one line per file; returns 1 if one is damaged."""
-    from hyperstyle_jax.weights import bundle, model_card, verification
+    from hyperstyle_jax.weights import bundle, manifests, model_card, verification
 
     folder = bundle.find(args.bundle)
     names, damaged = {"bundle.json", model_card.CARD}, 0
@@ -107,8 +107,8 @@ def verify(args):
         damaged += bool(file.fault)
     for other in sorted({f.name for f in folder.iterdir()} - names):
         print(f"{'unknown':8}{other}: bundle.json does not list it; it is not used")
-    manifest = bundle.read_manifest(folder)
-    print(f"bundle {bundle.identity(manifest)}, sha256 {bundle.checksum(folder)}")
+    manifest = manifests.read(folder)
+    print(f"bundle {manifests.identity(manifest)}, sha256 {manifests.checksum(folder)}")
     if damaged:
         print(f"{damaged} files are damaged: copy the bundle again", file=sys.stderr)
     return int(damaged > 0)

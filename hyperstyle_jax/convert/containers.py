@@ -77,7 +77,7 @@ def candidates(value: Any) -> Iterator[Layout]:
     """
     yield _without_wrappers(value)
     groups = [_unwrapped(group) for group in _groups(value, ())]
-    networks = [found for group in groups for found in _networks(group, 0)]
+    networks = [pair for group in groups for pair in _networks(group, 0)]
     if networks:
         yield _official(value, networks)
     for group in sorted(groups, key=lambda group: not _is_averaged(group.place)):

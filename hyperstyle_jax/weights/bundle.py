@@ -6,8 +6,6 @@ people and model hubs a `README.md`, which may be edited.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -25,6 +23,7 @@ from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.weights import (
     hub,
+    manifests,
     model_card,
     provenance,
     safetensors_reader,
@@ -32,9 +31,8 @@ from hyperstyle_jax.weights import (
 )
 from hyperstyle_jax.weights.safetensors_writer import Lazy, save_file
 
-VERSION = 1
 SHIPPED = Path(__file__).parent / "bundles"
-_JSON, _DIRECTIONS = "bundle.json", "directions.safetensors"
+_DIRECTIONS = "directions.safetensors"
 
 
 class Bundle(NamedTuple):
@@ -117,10 +115,11 @@ def save(
         ValueError: the folder is something else, or a value does not fit the dtype.
     """
     path = Path(path)
-    if path.exists() and not (path / _JSON).is_file() and not _is_empty_folder(path):
+    other = path.exists() and not (path / manifests.NAME).is_file()
+    if other and not _is_empty_folder(path):
         raise ValueError(f"{path} exists and is not a bundle: choose another folder")
     info = {**_facts(nets), **(info or {})}
-    _check_image_size(info)
+    manifests.check_image_size(info)
     inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
     with _replacing(path) as temporary:
         manifest = _write(temporary, nets, inputs, dtype)
@@ -130,9 +129,9 @@ def save(
             manifest["files"] |= _entry(temporary / name)
         manifest["info"] = info
         manifest["provenance"] = made_of or provenance.record("hyperstyle_jax.save")
-        _write_manifest(temporary, manifest)
+        manifests.write(temporary, manifest)
         _write_card(temporary, path.name, manifest)
-    return identity(manifest)
+    return manifests.identity(manifest)
 
 
 def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> str:
@@ -142,18 +141,18 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
         The bundle's id, which is the same as before.
     """
     path = find(path)
-    manifest = read_manifest(path)
+    manifest = manifests.read(path)
     with _replacing(path) as temporary:
         for file in path.iterdir():
-            if file.is_file() and file.name not in (_JSON, _DIRECTIONS):
+            if file.is_file() and file.name not in (manifests.NAME, _DIRECTIONS):
                 shutil.copy2(file, temporary)
         edited = _card(path.name, manifest) != _read_card(path)
         manifest["files"].pop(_DIRECTIONS, None)
         _write_directions(temporary, manifest, directions)
-        _write_manifest(temporary, manifest)
+        manifests.write(temporary, manifest)
         if not edited:
             _write_card(temporary, path.name, manifest)
-    return identity(manifest)
+    return manifests.identity(manifest)
 
 
 def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bundle:
@@ -170,7 +169,7 @@ def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bund
             another checksum.
     """
     path = find(path, sha256)
-    manifest = read_manifest(path)
+    manifest = manifests.read(path)
     nets = {}
     for role, entry in manifest["networks"].items():
         arrays = _read(path, entry["file"], manifest)
@@ -179,7 +178,7 @@ def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bund
     if manifest["directions"]:
         directions = _read(path, manifest["directions"]["file"], manifest)
         directions = {k: v.astype(np.float32) for k, v in directions.items()}
-    return Bundle(nets, manifest["info"], directions, identity(manifest))
+    return Bundle(nets, manifest["info"], directions, manifests.identity(manifest))
 
 
 def find(path: str | os.PathLike, sha256: str | None = None) -> Path:
@@ -191,65 +190,35 @@ def find(path: str | os.PathLike, sha256: str | None = None) -> Path:
     if hub.is_address(path):
         return hub.fetch(str(path), sha256)
     folder = _find_folder(path)
-    if sha256 and sha256.lower() != (actual := checksum(folder)):
+    if sha256 and sha256.lower() != (actual := manifests.checksum(folder)):
         raise ValueError(
-            f"{path}: the sha256 of {_JSON} is {actual[:12]}…, expected "
+            f"{path}: the sha256 of {manifests.NAME} is {actual[:12]}…, expected "
             f"{sha256[:12]}…: it is another bundle, or was changed"
         )
     return folder
 
 
-def checksum(folder: Path) -> str:
-    """The sha256 of bundle.json, which has those of all other files."""
-    return atomic_files.sha256(folder / _JSON)
-
-
 def _find_folder(path: str | os.PathLike) -> Path:
     shipped = SHIPPED / str(path)
-    if re.fullmatch(r"\w+", str(path)) and (shipped / _JSON).is_file():
+    if re.fullmatch(r"\w+", str(path)) and (shipped / manifests.NAME).is_file():
         return shipped
-    if not (Path(path) / _JSON).is_file():
-        names = sorted(p.parent.name for p in SHIPPED.glob(f"*/{_JSON}"))
+    if not (Path(path) / manifests.NAME).is_file():
+        names = sorted(p.parent.name for p in SHIPPED.glob(f"*/{manifests.NAME}"))
         raise ValueError(
-            f"{path} is not a bundle: expected a folder with {_JSON}"
+            f"{path} is not a bundle: expected a folder with {manifests.NAME}"
             + (f", or one of the shipped: {', '.join(names)}" if names else "")
         )
     return Path(path)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """`bundle.json`, checked for completeness; reads no weights."""
-    try:
-        manifest = json.loads((path / _JSON).read_text(encoding="utf-8"))
-        if manifest["version"] > VERSION:
-            raise ValueError(
-                f"version {manifest['version']}, this program reads up to {VERSION}: "
-                "update hyperstyle_jax"
-            )
-        entries = [*manifest["networks"].values(), manifest["directions"] or None]
-        for entry in filter(None, entries):
-            _check_name(entry["file"])
-            manifest["files"][entry["file"]]["sha256"].encode()
-        for entry in manifest["networks"].values():
-            specs.module_from_spec(entry["module"])
-            _check_inputs(entry["inputs"])
-        _check_image_size(manifest["info"])
-    except (
-        ValueError, KeyError, TypeError, AttributeError, RecursionError
-    ) as error:
-        why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path / _JSON} is not valid: {why}") from None
-    return manifest
-
-
 def tensor_shapes(folder: Path, role: str) -> dict[str, list[int]]:
     """Names and shapes of one network's arrays, without reading them."""
-    file = folder / read_manifest(folder)["networks"][role]["file"]
+    file = folder / manifests.read(folder)["networks"][role]["file"]
     return safetensors_reader.shapes(file)
 
 
 def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
-    manifest = {"format": "hyperstyle_jax bundle", "version": VERSION}
+    manifest = {"format": "hyperstyle_jax bundle", "version": manifests.VERSION}
     manifest |= {"networks": {}, "directions": None, "files": {}}
     for role, net in nets.items():
         if not re.fullmatch(r"[a-z]\w*", role) or role == "directions":
@@ -275,12 +244,8 @@ def _write_directions(folder, manifest, directions):
         manifest["files"] |= _store(folder / _DIRECTIONS, arrays)
 
 
-def _write_manifest(folder, manifest):
-    (folder / _JSON).write_text(json.dumps(manifest, indent=1) + "\n")
-
-
 def _card(name: str, manifest) -> str:
-    return model_card.write(name, manifest, identity(manifest))
+    return model_card.write(name, manifest, manifests.identity(manifest))
 
 
 def _read_card(folder: Path) -> str:
@@ -415,31 +380,6 @@ def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
             layer.path for layer in nets["hypernet"].module.tuned_layers
         ]
     return facts
-
-
-def _check_name(name: str):
-    """Only plain names inside the folder: no separators, no drive, no dot files."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors", name):
-        raise ValueError(f"refused the file name {name!r}")
-
-
-def _check_inputs(inputs):
-    if not all(isinstance(n, int) and 0 < n < 2**16 for s in inputs for n in s):
-        raise ValueError(f"inputs {inputs!r:.80}: expected lists of sizes")
-
-
-def _check_image_size(info):
-    size = info["image_size"]
-    pair = [size, size] if isinstance(size, int) else list(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and 8 <= n < 2**16 for n in pair):
-        raise ValueError(f"image_size {size!r:.80}: expected a side or [H, W]")
-
-
-def identity(manifest: Mapping[str, Any]) -> str:
-    """A bundle's id: it names the networks' weights; edit directions may change."""
-    files = sorted(entry["file"] for entry in manifest["networks"].values())
-    lines = "".join(f"{f} {manifest['files'][f]['sha256']}\n" for f in files)
-    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -14,13 +14,13 @@ _PACKAGES = ("hyperstyle_jax", "jax", "jaxlib", "flax", "numpy")
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that determine the numbers."""
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            result[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            result[package] = "not installed"
+    return result
 
 
 def of_files(files: Iterable[tuple[str | os.PathLike, str]]) -> list[dict[str, Any]]:

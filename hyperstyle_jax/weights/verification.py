@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.weights import bundle, safetensors_reader, specs
+from hyperstyle_jax.weights import bundle, manifests, safetensors_reader, specs
 
 
 class Checked(NamedTuple):
@@ -36,7 +36,7 @@ def verify(path: str | os.PathLike) -> Iterator[Checked]:
         ValueError: not a bundle, or bundle.json is damaged.
     """
     folder = bundle.find(path)
-    manifest = bundle.read_manifest(folder)
+    manifest = manifests.read(folder)
     roles = {entry["file"]: role for role, entry in manifest["networks"].items()}
     for name, recorded in manifest["files"].items():
         content, fault = "", _damage(folder / name, recorded)
@@ -55,9 +55,9 @@ def _damage(file: Path, recorded: dict[str, Any]) -> str:
     size, expected = file.stat().st_size, recorded.get("bytes")
     if expected is not None and size != expected:
         return f"it has {size:,} bytes, bundle.json says {expected:,}"
-    found, expected = atomic_files.sha256(file), recorded["sha256"]
-    if found != expected:
-        return f"its sha256 is {found[:12]}…, bundle.json says {expected[:12]}…"
+    actual, expected = atomic_files.sha256(file), recorded["sha256"]
+    if actual != expected:
+        return f"its sha256 is {actual[:12]}…, bundle.json says {expected[:12]}…"
     return ""
 
 

@@ -24,8 +24,7 @@ from hyperstyle_jax.convert import (
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.hypernet import Hypernet
-from hyperstyle_jax.models.hypernet import heads as tune
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.weights import safetensors_writer
 
@@ -50,8 +49,8 @@ def nets():
     small = {"channel_base": 64, "channel_max": 8}
     generator = Generator(SIZE, z_dim=4, w_dim=6, **small)
     trunk, inputs = {"widths": (4, 4), "depths": (1, 1)}, [(SIZE, SIZE, 3)]
-    inner = {"code": 5, "inner": 4, "inner_shared": 4, "hidden": 4}
-    hypernet = Hypernet(tune(generator), **trunk, **inner)
+    inner = {"embedding_dim": 5, "inner": 4, "inner_shared": 4, "hidden": 4}
+    hypernet = Hypernet(tuned_layers(generator), **trunk, **inner)
     return {
         "generator": networks.random_net(generator),
         "discriminator": networks.random_net(Discriminator(SIZE, **small)),
@@ -78,11 +77,11 @@ def converted(value):
 def assert_same(net, expected, without=()):
     """Equal arrays but for those that the file lacks."""
     assert net.module == expected.module
-    found, wanted = trees.flatten(net.variables), trees.flatten(expected.variables)
-    assert found.keys() == wanted.keys()
+    arrays, wanted = trees.flatten(net.variables), trees.flatten(expected.variables)
+    assert arrays.keys() == wanted.keys()
     for path, array in wanted.items():
         if not path.endswith(without):
-            np.testing.assert_array_equal(found[path], array, path)
+            np.testing.assert_array_equal(arrays[path], array, path)
 
 
 def prefixed(tensors, prefix):
@@ -137,8 +136,8 @@ def test_wrapped_files_come_back_as_they_were(published, name):
     value = WRAPPED[name](published)
     made, _ = converted(value)
     arrays = {role: trees.flatten(net.variables) for role, net in made.nets.items()}
-    notes = str(made.official)
-    assert notes.count(conversion.NOTE) >= 30  # the networks' tensors are not there twice
+    # Notes stand in place of the networks' tensors, which are not kept twice.
+    assert str(made.official).count(conversion.NOTE) >= 30
     back = restoring.restore_values(made.official, arrays)["x"]
     jax.tree.map(np.testing.assert_array_equal, back, value)
 
@@ -160,8 +159,8 @@ def test_bare_state_dicts_of_checkpoints(published, nets, role, prefix):
     value = {"latent_avg": published[role]["latent_avg"], **prefixed(state, prefix)}
     made, _ = converted(value)
     assert set(made.nets) == {role, "generator"}
-    found, expected = made.nets[role].params, nets[role].params
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    params, expected = made.nets[role].params, nets[role].params
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
 
 
 @pytest.mark.parametrize("in_dict", [True, False])
@@ -271,8 +270,8 @@ def test_one_row_of_mean_latent_is_for_all_layers(nets):
     row = np.arange(6, dtype="f4")
     for latent in (row, row[None], row[None, None]):
         made, lines = converted(value | {"latent_avg": latent})
-        found = made.nets["encoder"].variables["buffers"]["latent_avg"]
-        np.testing.assert_array_equal(found, np.broadcast_to(row, (6, 6)))
+        rows = made.nets["encoder"].variables["buffers"]["latent_avg"]
+        np.testing.assert_array_equal(rows, np.broadcast_to(row, (6, 6)))
         assert not lines
 
 

@@ -55,7 +55,7 @@ VALUES = {
     "windows path": (pathlib.PureWindowsPath("C:/a/b"), "C:\\a\\b"),
     "date": (DAY, "2024-01-02"),
     "datetime": (NOON, "2024-01-02 12:00:00"),
-    "with zone": (NOON.replace(tzinfo=datetime.timezone.utc), "2024-01-02 12:00:00"),
+    "with zone": (NOON.replace(tzinfo=datetime.UTC), "2024-01-02 12:00:00"),
     "time span": (datetime.timedelta(1), "1 day, 0:00:00"),
     "namespace": (argparse.Namespace(a=1, b=pathlib.PurePosixPath("x")),
                   {"a": 1, "b": "x"}),
@@ -132,18 +132,18 @@ def test_whole_networks_are_read_without_their_class(tmp_path, legacy):
         network = {"g_ema": torch_pickles.Network(tensors)}
         content = torch_pickles.legacy(network) if legacy else pickle.dumps(network, 2)
     (tmp_path / "x.pt").write_bytes(content)
-    found = torch_files.read(tmp_path / "x.pt")["g_ema"].tensors()
-    assert sorted(found) == sorted(tensors)
+    read = torch_files.read(tmp_path / "x.pt")["g_ema"].tensors()
+    assert sorted(read) == sorted(tensors)
     for name, tensor in tensors.items():
-        np.testing.assert_array_equal(found[name], tensor)
+        np.testing.assert_array_equal(read[name], tensor)
 
 
 def test_arrays_of_protocol_5_are_read(tmp_path):
     arrays = {"w": np.arange(6, dtype="f4").reshape(2, 3), "f": np.eye(3, order="F")}
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(arrays, 5))
-    found = torch_files.read(tmp_path / "x.pkl")
+    read = torch_files.read(tmp_path / "x.pkl")
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(read[name], array)
     buffers = []
     content = pickle.dumps(arrays, 5, buffer_callback=buffers.append)
     (tmp_path / "y.pkl").write_bytes(content)
@@ -155,6 +155,6 @@ def test_arrays_of_protocol_5_are_read(tmp_path):
 def test_pickles_of_every_protocol_are_read(tmp_path, protocol):
     value = {"w": np.arange(3.0), "n": [1, None, True, "é"]}
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(value, protocol))
-    found = torch_files.read(tmp_path / "x.pkl")
-    np.testing.assert_array_equal(found["w"], value["w"])
-    assert found["n"] == value["n"]
+    read = torch_files.read(tmp_path / "x.pkl")
+    np.testing.assert_array_equal(read["w"], value["w"])
+    assert read["n"] == value["n"]

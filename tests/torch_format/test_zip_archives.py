@@ -78,10 +78,10 @@ def test_other_archives_are_named(tmp_path, names, says):
 def test_npz_is_read(tmp_path, save):
     arrays = {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.array([1, 2])}
     save(tmp_path / "x.npz", names=np.array(["p", "q"]), empty=np.zeros(0), **arrays)
-    found = torch_files.read(tmp_path / "x.npz")
+    content = torch_files.read(tmp_path / "x.npz")
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-    assert found["names"] == ["p", "q"] and found["empty"].shape == (0,)
+        np.testing.assert_array_equal(content[name], array)
+    assert content["names"] == ["p", "q"] and content["empty"].shape == (0,)
 
 
 def test_npz_with_code_or_too_much_in_it_is_refused(tmp_path):

@@ -48,8 +48,8 @@ def test_a_bundle_is_fetched_once(served, cache, monkeypatch):
     assert loaded.id == bundle.load(folder).id
     assert [p.name for p in cache.iterdir()] == [sha256]
     monkeypatch.setattr(hub, "_get_from_web", None)  # a second time nobody is asked
-    for same in (f"{address}#sha256={sha256}", f"{address}/bundle.json#sha256={sha256}"):
-        assert hs.load(same).id == loaded.id
+    for end in ("", "/", "/bundle.json"):
+        assert hs.load(f"{address}{end}#sha256={sha256}").id == loaded.id
     assert hs.load(address, sha256=sha256.upper()).id == loaded.id
 
 
@@ -94,7 +94,7 @@ def test_missing_pages_and_servers_are_named(served):
         hs.load("http://127.0.0.1:9/x", sha256="0" * 64)
 
 
-@pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "a/b", "bundle.json", ""])
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "bundle.json", ""])
 def test_names_outside_of_the_folder_are_refused(served, tmp_path, name, cache):
     folder, address, _ = served
     target = folder.parent / "tricky"
