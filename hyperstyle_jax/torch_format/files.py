@@ -41,18 +41,27 @@ def read(path: str | os.PathLike) -> Any:
         ValueError: the file, and why it is refused.
     """
     try:
+        return content(path)
+    except ValueError as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+
+
+def content(path: str | os.PathLike) -> Any:
+    """As `read`, for callers that name the file themselves.
+
+    Raises:
+        ValueError: why the file is refused.
+    """
+    try:
         _check_is_file(path)
         with open(path, "rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return _read(data, os.fspath(path))
-    except (OSError, zipfile.BadZipFile, *pickles.DAMAGE) as error:
-        if isinstance(error, OSError):
-            why = error.strerror or str(error)
-        else:
-            why = f"it is damaged ({type(error).__name__}: {str(error):.80})"
-        raise ValueError(f"cannot read {path}: {why}") from None
-    except (ValueError, struct.error, zlib.error, NotImplementedError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
+    except (zipfile.BadZipFile, struct.error, zlib.error, *pickles.DAMAGE) as error:
+        text = f"it is damaged ({type(error).__name__}: {str(error):.80})"
+        raise ValueError(text) from None
 
 
 def _check_is_file(path):

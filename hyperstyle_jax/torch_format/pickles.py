@@ -62,7 +62,7 @@ def _instructions(file: BinaryIO):
 
 # What reading damaged bytes may raise besides ValueError.
 DAMAGE = (EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
-          MemoryError, RecursionError, SyntaxError)  # fmt: skip
+          RecursionError, SyntaxError, NotImplementedError)  # fmt: skip
 
 
 class _Machine:

@@ -22,19 +22,7 @@ def read(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        if manifest["version"] > VERSION:
-            raise ValueError(
-                f"version {manifest['version']}, this program reads up to {VERSION}: "
-                "update hyperstyle_jax"
-            )
-        entries = [*manifest["networks"].values(), manifest["directions"] or None]
-        for entry in filter(None, entries):
-            _check_name(entry["file"])
-            manifest["files"][entry["file"]]["sha256"].encode()
-        for entry in manifest["networks"].values():
-            specs.module_from_spec(entry["module"])
-            _check_inputs(entry["inputs"])
-        check_image_size(manifest["info"])
+        _check(manifest)
     except (
         ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:
@@ -60,10 +48,50 @@ def checksum(folder: Path) -> str:
     return atomic_files.sha256(folder / NAME)
 
 
-def _check_name(name: str):
+def _check(manifest: Mapping[str, Any]):
+    """Refuses what `read`'s callers could not use."""
+    if manifest["version"] > VERSION:
+        raise ValueError(
+            f"version {manifest['version']}, this program reads up to {VERSION}: "
+            "update hyperstyle_jax"
+        )
+    for name, recorded in manifest["files"].items():
+        _check_file(name, recorded)
+    for entry in manifest["networks"].values():
+        _check_weights(entry["file"], manifest)
+        specs.module_from_spec(entry["module"])
+        _check_inputs(entry["inputs"])
+        _check_type(f"parameters of {entry['file']}", entry["parameters"], int)
+    if directions := manifest["directions"]:
+        _check_weights(directions["file"], manifest)
+        names = _check_type("names of directions", directions["names"], list)
+        for name in names:
+            _check_type("a direction's name", name, str)
+    check_image_size(_check_type("info", manifest["info"], dict))
+    made_of = _check_type("provenance", manifest.get("provenance", {}), dict)
+    _check_type("versions", made_of.get("versions", {}), dict)
+    for source in _check_type("sources", made_of.get("sources", []), list):
+        _check_type("a source", source, dict)
+
+
+def _check_type(what: str, value, kind: type):
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{what}: {value!r:.60} is no {kind.__name__}")
+    return value
+
+
+def _check_file(name: str, recorded):
     """Only plain names inside the folder: no separators, no drive, no dot files."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors", name):
-        raise ValueError(f"refused the file name {name!r}")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ValueError(f"refused the file name {name!r:.60}")
+    if not re.fullmatch(r"[0-9a-f]{64}", recorded["sha256"]):
+        raise ValueError(f"the sha256 of {name}")
+    _check_type(f"bytes of {name}", recorded["bytes"], int)
+
+
+def _check_weights(name: str, manifest):
+    if name not in manifest["files"] or not name.endswith(".safetensors"):
+        raise ValueError(f"no sha256 for the weights {name!r:.60}")
 
 
 def _check_inputs(inputs):

@@ -5,6 +5,7 @@ https://huggingface.co/docs/hub/model-cards.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,12 +84,17 @@ def _model_index(name, dataset, values) -> list[str]:
 
 def _metrics(info) -> tuple[str, dict[str, float]]:
     """The data set's name and {metric: number}."""
-    metrics = info.get("metrics") or {}
+    metrics = info.get("metrics")
+    metrics = metrics if isinstance(metrics, dict) else {}
     dataset = "held-out images"
     if isinstance(metrics.get("values"), dict):
         dataset, metrics = metrics.get("dataset", dataset), metrics["values"]
-    numbers = {str(k): v for k, v in metrics.items() if isinstance(v, (int, float))}
-    return str(dataset), numbers
+    return str(dataset), {str(k): v for k, v in metrics.items() if _is_number(v)}
+
+
+def _is_number(value) -> bool:
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return numeric and math.isfinite(value)
 
 
 def _summary(manifest) -> str:

@@ -52,8 +52,8 @@ def _damage(file: Path, recorded: dict[str, Any]) -> str:
     """How the bytes differ from what bundle.json says."""
     if not file.is_file():
         return "it is missing"
-    size, expected = file.stat().st_size, recorded.get("bytes")
-    if expected is not None and size != expected:
+    size, expected = file.stat().st_size, recorded["bytes"]
+    if size != expected:
         return f"it has {size:,} bytes, bundle.json says {expected:,}"
     actual, expected = atomic_files.sha256(file), recorded["sha256"]
     if actual != expected:

@@ -5,8 +5,8 @@
 Small valid files of every kind are changed at random: bytes flipped, pieces cut out,
 doubled or exchanged, ends cut off, zip entries and JSON values replaced, some with the
 checksums mended. Each is read as a user's program reads it. It must be read, or refused
-with a ValueError or OSError; it must not crash, hang (5 s), take 1 GiB, write a file,
-start a program or open a connection. Exits with 1 if one does.
+with a ValueError or OSError; it must not crash, take 5 s of processor time or 1 GiB, write a
+file, start a program or open a connection. Exits with 1 if one does.
 """
 
 import argparse
@@ -23,7 +23,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import zipfile
 from collections.abc import Callable
@@ -64,7 +63,7 @@ class Kind(NamedTuple):
 
 
 class Hung(BaseException):
-    """Raised by the alarm; no `except Exception` catches it."""
+    """Raised when the time is up; no `except Exception` catches it."""
 
 
 def main() -> int:
@@ -74,7 +73,7 @@ def main() -> int:
     counts: dict[str, collections.Counter] = {}
     with tempfile.TemporaryDirectory() as folder:
         kinds = make_kinds(Path(folder))
-        for name, kind in kinds.items():
+        for kind in kinds.values():
             _write(Path(folder) / "case", kind.files)
             kind.read(Path(folder) / "case")  # valid; and all programs are compiled
         rng = random.Random(args.seed)
@@ -114,9 +113,8 @@ def attempt(kind: Kind, files: dict[str, bytes], place: Path) -> str:
     """Writes and reads mutated files; one of `OUTCOMES`."""
     _write(place, files)
     memory = _peak()
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    faulthandler.dump_traceback_later(12 * SECONDS, exit=True)
-    start = time.monotonic()
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    faulthandler.dump_traceback_later(60 * SECONDS, exit=True)
     _watched.append(True)
     try:
         kind.read(place)
@@ -130,10 +128,8 @@ def attempt(kind: Kind, files: dict[str, bytes], place: Path) -> str:
         outcome = "crashed"
     finally:
         _watched.clear()
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
-    if time.monotonic() - start > SECONDS:
-        outcome = "slow"
     return "large" if _peak() - memory > GIBIBYTE else outcome
 
 
@@ -153,7 +149,7 @@ def _watch():
         if event in _FORBIDDEN or writes:
             raise RuntimeError(f"reading a file led to {event} {arguments!r:.80}")
 
-    signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGPROF, ring)
     sys.addaudithook(hook)
 
 
@@ -185,8 +181,10 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     legacy = torch_pickles.save_legacy({"g_ema": tensors})
     nvidia = torch_pickles.nvidia({"G_ema": ("Generator", generator)})
     np.savez_compressed(folder / "state.npz", **generator)
-    bundle.save(folder / "bundle", nets, directions={"smile": np.ones(6)})
-    saved = _inversion(folder, bundle.load(folder / "bundle"))
+    bundle.save(folder / "model", nets)
+    model = bundle.load(folder / "model")
+    small = {k: nets[k] for k in ("generator", "encoder")}
+    bundle.save(folder / "bundle", small, directions={"smile": np.ones(6)})
     files = {f.name: f.read_bytes() for f in (folder / "bundle").iterdir()}
     weights = files["generator.safetensors"]
     checkpoints = {
@@ -204,9 +202,9 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     }
     kinds["safetensors"] = Kind({"weights.pt": weights}, _mutate_any, _recognize)
     kinds["bundle"] = Kind(files, _mutate_bundle, _load_bundle)
-    model = bundle.load(folder / "bundle")
+    photo = {"photo.npz": _inversion(folder, model)}
     kinds["inversion"] = Kind(
-        {"photo.npz": saved}, _mutate_checkpoint, lambda place: _restore(place, model)
+        photo, _mutate_checkpoint, lambda place: _restore(place, model)
     )
     return kinds
 
@@ -322,7 +320,7 @@ def _rewrap(content: bytes, rng) -> bytes:
     packing = zipfile.ZIP_DEFLATED if kind == 3 else zipfile.ZIP_STORED
     with zipfile.ZipFile(out, "w", packing) as archive:
         for entry, data in entries.items():
-            archive.writestr(entry or "x", data)
+            archive.writestr(entry.replace("\0", "_") or "x", data)
     return out.getvalue()
 
 
