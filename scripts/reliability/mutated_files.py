@@ -5,8 +5,8 @@
 Small valid files of every kind are changed at random: bytes flipped, pieces cut out,
 doubled or exchanged, ends cut off, zip entries and JSON values replaced, some with the
 checksums mended. Each is read as a user's program reads it. It must be read, or refused
-with a ValueError or OSError; it must not crash, take 5 s of processor time or 1 GiB, write a
-file, start a program or open a connection. Exits with 1 if one does.
+with a ValueError or OSError; it must not crash, take 5 s of processor time or 1 GiB,
+write a file, start a program or open a connection. Exits with 1 if one does.
 """
 
 import argparse
