@@ -11,6 +11,7 @@ write a file, start a program or open a connection. Exits with 1 if one does.
 
 import argparse
 import collections
+import copy
 import faulthandler
 import hashlib
 import io
@@ -358,7 +359,7 @@ def _replace_value(manifest, rng):
     if isinstance(holder, dict) and rng.random() < 0.2:
         del holder[key]
     else:
-        holder[key] = rng.choice(_REPLACEMENTS)
+        holder[key] = copy.deepcopy(rng.choice(_REPLACEMENTS))
 
 
 def _mend_checksum(files, name):
