@@ -49,7 +49,7 @@ DOORS = {
     "etils": {"data.walking", "data.datasets"},
     "grain": {"data.pipeline"},
     "orbax": {"loop.checkpoint"},
-    "safetensors": {"weights.bundle"},
+    "safetensors": {"weights.safetensors_reader"},
     "matplotlib": {"plots"},
     "tensorboardX": {"loop.boards"},
     "wandb": {"loop.boards"},

@@ -25,6 +25,8 @@ def add_commands(commands):
         "--num-iters", type=int, help="iterations by default (default: the run's)"
     )
     parser.add_argument("--licence", default="unspecified", help="e.g. MIT")
+    parser.add_argument("--summary", help="what the bundle is, for its README.md")
+    parser.add_argument("--limits", help="what it is not good at, for its README.md")
     parser.set_defaults(run=export)
 
     parser = commands.add_parser(
@@ -59,7 +61,7 @@ def export(args):
     from hyperstyle_jax import faces
     from hyperstyle_jax.config import fields as cfg
     from hyperstyle_jax.training import sources
-    from hyperstyle_jax.weights import bundle
+    from hyperstyle_jax.weights import bundle, provenance
 
     nets, configs = {}, []
     for run in args.runs:
@@ -73,16 +75,64 @@ def export(args):
         "made_by": configs,
         "image_size": cfg.image_size(configs[-1]["data"]),
         "num_iters": args.num_iters or configs[-1]["num_iters"],
+        "metrics": _metrics(args.runs[-1]),
     }
+    info |= {k: v for k in ("summary", "limits") if (v := getattr(args, k))}
     if "feature_extractor" in nets:
         info["attributes"] = list(faces.ATTRIBUTES)
     made = bundle.save(
-        args.out, nets, info=info, dtype="float16" if args.half else "float32"
+        args.out,
+        nets,
+        info=info,
+        dtype="float16" if args.half else "float32",
+        made_of=provenance.record("hyperstyle export", map(_run, args.runs)),
     )
     size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
     print(f"bundle {made} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
     if missing := [r for r in ROLES[:3] if r not in nets]:
         print(f"to invert photos it also needs: {', '.join(missing)}")
+
+
+def _metrics(run: Path) -> dict:
+    """The last evaluation of a run, by name."""
+    from hyperstyle_jax.loop import logs
+
+    rows = [{k: v for k, v in row.items() if "eval/" in k} for row in logs.read(run)]
+    last = next((row for row in reversed(rows) if row), {})
+    values = {name.removeprefix("eval/"): value for name, value in last.items()}
+    return {"dataset": f"the evaluation set of {run.name}", "values": values}
+
+
+def _run(run: Path) -> dict:
+    """A run for the bundle's provenance, with the networks that it started from."""
+    from hyperstyle_jax.loop import checkpoint
+    from hyperstyle_jax.system import atomic_files
+
+    config = json.loads((run / "config.json").read_text())
+    started_from = {k: v for k, v in config.get("init", {}).items() if v}
+    return {
+        "name": run.name,
+        "kind": f"run of {config['task']}",
+        "step": max(checkpoint.steps(run)),
+        "sha256": atomic_files.sha256(run / "config.json"),
+        "started_from": {k: _identity(v) for k, v in started_from.items()},
+    }
+
+
+def _identity(source: str) -> str:
+    """A network's source with what names its weights: a bundle's id or checksum."""
+    from hyperstyle_jax.system import atomic_files
+    from hyperstyle_jax.weights import bundle, manifests
+
+    if (Path(source) / "config.json").is_file():
+        checksum = atomic_files.sha256(Path(source) / "config.json")
+        return f"run {Path(source).name}, sha256 of its config.json {checksum}"
+    try:
+        folder = bundle.find(source)
+    except ValueError:
+        return f"{source}, which is not there any more"
+    manifest = manifests.read(folder)
+    return f"bundle {Path(source).name} with the id {manifests.identity(manifest)}"
 
 
 def directions(args):

@@ -1,4 +1,4 @@
-"""`hyperstyle info` and `hyperstyle parity`: what weights are, and their proof."""
+"""`hyperstyle info`, `verify` and `parity`: what weights are, and their proof."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,17 @@ def add_commands(commands):
     parser.add_argument("path", metavar="BUNDLE_OR_FILE")
     parser.add_argument("--tensors", action="store_true", help="list all tensors")
     parser.set_defaults(run=info)
+
+    parser = commands.add_parser(
+        "verify",
+        help="check every file of a bundle",
+        description="Checks the sha256, size, shapes and numbers of every file that "
+        "bundle.json lists, one line each. Exits with 1 if one is damaged. The sha256 "
+        "of bundle.json at the end stands for the whole bundle: publish it beside the "
+        "bundle, and give it as #sha256=… after an address.",
+    )
+    parser.add_argument("bundle", metavar="BUNDLE")
+    parser.set_defaults(run=verify)
 
     parser = commands.add_parser(
         "parity",
@@ -40,10 +51,10 @@ def info(args):
 
 
 def _bundle_lines(path, tensors):
-    from hyperstyle_jax.weights import bundle
+    from hyperstyle_jax.weights import bundle, manifests
 
     folder = bundle.find(path)
-    manifest = bundle.read_manifest(folder)
+    manifest = manifests.read(folder)
     yield f"{path}: a bundle"
     for role, entry in manifest["networks"].items():
         name, fields = entry["module"]["class"], _fields(entry["module"])
@@ -60,10 +71,10 @@ def _bundle_lines(path, tensors):
 
 def _file_lines(path, tensors):
     from hyperstyle_jax import trees
-    from hyperstyle_jax.convert import conversion, kinds
-    from hyperstyle_jax.torch_format import files as torch_files
+    from hyperstyle_jax.convert import conversion, kinds, reading
+    from hyperstyle_jax.weights import specs
 
-    value = kinds.plain(torch_files.read(path))
+    value = reading.read(path)
     try:
         source = kinds.recognize(value)
     except ValueError as error:
@@ -75,12 +86,32 @@ def _file_lines(path, tensors):
     made = conversion.assemble([file], log=lambda line: print(f"  {line}"))
     for role, net in made.nets.items():
         module, count = net.module, trees.count(net.params)
-        fields = _fields(conversion.build.spec(module))
+        fields = _fields(specs.spec(module))
         yield f"  {role}: {type(module).__name__}, {count:,} parameters ({fields})"
     for name, array in source.arrays.items():
         yield f"  {name} {array.shape}"
     yield from _content(value, tensors)
     yield _missing(made.nets)
+
+
+def verify(args):
+    """Prints one line per file; returns 1 if one is damaged."""
+    from hyperstyle_jax.weights import bundle, manifests, model_card, verification
+
+    folder = bundle.find(args.bundle)
+    names, damaged = {"bundle.json", model_card.CARD}, 0
+    for file in verification.verify(folder):
+        state, what = ("DAMAGED", file.fault) if file.fault else ("ok", file.content)
+        print(f"{state:8}{file.name}: {' '.join(what.split())}", flush=True)
+        names.add(file.name)
+        damaged += bool(file.fault)
+    for other in sorted({f.name for f in folder.iterdir()} - names):
+        print(f"{'unknown':8}{other}: bundle.json does not list it; it is not used")
+    manifest = manifests.read(folder)
+    print(f"bundle {manifests.identity(manifest)}, sha256 {manifests.checksum(folder)}")
+    if damaged:
+        print(f"{damaged} files are damaged: copy the bundle again", file=sys.stderr)
+    return int(damaged > 0)
 
 
 def _fields(spec) -> str:

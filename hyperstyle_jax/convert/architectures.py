@@ -51,7 +51,11 @@ def rosinality_generator(tensors: Tensors) -> Generator:
 
 def nvidia_generator(tensors: Tensors) -> Generator:
     if "mapping.embed.weight" in tensors:
-        raise ValueError("a generator with class labels; only unconditional ones fit")
+        labels = tensor(tensors, "mapping.embed.weight", 2).shape[1]
+        raise ValueError(
+            f"a conditional generator: it takes class labels (c_dim = {labels}), and "
+            "only unconditional ones are converted"
+        )
     count = len({k.split(".")[1] for k in tensors if k.startswith("synthesis.b")})
     widths = [
         tensor(tensors, f"synthesis.b{4 << i}.conv1.weight", 4).shape[0]
@@ -98,6 +102,11 @@ def rosinality_discriminator(tensors: Tensors) -> Discriminator:
 
 
 def nvidia_discriminator(tensors: Tensors) -> Discriminator:
+    if "mapping.embed.weight" in tensors:
+        raise ValueError(
+            "a conditional discriminator, which takes class labels: only unconditional "
+            "ones are converted"
+        )
     blocks = len({k.split(".")[0] for k in tensors if re.match(r"b\d+\.", k)})
     widths = [tensor(tensors, "b4.conv.weight", 4).shape[0]]
     widths += [

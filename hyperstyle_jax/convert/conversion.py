@@ -11,26 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.convert import kinds, layouts
+from hyperstyle_jax.convert import defaults, image_sizes, kinds, layouts, reading
 from hyperstyle_jax.convert.kinds import Part, Source
 from hyperstyle_jax.convert.layouts import Constant, Rule
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.torch_format import files as torch_files
-from hyperstyle_jax.weights import bundle, specs
+from hyperstyle_jax.torch_format.pickle_writer import storable
+from hyperstyle_jax.weights import bundle, provenance, specs
 
 OFFICIAL = "official.pt"
 NOTE = "hyperstyle_jax"  # the key that marks a note
 EXACT = ("float32", "float16", "bfloat16")  # types that float32 holds without loss
-_W_AVG = "buffers/mapping/w_avg"
-_LATENT_AVG = "buffers/latent_avg"
-_SAMPLES = 10_000
 
 Log = Callable[[str], None]
 
@@ -55,7 +51,7 @@ class Converted(NamedTuple):
 
 def read(path: str | os.PathLike, kind: str = "auto") -> File:
     """Reads one file and recognizes it."""
-    value = kinds.plain(torch_files.read(path))
+    value = reading.read(path)
     try:
         source = kinds.recognize(value, kind)
     except ValueError as error:
@@ -92,6 +88,8 @@ def convert(
         files.append(read(path, kind))
         log(f"{path}: {describe(files[-1])}")
     result = assemble(files, image_size, log)
+    kinds_of_files = [file.source.kind for file in files]
+    sources = provenance.of_files(zip(paths, kinds_of_files, strict=True))
     return bundle.save(
         out,
         result.nets,
@@ -99,6 +97,7 @@ def convert(
         directions=result.directions,
         inputs=result.inputs,
         extra={OFFICIAL: lambda file: torch_files.write(file, result.official)},
+        made_of=provenance.record("convert_weights.py", sources),
     )
 
 
@@ -122,12 +121,10 @@ def assemble(
     size = image_size or _image_size(files)
     modules, owners = _modules(files)
     inputs = {
-        role: [(*size, owners[role].source.channels)]
-        if role == "encoder"
-        else specs.default_inputs(module, size)
+        role: image_sizes.inputs(role, module, size, owners[role].source.channels)
         for role, module in modules.items()
     }
-    shapes = {role: _shapes(module, inputs[role]) for role, module in modules.items()}
+    shapes = {k: image_sizes.shapes(m, inputs[k]) for k, m in modules.items()}
     arrays: dict[str, dict[str, np.ndarray]] = {role: {} for role in modules}
     contents = []
     for file in files:
@@ -135,13 +132,23 @@ def assemble(
         for part in file.source.parts:
             _check_constants(part, file, log)
             what = f"{file.name}: {part.role} for images of {size[0]}x{size[1]}"
-            notes |= _carry_over(part, shapes[part.role], arrays[part.role], what)
+            try:
+                notes |= _carry_over(part, shapes[part.role], arrays[part.role], what)
+            except ValueError as error:
+                module, channels = modules[part.role], file.source.channels
+                advice = image_sizes.advice(part, module, size, channels)
+                raise ValueError(f"{error}{advice}") from None
+        places = file.source.places
+        notes = {places.get(path, path): note for path, note in notes.items()}
         content = _strip(file.value, notes, ())
         entry = {"name": file.name, "kind": file.source.kind, "value": content}
         contents.append(entry)
+    _complete(modules, shapes, arrays, files, log)
     for role, module in modules.items():
-        _complete(role, module, arrays[role], log)
-        _check_complete(role, shapes[role], arrays[role], size)
+        source = owners[role].source
+        part = next(part for part in source.parts if part.role == role)
+        own = shapes[role], arrays[role]
+        _check_complete(part, module, *own, size, source.channels)
     nets = {
         role: Net(module, trees.unflatten(arrays[role]))
         for role, module in modules.items()
@@ -153,10 +160,6 @@ def assemble(
         {"format": 1, "sources": contents},
         _info(files, size),
     )
-
-
-def _shapes(module: nn.Module, inputs) -> dict[str, tuple[int, ...]]:
-    return {k: v.shape for k, v in trees.flatten(specs.shapes(module, inputs)).items()}
 
 
 def _image_size(files) -> tuple[int, int]:
@@ -200,7 +203,9 @@ def _carry_over(part: Part, shapes, arrays, what: str):
     What another file has filled already stays, and gets a note only if it is the same.
     """
     _check_paths(part.table, shapes, what)
-    found = layouts.apply(part.table, shapes, part.tensors, what, part.unused)
+    found = layouts.apply(
+        part.table, shapes, part.tensors, what, part.unused, part.optional
+    )
     for path, array in found.items():
         arrays.setdefault(path, array)
     notes = {}
@@ -215,12 +220,9 @@ def _carry_over(part: Part, shapes, arrays, what: str):
 
 
 def _check_paths(table, shapes, what: str):
-    paths = (row.path for row in table if isinstance(row, Rule))
-    if unknown := next((path for path in paths if path not in shapes), None):
-        raise ValueError(
-            f"{what}: the file has a {unknown} too many; was it trained at another "
-            "size? give it as --image-size HxW"
-        )
+    paths = {row.path for row in table if isinstance(row, Rule)}
+    if unknown := sorted(paths - shapes.keys()):
+        raise ValueError(f"{what}: the file has a {unknown[0]} too many")
 
 
 def _check_constants(part: Part, file: File, log: Log):
@@ -239,36 +241,24 @@ def _check_constants(part: Part, file: File, log: Log):
         )
 
 
-def _complete(role, module, arrays, log: Log):
-    """The mean latent, where the files have none."""
-    if role.startswith("generator") and _W_AVG not in arrays:
-        arrays[_W_AVG] = mean_latent(Net(module, trees.unflatten(arrays)))
-        log(f"{role}: no mean latent in the file, averaged {_SAMPLES:,} latents")
-    if role == "encoder" and _LATENT_AVG not in arrays:
-        rows = (module.num_ws,) if hasattr(module, "num_ws") else ()
-        arrays[_LATENT_AVG] = np.zeros((*rows, module.w_dim), np.float32)
-        log(f"{role}: no mean latent in the file, its latents are taken as absolute")
+def _complete(modules, shapes, arrays, files, log: Log):
+    """Makes what loaders of the field make where a file lacks it."""
+    for role, module in modules.items():
+        if role.startswith("generator"):
+            defaults.complete_generator(role, module, shapes[role], arrays[role], log)
+    if "encoder" in modules:
+        w_avg = arrays.get("generator", {}).get("buffers/mapping/w_avg")
+        relative = any(f.source.opts.get("start_from_latent_avg") for f in files)
+        module, own = modules["encoder"], arrays["encoder"]
+        defaults.complete_encoder(module, own, w_avg, relative is True, log)
 
 
-def _check_complete(role, shapes, arrays, size):
+def _check_complete(part: Part, module, shapes, arrays, size, channels):
     if missing := sorted(set(shapes) - set(arrays)):
         raise ValueError(
-            f"the {role} for images of {size[0]}x{size[1]} needs {missing[0]}, which "
-            "the file lacks; was it trained at another size? give --image-size HxW"
+            f"the {part.role} for images of {size[0]}x{size[1]} needs {missing[0]}, "
+            f"which the file lacks{image_sizes.advice(part, module, size, channels)}"
         )
-
-
-def mean_latent(generator: Net) -> np.ndarray:
-    """The mean of w over fixed latents z, [D]."""
-    module = generator.module
-    mapping = {"mapping": {"w_avg": np.zeros(module.w_dim, np.float32)}}
-    variables = {
-        "params": {"mapping": generator.params["mapping"]},
-        "buffers": mapping,
-    }
-    z = np.random.default_rng(0).standard_normal((_SAMPLES, module.z_dim), np.float32)
-    apply = jax.jit(lambda v, z: module.apply(v, z, method="mapping"))
-    return np.asarray(apply(jax.tree.map(jnp.asarray, variables), z).mean(0))
 
 
 def _join_lpips(files) -> list[File]:
@@ -325,4 +315,4 @@ def _strip(value, notes: Mapping[tuple, Any], path: tuple):
         return {k: _strip(v, notes, (*path, k)) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_strip(v, notes, (*path, i)) for i, v in enumerate(value))
-    return value
+    return storable(value) if isinstance(value, np.ndarray) else value

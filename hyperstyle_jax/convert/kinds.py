@@ -11,13 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import linen as nn
 
-from hyperstyle_jax.convert import architectures, rules
+from hyperstyle_jax.convert import (
+    architectures,
+    containers,
+    foreign_networks,
+    rules,
+)
 from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.models.encoders import StyleEncoder
 from hyperstyle_jax.models.lpips import Heads, Trunk
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
 from hyperstyle_jax.models.resnet import FaceNet
-from hyperstyle_jax.torch_format.pickle_values import Module
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -34,9 +38,10 @@ class Part(NamedTuple):
     role: str
     table: Table
     tensors: Tensors
-    root: tuple[str, ...]  # where in the file its dict is
+    root: tuple[str, ...]  # where in the official layout its dict is
     prefix: str = ""  # of the names in there
     unused: str | None = None  # further names that are let pass
+    optional: str | None = None  # our paths that the file may lack
 
 
 class Source(NamedTuple):
@@ -44,6 +49,7 @@ class Source(NamedTuple):
 
     `modules` by role; `arrays` are edit directions and the like; `channels` are those
     of an encoder's input; `opts` the training's options, where the file has them.
+    `places`: where in the file a tensor of the official layout is (`containers`).
     """
 
     kind: str
@@ -52,21 +58,14 @@ class Source(NamedTuple):
     arrays: dict[str, np.ndarray] = {}
     channels: int = 3
     opts: dict[str, Any] = {}
-
-
-def plain(value: Any) -> Any:
-    """NVIDIA's networks as dicts of tensors; everything else as it is."""
-    if isinstance(value, dict) and any(isinstance(v, Module) for v in value.values()):
-        nets = {k: v for k, v in value.items() if isinstance(v, Module)}
-        return {k: v.tensors() for k, v in nets.items() if _has_tensors(v)}
-    return value
+    places: dict[tuple, tuple] = {}
 
 
 def recognize(value: Any, kind: str = "auto") -> Source:
-    """What `torch_files.read` gave, made `plain`, as a Source.
+    """The content of a file as a Source, whatever wraps its tensors.
 
     Args:
-        value: the content.
+        value: the content of a file, made `containers.plain`.
         kind: one of `KINDS` where the content leaves open what it is (pSp and e4e
             differ in their use only), or "auto".
 
@@ -75,12 +74,15 @@ def recognize(value: Any, kind: str = "auto") -> Source:
     """
     if kind not in ("auto", *KINDS):
         raise ValueError(f"kind {kind!r}: expected auto, {', '.join(KINDS)}")
-    for matches, read in _READERS:
-        if matches(value):
-            source = read(value, kind)
-            if kind not in ("auto", source.kind):
-                raise ValueError(f"it is {source.kind}, not {kind}")
-            return source
+    if foreign := foreign_networks.describe(containers.names(value)):
+        raise ValueError(foreign)
+    for layout in containers.candidates(value):
+        for matches, read in _READERS:
+            if matches(layout.value):
+                source = read(layout.value, kind)
+                if kind not in ("auto", source.kind):
+                    raise ValueError(f"it is {source.kind}, not {kind}")
+                return source._replace(places=layout.places)
     raise ValueError(f"no known kind of weights: {_summary(value)}")
 
 
@@ -91,10 +93,6 @@ def _summary(value) -> str:
         names = ", ".join(f"{k!r:.40}" for k in list(value)[:5])
         return f"a dict of {len(value)} ({names}{', …' * (len(value) > 5)})"
     return f"a {type(value).__name__}"
-
-
-def _has_tensors(module: Module) -> bool:
-    return "Pipe" not in module.class_name and bool(module.tensors())
 
 
 def _is_tensors(value) -> bool:
@@ -127,28 +125,62 @@ def _state(value, *prefixes) -> bool:
 # StyleGAN2
 
 
+# Loaders of the field do without these: noise is drawn, its strength is zero, and the
+# mean latent is averaged over many latents.
+_OPTIONAL = r"buffers/.*/noise_const|params/.*/noise_strength|buffers/mapping/w_avg"
+
+
 def _latent_part(value, path, length, role="generator") -> list[Part]:
     latent = value.get("latent_avg")
     if not isinstance(latent, np.ndarray):
         return []
-    table = rules.latent_avg(path, latent.shape, length)
-    return [Part(role, table, {"latent_avg": latent}, ())]
+    rows = latent.reshape(-1, latent.shape[-1]) if latent.ndim > 2 else latent
+    if len(length) == 2 and rows.size == length[1]:  # one row for all layers
+        rows = np.broadcast_to(rows.reshape(1, -1), length)
+    # Reshaped or repeated, it is not the file's tensor, which is kept beside it.
+    root = () if rows is latent else ("reshaped",)
+    table = rules.latent_avg(path, rows.shape, length)
+    return [Part(role, table, {"latent_avg": rows}, root)]
+
+
+def _generator_part(role, tensors, root, prefix="", layout="rosinality"):
+    """The module of a generator and its part."""
+    if layout == "nvidia":
+        module = architectures.nvidia_generator(tensors)
+        table = rules.nvidia_generator(module)
+    else:
+        module = architectures.rosinality_generator(tensors)
+        table = rules.generator(module)
+    return module, Part(role, table, tensors, root, prefix, optional=_OPTIONAL)
+
+
+def _is_stylegan2(value, averaged, raw, discriminator) -> bool:
+    """Whether networks stand under these names, and none has the other layout."""
+    names = (averaged, raw, discriminator)
+    groups = [value[k] for k in names if _has(value, k) and _is_tensors(value[k])]
+    layouts = {containers.official_name(tensors) for tensors in groups}
+    return bool(groups) and layouts <= {raw, discriminator, None}
+
+
+def _generator_roles(value, averaged, raw) -> dict[str, str]:
+    """{name in the file: role}; without an averaged generator the other is used."""
+    if _is_tensors(value.get(averaged)):
+        return {averaged: "generator", raw: "generator_raw"}
+    return {raw: "generator"}
 
 
 def _read_rosinality(value, _) -> Source:
     modules: dict[str, nn.Module] = {}
     parts = []
-    names = {"g_ema": "generator", "g": "generator_raw", "d": "discriminator"}
-    for name, role in names.items():
-        if not _is_tensors(value.get(name)):
-            continue
-        if name == "d":
-            modules[role] = module = architectures.rosinality_discriminator(value[name])
-            table = rules.discriminator(module)
-        else:
-            modules[role] = module = architectures.rosinality_generator(value[name])
-            table = rules.generator(module)
-        parts.append(Part(role, table, value[name], (name,)))
+    for name, role in _generator_roles(value, "g_ema", "g").items():
+        if _is_tensors(value.get(name)):
+            modules[role], part = _generator_part(role, value[name], (name,))
+            parts.append(part)
+    if _is_tensors(value.get("d")):
+        module = architectures.rosinality_discriminator(value["d"])
+        modules["discriminator"] = module
+        table = rules.discriminator(module)
+        parts.append(Part("discriminator", table, value["d"], ("d",)))
     if "generator" in modules:
         width = (modules["generator"].w_dim,)
         parts += _latent_part(value, "buffers/mapping/w_avg", width)
@@ -158,17 +190,16 @@ def _read_rosinality(value, _) -> Source:
 def _read_nvidia(value, _) -> Source:
     modules: dict[str, nn.Module] = {}
     parts = []
-    names = {"G_ema": "generator", "G": "generator_raw", "D": "discriminator"}
-    for name, role in names.items():
-        if not _is_tensors(value.get(name)):
-            continue
-        if name == "D":
-            modules[role] = module = architectures.nvidia_discriminator(value[name])
-            table = rules.nvidia_discriminator(module)
-        else:
-            modules[role] = module = architectures.nvidia_generator(value[name])
-            table = rules.nvidia_generator(module)
-        parts.append(Part(role, table, value[name], (name,)))
+    for name, role in _generator_roles(value, "G_ema", "G").items():
+        if _is_tensors(value.get(name)):
+            made = _generator_part(role, value[name], (name,), layout="nvidia")
+            modules[role], part = made
+            parts.append(part)
+    if _is_tensors(value.get("D")):
+        module = architectures.nvidia_discriminator(value["D"])
+        modules["discriminator"] = module
+        table = rules.nvidia_discriminator(module)
+        parts.append(Part("discriminator", table, value["D"], ("D",)))
     return Source("stylegan2-nvidia", modules, parts)
 
 
@@ -217,9 +248,9 @@ def _encoder(tensors, opts, kind, root, prefix) -> Source:
 
 def _decoder_parts(value, generator) -> list[Part]:
     decoder = _with_prefix(value["state_dict"], "decoder.")
-    table = rules.generator(generator)
-    parts = [Part("generator", table, decoder, ("state_dict",), "decoder.")]
-    return parts + _latent_part(value, "buffers/mapping/w_avg", (generator.w_dim,))
+    _, part = _generator_part("generator", decoder, ("state_dict",), "decoder.")
+    latent = _latent_part(value, "buffers/mapping/w_avg", (generator.w_dim,))
+    return [part, *latent]
 
 
 _ENCODERS = {  # the official class names
@@ -274,7 +305,7 @@ def _read_moco(value, _) -> Source:
     root, tensors = ((), value)
     if "state_dict" in value:
         root, tensors = ("state_dict",), value["state_dict"]
-    prefix = "module.encoder_q."
+    prefix = "encoder_q."
     trunk = _with_prefix(tensors, prefix)
     module = architectures.resnet(trunk)
     part = Part("moco", rules.resnet(module), trunk, root, prefix, r"fc\..*")
@@ -349,13 +380,38 @@ def _is_direction(value) -> bool:
     return len(shape) == 1 and shape[0] >= 8 or len(shape) == 2 and shape[0] <= 20
 
 
+def _ganspace(value) -> dict[str, np.ndarray] | None:
+    """mean, std and comp under the names of a .pt file, or of GANSpace's own .npz.
+
+    There `lat_` is the latent space; `act_` the activations, which are the same thing
+    for the space W.
+    """
+    names = ("mean", "std", "comp"), *(
+        tuple(f"{space}_{k}" for k in ("mean", "stdev", "comp"))
+        for space in ("lat", "act")
+    )
+    for found in names:
+        if _has(value, *found) and _is_tensors({k: value[k] for k in found}):
+            mean, std, comp = (value[k] for k in found)
+            return {"mean": mean, "std": std, "comp": comp}
+    return None
+
+
 def _read_ganspace(value, _) -> Source:
+    value = _ganspace(value)
+    if not value["comp"].ndim or not value["comp"].size:
+        raise ValueError("a GANSpace file without components")
     count, width = value["comp"].shape[0], value["comp"].shape[-1]
-    if value["mean"].size != width or value["std"].shape != (count,):
+    if value["mean"].size != width or value["std"].size != count:
         raise ValueError("a GANSpace file whose mean, std and comp do not fit")
+    if value["comp"].size != count * width:
+        raise ValueError(
+            f"a GANSpace file of components of shape {value['comp'].shape[1:]}: only "
+            "those of the latent space W are edit directions"
+        )
     arrays = {
         "ganspace_mean": value["mean"].reshape(width),
-        "ganspace_std": value["std"],
+        "ganspace_std": value["std"].reshape(count),
         "ganspace_directions": value["comp"].reshape(count, width),
     }
     return Source("ganspace", {}, [], arrays)
@@ -393,19 +449,13 @@ _Reads = Callable[[Any, str], Source]
 _READERS: list[tuple[_Matches, _Reads]] = [
     (lambda v: _state(v, "hypernet", "decoder"), _read_hyperstyle),
     (lambda v: _state(v, "encoder", "decoder"), _read_encoder),
+    (lambda v: _is_stylegan2(v, "g_ema", "g", "d"), _read_rosinality),
+    (lambda v: _is_stylegan2(v, "G_ema", "G", "D"), _read_nvidia),
     (
-        lambda v: any(_has(v, k) and _is_tensors(v[k]) for k in ("g_ema", "g", "d")),
-        _read_rosinality,
-    ),
-    (
-        lambda v: any(_has(v, k) and _is_tensors(v[k]) for k in ("G_ema", "G", "D")),
-        _read_nvidia,
-    ),
-    (
-        lambda v: _state(v, "module") or _has(v, "module.encoder_q.conv1.weight"),
+        lambda v: _state(v, "encoder_q") or _has(v, "encoder_q.conv1.weight"),
         _read_moco,
     ),
-    (lambda v: _has(v, "mean", "std", "comp") and _is_tensors(v), _read_ganspace),
+    (lambda v: _ganspace(v) is not None, _read_ganspace),
     (
         lambda v: _is_tensors(v) and _has(v, "features.conv1.weight"),
         _read_mtcnn,

@@ -48,6 +48,7 @@ def apply(
     tensors: Mapping[str, np.ndarray],
     what: str,
     unused: str | None = None,
+    optional: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Official tensors in our layout, as views where that is possible.
 
@@ -57,6 +58,7 @@ def apply(
         tensors: by official name.
         what: the name used in errors.
         unused: a pattern of further official names that are let pass.
+        optional: a pattern of our paths that may be missing.
 
     Returns:
         {our path: array}.
@@ -65,8 +67,13 @@ def apply(
         ValueError: lists missing (−), unexpected (+), misshapen (≠) tensors by their
             official names; or aliases that differ.
     """
-    rules = [row for row in table if isinstance(row, Rule)]
-    _check_names(table, shapes, tensors, what, unused)
+    may_lack = {
+        row.name
+        for row in table
+        if isinstance(row, Constant) or (optional and re.fullmatch(optional, row.path))
+    }
+    _check_names(table, shapes, tensors, what, unused, may_lack)
+    rules = [row for row in table if isinstance(row, Rule) and row.name in tensors]
     found: dict[str, np.ndarray] = {}
     sources: dict[str, tuple[str, np.ndarray]] = {}
     for rule in rules:
@@ -108,10 +115,9 @@ def official_shapes(
     }
 
 
-def _check_names(table, shapes, tensors, what, unused):
+def _check_names(table, shapes, tensors, what, unused, may_lack):
     expected = official_shapes(table, shapes)
-    optional = {row.name for row in table if isinstance(row, Constant)}
-    missing = [k for k in expected if k not in tensors and k not in optional]
+    missing = [k for k in expected if k not in tensors and k not in may_lack]
     unexpected = [
         k
         for k in tensors

@@ -1,7 +1,7 @@
 """Our networks as contents of official files, whether they came from such or not."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,30 +11,49 @@ from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.net import Net
 
 
-def contents(nets: Mapping[str, Net]) -> dict[str, dict[str, Any]]:
+class Contents(NamedTuple):
     """Values for `torch_files.write` by file name without suffix.
+
+    `left` says for every network without an official layout why it has none.
+    """
+
+    files: dict[str, Any]
+    left: dict[str, str]
+
+
+def contents(
+    nets: Mapping[str, Net], directions: Mapping[str, np.ndarray] | None = None
+) -> Contents:
+    """Networks and edit directions as contents of official files.
 
     A hypernetwork and an encoder carry the generator along, as the official
     checkpoints do.
+
+    Raises:
+        ValueError: nothing has an official layout.
     """
-    made: dict[str, dict[str, Any]] = {}
-    if "generator" in nets:
-        generator = stylegan2(nets["generator"])
-        if "discriminator" in nets:
-            generator["d"] = tensors(nets["discriminator"])
-        made["generator"] = generator
-        for role in ("hypernet", "encoder"):
-            if role in nets:
-                made[role] = _checkpoint(role, nets[role], nets["generator"])
-    alone = set(nets) - {"generator", "discriminator", "hypernet", "encoder"}
-    for role in sorted(alone):
-        made[role] = tensors(nets[role])
-    if not made:
-        raise ValueError(
-            f"the official layouts of {', '.join(sorted(nets))} include the generator, "
-            "which the bundle does not have"
-        )
-    return made
+    files: dict[str, Any] = {}
+    left: dict[str, str] = {}
+    for role, net in nets.items():
+        kind = type(net.module).__name__
+        if role in ("hypernet", "encoder") and "generator" not in nets:
+            left[role] = "its official layout includes the generator, which is missing"
+        elif kind not in _TABLES:
+            left[role] = f"there is no official layout for a {kind}"
+        elif role in ("hypernet", "encoder"):
+            files[role] = _checkpoint(role, net, nets["generator"])
+        elif role == "generator":
+            files[role] = stylegan2(net)
+        elif role != "discriminator" or "generator" not in nets:
+            files[role] = tensors(net)
+    if "discriminator" in nets and "generator" in nets:
+        files["generator"]["d"] = tensors(nets["discriminator"])
+    for name, direction in (directions or {}).items():
+        files[f"directions/{name}"] = np.asarray(direction)[None]
+    if not files:
+        reasons = "; ".join(f"{role}: {why}" for role, why in left.items())
+        raise ValueError(f"nothing in the bundle can be exported: {reasons or 'empty'}")
+    return Contents(files, left)
 
 
 def stylegan2(generator: Net, layout: str = "rosinality") -> dict[str, Any]:
@@ -107,34 +126,45 @@ def _encoder_opts(net) -> dict[str, Any]:
 
 
 def _table(net: Net) -> Table:
-    module, params = net.module, net.params
-    name = type(module).__name__
-    if name == "FaceNet":
-        positions = len(params["head"]["linear"]["weight"]) // module.widths[-1]
-        return rules.face_net(module, int(positions**0.5))
-    if name == "StyleEncoder":
-        counts = [_convs(params[f"style{i}"]) for i in range(module.num_ws)]
-        return rules.style_encoder(module, counts)
-    if name == "Hypernet":
-        places = {layer.path: layer.name for layer in module.tuned_layers}
-        counts = {k: _convs(params[f"embed_{v}"]) for k, v in places.items()}
-        return rules.hypernet(module, counts)
-    if name == "Heads":
-        return rules.lpips_heads(len(module.widths))
-    if name == "LPIPS":
-        return rules.lpips(module)
-    if name in ("PNet", "RNet", "ONet"):
-        return rules.mtcnn(name.lower())
-    simple = {
-        "Generator": rules.generator,
-        "Discriminator": rules.discriminator,
-        "WEncoder": rules.w_encoder,
-        "ResNet": rules.resnet,
-        "Trunk": rules.lpips_trunk,
-    }
-    if name not in simple:
-        raise ValueError(f"there is no official layout for a {name}")
-    return simple[name](module)
+    return _TABLES[type(net.module).__name__](net)
+
+
+def _face_net(net: Net) -> Table:
+    width = net.module.widths[-1]
+    positions = len(net.params["head"]["linear"]["weight"]) // width
+    return rules.face_net(net.module, int(positions**0.5))
+
+
+def _style_encoder(net: Net) -> Table:
+    counts = [_convs(net.params[f"style{i}"]) for i in range(net.module.num_ws)]
+    return rules.style_encoder(net.module, counts)
+
+
+def _hypernet(net: Net) -> Table:
+    names = {layer.path: layer.name for layer in net.module.tuned_layers}
+    counts = {k: _convs(net.params[f"embed_{v}"]) for k, v in names.items()}
+    return rules.hypernet(net.module, counts)
+
+
+def _mtcnn(net: Net) -> Table:
+    return rules.mtcnn(type(net.module).__name__.lower())
+
+
+_TABLES: dict[str, Callable[[Net], Table]] = {
+    "Generator": lambda net: rules.generator(net.module),
+    "Discriminator": lambda net: rules.discriminator(net.module),
+    "WEncoder": lambda net: rules.w_encoder(net.module),
+    "StyleEncoder": _style_encoder,
+    "Hypernet": _hypernet,
+    "FaceNet": _face_net,
+    "ResNet": lambda net: rules.resnet(net.module),
+    "LPIPS": lambda net: rules.lpips(net.module),
+    "Trunk": lambda net: rules.lpips_trunk(net.module),
+    "Heads": lambda net: rules.lpips_heads(len(net.module.widths)),
+    "PNet": _mtcnn,
+    "RNet": _mtcnn,
+    "ONet": _mtcnn,
+}
 
 
 def _convs(params) -> int:

@@ -76,13 +76,18 @@ def export(path: str | os.PathLike, out: str | os.PathLike, log: Log = print):
 
     Args:
         path: the bundle.
-        out: the .pt file; a folder for several of them where the bundle was made from
-            several files.
+        out: the .pt file; a folder where there are several of them.
+        log: told what is written, and what has no official layout and stays behind.
+
+    Raises:
+        ValueError: not a bundle, or nothing in it has an official layout.
     """
+    left = {}
     if (bundle.find(path) / OFFICIAL).is_file():
         values = restore(path)
     else:
-        values = official.contents(bundle.load(path).nets)
+        loaded = bundle.load(path)
+        values, left = official.contents(loaded.nets, loaded.directions)
     out = Path(out)
     single = len(values) == 1
     for name, value in values.items():
@@ -90,8 +95,15 @@ def export(path: str | os.PathLike, out: str | os.PathLike, log: Log = print):
         file.parent.mkdir(parents=True, exist_ok=True)
         torch_files.write(file, value)
         log(f"{file}: {_count(value):,} numbers")
+    if left:
+        reasons = "; ".join(f"{role} ({why})" for role, why in left.items())
+        log(f"stays behind: {reasons}")
 
 
 def _count(value) -> int:
-    leaves = jax.tree.leaves(value)
-    return sum(math.prod(a.shape) for a in leaves if isinstance(a, np.ndarray))
+    """Numbers in all arrays; keys of the dicts may be of any kind."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(map(_count, value))
+    return math.prod(value.shape) if isinstance(value, (np.ndarray, jax.Array)) else 0

@@ -7,7 +7,6 @@ them. Separable layers have a row for each iteration, `path#0`, `path#1`, …
 
 import io
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +19,11 @@ from hyperstyle_jax.inversion import hyperstyle
 from hyperstyle_jax.inversion.hyperstyle import Refinement, no_embeddings
 from hyperstyle_jax.offsets import Inversion, LayerEmbeddings
 from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.torch_format import files
 from hyperstyle_jax.weights.bundle import Bundle
 
-_MAX_BYTES = 64 << 20  # of arrays in one file; a 1024² inversion has 70 KiB
+_NAMES = ("w_plus", "embeddings", "layers", "num_iters", "bundle")
+_MAX_ITERS = 1000
 
 
 class Saved(NamedTuple):
@@ -87,21 +88,46 @@ def load(path: str | os.PathLike) -> Saved:
         ValueError: not such a file, or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
-                raise ValueError("far too large")
-        with np.load(path, allow_pickle=False) as f:
-            w_plus, rows = f["w_plus"].astype("f4"), f["embeddings"].astype("f4")
-            embeddings = _embeddings(dict(zip(f["layers"].tolist(), rows, strict=True)))
-            saved = Saved(w_plus, embeddings, int(f["num_iters"]), str(f["bundle"]))
-        if not all(np.isfinite(a).all() for a in (w_plus, rows)) or w_plus.ndim > 2:
-            raise ValueError("senseless values")
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        return _saved(files.content(path))
+    except ValueError as error:
         raise ValueError(
             f"{path} is not an inversion ({error}): expected a .npz file that "
             "`hyperstyle invert` wrote; invert the photo again"
         ) from None
-    return saved
+
+
+def _saved(content) -> Saved:
+    """What a file has in it, if that is an inversion.
+
+    Raises:
+        ValueError: what is missing, or not as it should be.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it holds no named arrays")
+    if missing := [name for name in _NAMES if name not in content]:
+        raise ValueError(f"it has no {missing[0]}")
+    w_plus, rows = _floats(content, "w_plus"), _floats(content, "embeddings")
+    layers, num_iters, bundle = (content[name] for name in _NAMES[2:])
+    if not isinstance(layers, list) or len(layers) != len(rows):
+        raise ValueError("its layers are not the names of its embeddings")
+    if not all(isinstance(name, str) for name in (*layers, bundle)):
+        raise ValueError("its layers and its bundle are not names")
+    if np.shape(num_iters) or np.asarray(num_iters).dtype.kind not in "iu":
+        raise ValueError("its num_iters is not a number")
+    if not 0 <= num_iters <= _MAX_ITERS:
+        raise ValueError(f"its num_iters is {num_iters}")
+    embeddings = _embeddings(dict(zip(layers, rows, strict=True)))
+    return Saved(w_plus, embeddings, int(num_iters), bundle)
+
+
+def _floats(content, name: str) -> np.ndarray:
+    array = content[name]
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
+        raise ValueError(f"its {name} is no table of numbers")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"its {name} has numbers that are not finite")
+    return array
 
 
 def restore(bundle: Bundle, saved: Sequence[Saved]) -> Inversion:

@@ -10,6 +10,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from hyperstyle_jax.torch_format import objects
+from hyperstyle_jax.torch_format.objects import Object
+
 MAX_ELEMENTS = 2**30  # of one tensor; the largest known has 2**27
 MAX_DEPTH = 64
 _MAX_DIMENSIONS = 8
@@ -67,7 +70,7 @@ class Tensor:
 
 @dataclasses.dataclass(eq=False)
 class Module:
-    """One of NVIDIA's networks: the class's name and its attributes, no code."""
+    """A network saved as a whole: the class's name and its attributes, no code."""
 
     class_name: str
     state: Any
@@ -80,16 +83,22 @@ class Module:
             state = module.state if isinstance(module, Module) else None
             if not isinstance(state, dict) or depth > MAX_DEPTH:
                 raise ValueError(f"{root or 'the file'} holds no network")
+            hidden = state.get("_non_persistent_buffers_set") or ()
             for group in ("_parameters", "_buffers"):
-                for name, value in (state.get(group) or {}).items():
-                    if isinstance(value, np.ndarray):
+                for name, value in _entries(state, group):
+                    if isinstance(value, np.ndarray) and name not in hidden:
                         found[f"{root}{name}"] = value
-            for name, child in (state.get("_modules") or {}).items():
+            for name, child in _entries(state, "_modules"):
                 if child is not None:
                     stack.append((f"{root}{name}.", child, depth + 1))
             if len(found) + len(stack) > 100_000:
                 raise ValueError("more than 100,000 tensors")
         return found
+
+
+def _entries(state: dict, group: str):
+    entries = state.get(group) or {}
+    return checked(entries, dict).items()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +115,20 @@ class DType:
     code: str
     order: str = "<"
 
-    def numpy(self):
-        if self.code[:1] not in "fiub" or self.code[1:] not in ("1", "2", "4", "8"):
-            raise ValueError(f"arrays of type {self.code!r:.20} are not read")
-        return np.dtype(self.code).newbyteorder(self.order)
+    def __str__(self):
+        return f"numpy.dtype({self.code!r})"
+
+    def numpy(self) -> np.dtype | None:
+        """Numbers and texts; None for types that weights do not have."""
+        kind, size = self.code[:1], self.code[1:]
+        if kind in "SU" and size.isdecimal() and 0 < int(size) < 2**16:
+            return np.dtype(self.code).newbyteorder(self.order)
+        if kind not in "fiubc" or size not in ("1", "2", "4", "8", "16"):
+            return None
+        try:
+            return np.dtype(self.code).newbyteorder(self.order)
+        except TypeError:  # as f1
+            return None
 
 
 @dataclasses.dataclass(eq=False)
@@ -117,14 +136,21 @@ class Array:
     state: tuple = ()
 
     def array(self):
+        """The array, or plain values where its elements are no numbers."""
+        if not self.state:
+            raise ValueError("an array without data")
         _, shape, dtype, fortran, raw = self.state
         shape = checked_shape(shape)
         if dtype.code in ("O", "O8"):
             return self._objects(shape, raw)
-        data = np.frombuffer(checked_bytes(raw), dtype.numpy())
+        kind = dtype.numpy()
+        if kind is None:
+            return f"an array of type {dtype.code!r:.20}"
+        data = np.frombuffer(checked_bytes(raw), kind)
         if data.size != math.prod(shape):
             raise ValueError(f"an array of shape {shape} with {data.size} numbers")
-        return data.reshape(shape, order="F" if fortran else "C")
+        data = data.reshape(shape, order="F" if fortran else "C")
+        return data.tolist() if kind.kind in "SUc" else data
 
     @staticmethod
     def _objects(shape, raw):
@@ -151,18 +177,37 @@ class _Resolver:
     def __init__(self):
         self.done: dict[int, Any] = {}
         self.views: dict[Any, np.ndarray] = {}
+        self.open: set[int] = set()
+        self.made: list[Any] = []  # kept, for what is thrown away gives its id away
+        self.inside_objects = 0
 
     def resolve(self, value, depth):
-        if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        if value is None or isinstance(value, (bool, float, str, bytes)):
             return value
+        if isinstance(value, int):
+            return value if value.bit_length() < 2000 else hex(value)
+        if isinstance(value, bytearray):
+            return bytes(value)
+        if isinstance(value, complex):
+            return str(value)
         key = id(value)
         if key not in self.done:
-            if depth > MAX_DEPTH:
-                raise ValueError(f"nested deeper than {MAX_DEPTH}, or in a circle")
+            if depth > MAX_DEPTH or key in self.open:
+                return self._too_deep()
+            self.open.add(key)
             self.done[key] = self._convert(value, depth + 1)
+            self.open.discard(key)
         return self.done[key]
 
+    def _too_deep(self):
+        """An object of an unknown class may hold what holds it; weights may not."""
+        if self.inside_objects:
+            return "…"
+        raise ValueError(f"nested deeper than {MAX_DEPTH}, or in a circle")
+
     def _convert(self, value, depth):
+        if isinstance(value, Object):
+            return self._object(value, depth)
         if isinstance(value, dict):
             return {k: self.resolve(v, depth) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
@@ -175,12 +220,41 @@ class _Resolver:
         if isinstance(value, Array):
             array = value.array()
             plain = isinstance(array, np.ndarray)
-            return array if plain else self.resolve(array, depth)
+            return array if plain else self._made(array, depth)
+        if isinstance(value, np.ndarray):
+            return value
         if isinstance(value, Module):
-            return Module(value.class_name, self.resolve(value.state, depth))
+            return Module(value.class_name, self._network(value.state, depth))
+        if isinstance(value, Storage):
+            whole = Tensor(value, 0, (value.size,), (1,))
+            return whole.array()
         if isinstance(value, (Global, DType)):
             return str(value)
         raise ValueError(f"a {type(value).__name__.strip('_')} in an unexpected place")
+
+    def _object(self, value, depth):
+        """A network where it has the attributes of one, otherwise plain values."""
+        fields = value.fields() or {}
+        if "_parameters" in fields and "_modules" in fields:
+            return Module(value.class_name, self._network(fields, depth))
+        self.inside_objects += 1
+        result = self._made(objects.plain(value), depth)
+        self.inside_objects -= 1
+        return result
+
+    def _network(self, state, depth):
+        """Of a network's attributes those that make its state dict."""
+        if not isinstance(state, dict):
+            return None
+        return self._made({k: state[k] for k in _NETWORK if k in state}, depth)
+
+    def _made(self, value, depth):
+        """Resolves a value that is not part of the pickle itself."""
+        self.made.append(value)
+        return self.resolve(value, depth)
+
+
+_NETWORK = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 
 
 def checked(value, kind):
@@ -202,4 +276,4 @@ def checked_shape(value) -> tuple[int, ...]:
 def checked_bytes(value) -> bytes:
     if isinstance(value, str):  # a byte string of Python 2
         return value.encode("latin1")
-    return checked(value, bytes)
+    return bytes(checked(value, (bytes, bytearray)))

@@ -31,6 +31,12 @@ class Writer:
         elif isinstance(value, str):
             raw = value.encode("utf-8", "surrogatepass")
             self.out += b"X" + struct.pack("<I", len(raw)) + raw
+        elif isinstance(value, bytes):
+            self._global("_codecs", "encode")
+            self.out += b"("
+            self.write(value.decode("latin1"))
+            self.write("latin1")
+            self.out += b"tR"
         elif isinstance(value, dict):
             pairs = [x for pair in value.items() for x in pair]
             self._items(b"}(", pairs, b"u")
@@ -71,7 +77,12 @@ class Writer:
         self._global("torch._utils", "_rebuild_tensor_v2")
         self.out += b"(("
         self.write("storage")
-        self._global("torch", _storage_name(array.dtype))
+        kind = _storage_name(array.dtype)
+        if kind is None:
+            raise ValueError(
+                f"numbers of type {array.dtype} cannot be written for PyTorch"
+            )
+        self._global("torch", kind)
         for value in (str(self.keys[id(array)]), "cpu", array.size):
             self.write(value)
         self.out += b"tQ"
@@ -81,8 +92,18 @@ class Writer:
         self.out += b")RtR"
 
 
-def _storage_name(dtype) -> str:
+def storable(array: np.ndarray) -> np.ndarray | list:
+    """The array in a type that PyTorch's files have; as a list where there is none."""
+    if _storage_name(array.dtype):
+        return array
+    for kind in (np.int64, np.float32):
+        if np.can_cast(array.dtype, kind):
+            return array.astype(kind)
+    return array.tolist()
+
+
+def _storage_name(dtype) -> str | None:
     for name, known in STORAGES.items():
         if dtype.newbyteorder("<") == np.dtype(known).newbyteorder("<"):
             return name
-    raise ValueError(f"numbers of type {dtype} cannot be written for PyTorch")
+    return None

@@ -1,28 +1,25 @@
 """Reads pickles of weights without running what they ask for.
 
 A pickle is a program for a small stack machine. Here only the instructions that build
-plain containers are carried out; the few functions that PyTorch, NumPy and NVIDIA's
-networks call are names in a table, everything else is refused.
+plain containers are carried out. No class is imported and nothing of the file is
+called: a few functions of PyTorch, NumPy and NVIDIA's networks are carried out by own
+code (`pickle_calls`), every other class becomes a description of its object.
 """
 
 import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import numpy as np
-
+from hyperstyle_jax.torch_format import objects, pickle_calls
+from hyperstyle_jax.torch_format.objects import Object
 from hyperstyle_jax.torch_format.pickle_values import (
-    STORAGES,
     Array,
     DType,
     Fields,
     Global,
-    Module,
     Storage,
-    Tensor,
     checked,
     checked_bytes,
-    checked_shape,
 )
 
 MAX_OPERATIONS = 2_000_000  # a checkpoint of 600 tensors takes 20,000
@@ -47,7 +44,7 @@ def load(
         ValueError (or what damaged bytes make the parser raise: see `DAMAGE`).
     """
     machine = _Machine(persistent, nested)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, _) in enumerate(_instructions(file)):
         if count > MAX_OPERATIONS:
             raise ValueError(f"more than {MAX_OPERATIONS:,} pickle instructions")
         if opcode.name == "STOP":
@@ -56,9 +53,16 @@ def load(
     raise ValueError("the pickle has no end")
 
 
+def _instructions(file: BinaryIO):
+    try:
+        yield from pickletools.genops(file)
+    except ValueError as error:
+        raise ValueError(f"it is damaged or cut off ({error})") from None
+
+
 # What reading damaged bytes may raise besides ValueError.
 DAMAGE = (EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
-          MemoryError, RecursionError, SyntaxError)  # fmt: skip
+          RecursionError, SyntaxError, NotImplementedError)  # fmt: skip
 
 
 class _Machine:
@@ -138,13 +142,28 @@ class _Machine:
         items = [self.pop() for _ in range(n)]
         self.stack.append(tuple(reversed(items)))
 
+    def _frozenset(self):
+        items = self.pop_mark()
+        self.stack.append(items)
+
+    def _readonly_buffer(self):
+        checked(self.stack[-1], (bytes, bytearray))
+
+    def _next_buffer(self):
+        raise ValueError("its numbers are in another file (pickle buffers)")
+
     def _append(self):
         value = self.pop()
-        checked(self.stack[-1], list).append(value)
+        self._items().append(value)
 
     def _appends(self):
         items = self.pop_mark()
-        checked(self.stack[-1], list).extend(items)
+        self._items().extend(items)
+
+    def _items(self) -> list:
+        """What the list on top of the stack holds, or the object of a list's kind."""
+        target = self.stack[-1]
+        return target.items if isinstance(target, Object) else checked(target, list)
 
     # a set is read as a list
     _additems = _appends
@@ -157,10 +176,10 @@ class _Machine:
         self._fill(self.pop_mark())
 
     def _fill(self, items):
-        target = checked(self.stack[-1], dict)
+        target = self.stack[-1]
+        target = target.pairs if isinstance(target, Object) else checked(target, dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Keys of other types could be made to hash slowly, or too deeply.
-            target[checked(key, (str, int, bytes))] = value
+            target[pickle_calls.key(key)] = value
 
     def _global(self, argument):
         module, _, name = argument.partition(" ")
@@ -178,14 +197,16 @@ class _Machine:
 
     def _reduce(self):
         arguments, function = checked(self.pop(), tuple), self.pop()
-        if function == _NESTED and self.nested is not None:
+        if function == pickle_calls.NESTED and self.nested is not None:
             self.stack.append(self.nested(checked_bytes(*arguments)))
-        elif isinstance(function, Global) and function in _CALLS:
-            self.stack.append(_CALLS[function](*arguments))
         else:
-            raise ValueError(f"a call of {str(function)!r:.60}")
+            self.stack.append(pickle_calls.call(function, arguments))
 
     _newobj = _reduce
+
+    def _newobj_ex(self):
+        self.pop()  # keyword arguments
+        self._reduce()
 
     def _build(self):
         state, target = self.pop(), self.stack[-1]
@@ -199,7 +220,9 @@ class _Machine:
                 raise ValueError("a damaged array")
             checked(state[2], DType)
             target.state = state
-        elif not isinstance(target, dict):  # OrderedDict's own attributes: not needed
+        elif isinstance(target, Object):
+            target.state = state
+        elif not isinstance(target, (dict, list)):  # attributes of a container: dropped
             raise ValueError(f"state for a {type(target).__name__.strip('_')}")
 
 
@@ -207,6 +230,7 @@ _LITERALS = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT",
     "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE",
     "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "BYTEARRAY8",
 }  # fmt: skip
 _CONSTANTS = {
     "NONE": lambda: None,
@@ -220,88 +244,15 @@ _CONSTANTS = {
 
 
 def _allowed(module: str, name: str) -> Global:
-    known = Global(module, name)
-    if known in _CALLS or known in _NAMES:
-        return known
     if module.startswith("dnnlib.tflib"):
         raise ValueError(
             "a TensorFlow network; NVIDIA's legacy.py makes a PyTorch .pkl of it"
         )
-    raise ValueError(
-        f"it asks for {f'{module}.{name}'!r:.80}, and only tensors and plain "
-        "containers are read: save the state dict alone"
-    )
-
-
-def _ordered_dict(items=()):
-    target = {}
-    for key, value in checked(items, (list, tuple)):
-        target[checked(key, (str, int, bytes))] = value
-    return target
-
-
-def _tensor(storage, offset, shape, strides, *_):
-    shape, strides = checked_shape(shape), tuple(checked(strides, (tuple, list)))
-    if len(shape) != len(strides):
-        raise ValueError(f"the shape {shape} with the strides {strides!r:.60}")
-    if not all(isinstance(s, int) and 0 <= s < 2**48 for s in (offset, *strides)):
-        raise ValueError(f"the offset {offset!r:.20} and strides {strides!r:.60}")
-    return Tensor(checked(storage, Storage), offset, shape, strides)
-
-
-def _persistent_object(meta):
-    """NVIDIA's networks carry their source code along; it is dropped here."""
-    meta = checked(meta, dict)
-    name = meta.get("class_name")
-    return Module(checked(name, str), meta.get("state"))
-
-
-def _scalar(dtype, raw):
-    return np.frombuffer(checked_bytes(raw), checked(dtype, DType).numpy())[0].item()
-
-
-def _encode(text, encoding):
-    if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"the encoding {encoding!r:.20}")
-    return checked(text, str).encode("latin1")
-
-
-_NESTED = Global("torch.storage", "_load_from_bytes")
-_CALLS: dict[Global, Callable[..., Any]] = {
-    Global("collections", "OrderedDict"): _ordered_dict,
-    Global("dnnlib.util", "EasyDict"): _ordered_dict,
-    Global("argparse", "Namespace"): lambda: Fields(),
-    Global("torch", "Size"): lambda sizes=(): checked_shape(sizes),
-    Global("torch", "device"): lambda kind, *index: ":".join(map(str, (kind, *index))),
-    Global("torch._utils", "_rebuild_tensor"): _tensor,
-    Global("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    Global("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-    Global("torch_utils.persistence", "_reconstruct_persistent_obj"): (
-        _persistent_object
-    ),
-    Global("numpy", "dtype"): lambda code, *_: DType(checked(code, str)),
-    Global("_codecs", "encode"): _encode,
-}
-for _numpy in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    _CALLS[Global(_numpy, "_reconstruct")] = lambda *_: Array()
-    _CALLS[Global(_numpy, "scalar")] = _scalar
-for _builtins in ("builtins", "__builtin__"):
-    _CALLS[Global(_builtins, "set")] = lambda items=(): list(items)
-    _CALLS[Global(_builtins, "bytes")] = lambda data=b"": checked_bytes(data)
-# Names that are not called, or not here.
-_NAMES = {
-    _NESTED,
-    Global("numpy", "ndarray"),
-    *(Global("torch", s) for s in STORAGES),
-    *(
-        Global("torch", t)
-        for t in ("float32", "float16", "float64", "bfloat16", "int64", "uint8", "bool")
-    ),
-}
-
-
-def storage_type(value) -> np.dtype:
-    """The numbers' type for the class that a persistent id names."""
-    if not isinstance(value, Global) or value.name not in STORAGES:
-        raise ValueError(f"a storage of type {str(value)!r:.40}")
-    return np.dtype(STORAGES[value.name])
+    if module.startswith("joblib."):
+        raise ValueError("a joblib file: load it with joblib, save it with numpy.save")
+    if objects.is_refused(module, name):
+        raise ValueError(
+            f"it asks for {f'{module}.{name}'!r:.80}, which no file of weights needs: "
+            "do not trust it"
+        )
+    return Global(module, name)

@@ -1,12 +1,11 @@
 """Bundles: released networks in a folder, loaded strictly.
 
 A bundle holds `bundle.json` (architectures, how it was made, checksums), one
-safetensors file per network and, for edit directions, `directions.safetensors`.
+safetensors file per network, for edit directions `directions.safetensors`, and for
+people and model hubs a `README.md`, which may be edited.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,17 +17,22 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import safetensors
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.weights import specs
+from hyperstyle_jax.weights import (
+    hub,
+    manifests,
+    model_card,
+    provenance,
+    safetensors_reader,
+    specs,
+)
 from hyperstyle_jax.weights.safetensors_writer import Lazy, save_file
 
-VERSION = 1
 SHIPPED = Path(__file__).parent / "bundles"
-_JSON, _DIRECTIONS = "bundle.json", "directions.safetensors"
+_DIRECTIONS = "directions.safetensors"
 
 
 class Bundle(NamedTuple):
@@ -86,21 +90,23 @@ def save(
     inputs: Mapping[str, specs.Inputs] | None = None,
     dtype: str | Mapping[str, str] = "float32",
     extra: Mapping[str, Callable[[Path], None]] | None = None,
+    made_of: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes a bundle; the folder appears whole or not at all.
 
     Args:
         path: folder; an older bundle in its place is replaced.
         nets: networks by role.
-        info: free JSON values: `licence`, `made_by`, … `image_size`, a side or [H, W]
-            of the images that go in, is the generator's resolution up to 256 unless
-            given; `tuned_layers` are those of the hypernetwork.
+        info: free JSON values: `licence`, `made_by`, `metrics`, … `image_size`, a side
+            or [H, W] of the images that go in, is the generator's resolution up to
+            256 unless given; `tuned_layers` are those of the hypernetwork.
         directions: edit directions by name, [D] or [L, D].
         inputs: shapes of a network's inputs without batch axis, by role; where not
             given, what its fields say, or images of `image_size`.
         dtype: "float32" or "float16" for the parameters, one for all or by role;
             buffers and batch statistics stay float32.
         extra: writers of further files by file name, which `load` ignores.
+        made_of: the bundle's provenance, as `provenance.record` gives it.
 
     Returns:
         The bundle's id.
@@ -109,10 +115,11 @@ def save(
         ValueError: the folder is something else, or a value does not fit the dtype.
     """
     path = Path(path)
-    if path.exists() and not (path / _JSON).is_file() and not _is_empty_folder(path):
+    other = path.exists() and not (path / manifests.NAME).is_file()
+    if other and not _is_empty_folder(path):
         raise ValueError(f"{path} exists and is not a bundle: choose another folder")
     info = {**_facts(nets), **(info or {})}
-    _check_image_size(info)
+    manifests.check_image_size(info)
     inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
     with _replacing(path) as temporary:
         manifest = _write(temporary, nets, inputs, dtype)
@@ -121,8 +128,10 @@ def save(
             write(temporary / name)
             manifest["files"] |= _entry(temporary / name)
         manifest["info"] = info
-        _write_manifest(temporary, manifest)
-    return _bundle_id(manifest)
+        manifest["provenance"] = made_of or provenance.record("hyperstyle_jax.save")
+        manifests.write(temporary, manifest)
+        _write_card(temporary, path.name, manifest)
+    return manifests.identity(manifest)
 
 
 def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> str:
@@ -132,28 +141,35 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
         The bundle's id, which is the same as before.
     """
     path = find(path)
-    manifest = read_manifest(path)
+    manifest = manifests.read(path)
     with _replacing(path) as temporary:
         for file in path.iterdir():
-            if file.is_file() and file.name not in (_JSON, _DIRECTIONS):
+            if file.is_file() and file.name not in (manifests.NAME, _DIRECTIONS):
                 shutil.copy2(file, temporary)
+        edited = _card(path.name, manifest) != _read_card(path)
         manifest["files"].pop(_DIRECTIONS, None)
         _write_directions(temporary, manifest, directions)
-        _write_manifest(temporary, manifest)
-    return _bundle_id(manifest)
+        manifests.write(temporary, manifest)
+        if not edited:
+            _write_card(temporary, path.name, manifest)
+    return manifests.identity(manifest)
 
 
-def load(path: str | os.PathLike = "demo") -> Bundle:
+def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bundle:
     """Reads a bundle with every array in float32.
 
     Args:
-        path: a folder, or "demo" for the one that is shipped.
+        path: a folder, "demo" for the bundle that is shipped, or an address:
+            hf://OWNER/NAME@REVISION, https://… (see `hub.fetch`).
+        sha256: of the bundle's bundle.json, as `hyperstyle verify` prints it; needed
+            for an address, where it may also be given as `#sha256=…`.
 
     Raises:
-        ValueError: not a bundle, a damaged file, weights of another architecture.
+        ValueError: not a bundle, a damaged file, weights of another architecture, or
+            another checksum.
     """
-    path = find(path)
-    manifest = read_manifest(path)
+    path = find(path, sha256)
+    manifest = manifests.read(path)
     nets = {}
     for role, entry in manifest["networks"].items():
         arrays = _read(path, entry["file"], manifest)
@@ -162,55 +178,47 @@ def load(path: str | os.PathLike = "demo") -> Bundle:
     if manifest["directions"]:
         directions = _read(path, manifest["directions"]["file"], manifest)
         directions = {k: v.astype(np.float32) for k, v in directions.items()}
-    return Bundle(nets, manifest["info"], directions, _bundle_id(manifest))
+    return Bundle(nets, manifest["info"], directions, manifests.identity(manifest))
 
 
-def find(path: str | os.PathLike) -> Path:
-    """The folder of a bundle given by path or by the name of a shipped one."""
-    shipped = SHIPPED / str(path)
-    if re.fullmatch(r"\w+", str(path)) and (shipped / _JSON).is_file():
-        return shipped
-    if not (Path(path) / _JSON).is_file():
-        names = sorted(p.parent.name for p in SHIPPED.glob(f"*/{_JSON}"))
+def find(path: str | os.PathLike, sha256: str | None = None) -> Path:
+    """The folder of a bundle given by path, by address, or by a shipped one's name.
+
+    Raises:
+        ValueError: no bundle is there, or its bundle.json has another sha256.
+    """
+    if hub.is_address(path):
+        return hub.fetch(str(path), sha256)
+    folder = _find_folder(path)
+    if sha256 and sha256.lower() != (actual := manifests.checksum(folder)):
         raise ValueError(
-            f"{path} is not a bundle: expected a folder with {_JSON}"
+            f"{path}: the sha256 of {manifests.NAME} is {actual[:12]}…, expected "
+            f"{sha256[:12]}…: it is another bundle, or was changed"
+        )
+    return folder
+
+
+def _find_folder(path: str | os.PathLike) -> Path:
+    shipped = SHIPPED / str(path)
+    if re.fullmatch(r"\w+", str(path)) and (shipped / manifests.NAME).is_file():
+        return shipped
+    if not (Path(path) / manifests.NAME).is_file():
+        names = sorted(p.parent.name for p in SHIPPED.glob(f"*/{manifests.NAME}"))
+        raise ValueError(
+            f"{path} is not a bundle: expected a folder with {manifests.NAME}"
             + (f", or one of the shipped: {', '.join(names)}" if names else "")
         )
     return Path(path)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """`bundle.json`, checked for completeness; reads no weights."""
-    try:
-        manifest = json.loads((path / _JSON).read_text(encoding="utf-8"))
-        if manifest["version"] > VERSION:
-            raise ValueError(
-                f"version {manifest['version']}, this program reads up to {VERSION}: "
-                "update hyperstyle_jax"
-            )
-        entries = [*manifest["networks"].values(), manifest["directions"] or None]
-        for entry in filter(None, entries):
-            _check_name(entry["file"])
-            manifest["files"][entry["file"]]["sha256"].encode()
-        for entry in manifest["networks"].values():
-            specs.module_from_spec(entry["module"])
-            _check_inputs(entry["inputs"])
-        _check_image_size(manifest["info"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path / _JSON} is not valid: {why}") from None
-    return manifest
-
-
 def tensor_shapes(folder: Path, role: str) -> dict[str, list[int]]:
     """Names and shapes of one network's arrays, without reading them."""
-    file = folder / read_manifest(folder)["networks"][role]["file"]
-    with safetensors.safe_open(file, "np") as f:
-        return {key: f.get_slice(key).get_shape() for key in f.keys()}  # noqa: SIM118
+    file = folder / manifests.read(folder)["networks"][role]["file"]
+    return safetensors_reader.shapes(file)
 
 
 def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
-    manifest = {"format": "hyperstyle_jax bundle", "version": VERSION}
+    manifest = {"format": "hyperstyle_jax bundle", "version": manifests.VERSION}
     manifest |= {"networks": {}, "directions": None, "files": {}}
     for role, net in nets.items():
         if not re.fullmatch(r"[a-z]\w*", role) or role == "directions":
@@ -236,8 +244,17 @@ def _write_directions(folder, manifest, directions):
         manifest["files"] |= _store(folder / _DIRECTIONS, arrays)
 
 
-def _write_manifest(folder, manifest):
-    (folder / _JSON).write_text(json.dumps(manifest, indent=1) + "\n")
+def _card(name: str, manifest) -> str:
+    return model_card.write(name, manifest, manifests.identity(manifest))
+
+
+def _read_card(folder: Path) -> str:
+    file = folder / model_card.CARD
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _write_card(folder: Path, name: str, manifest):
+    (folder / model_card.CARD).write_text(_card(name, manifest), encoding="utf-8")
 
 
 def _inputs(nets, image_size) -> dict[str, specs.Inputs]:
@@ -327,22 +344,31 @@ def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
             f"{file} is damaged or was changed: its sha256 is {found[:12]}…, "
             f"bundle.json says {expected[:12]}…; copy the bundle again"
         )
-    try:
-        with safetensors.safe_open(file, "np") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is not a safetensors file: {error}") from None
+    return safetensors_reader.read(file)
 
 
 def _assemble(file: Path, entry: dict[str, Any], arrays) -> Net:
     module = specs.module_from_spec(entry["module"])
+    variables = trees.merge(network_shapes(file, entry), arrays, str(file))
+    return Net(module, jax.tree.map(jax.numpy.asarray, variables))
+
+
+def network_shapes(file: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Shapes of a network's arrays, by what bundle.json says of it.
+
+    Args:
+        file: named in errors.
+        entry: of `networks` in bundle.json.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    module = specs.module_from_spec(entry["module"])
     try:
-        expected = specs.shapes(module, entry["inputs"])
+        return specs.shapes(module, entry["inputs"])
     except Exception as error:  # whatever a senseless field makes flax or jax raise
         name = entry["module"]["class"]
         raise ValueError(f"{file}: cannot build {name}: {error}") from None
-    variables = trees.merge(expected, arrays, str(file))
-    return Net(module, jax.tree.map(jax.numpy.asarray, variables))
 
 
 def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
@@ -354,31 +380,6 @@ def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
             layer.path for layer in nets["hypernet"].module.tuned_layers
         ]
     return facts
-
-
-def _check_name(name: str):
-    """Only plain names inside the folder: no separators, no drive, no dot files."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors", name):
-        raise ValueError(f"refused the file name {name!r}")
-
-
-def _check_inputs(inputs):
-    if not all(isinstance(n, int) and 0 < n < 2**16 for s in inputs for n in s):
-        raise ValueError(f"inputs {inputs!r:.80}: expected lists of sizes")
-
-
-def _check_image_size(info):
-    size = info["image_size"]
-    pair = [size, size] if isinstance(size, int) else list(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and 8 <= n < 2**16 for n in pair):
-        raise ValueError(f"image_size {size!r:.80}: expected a side or [H, W]")
-
-
-def _bundle_id(manifest) -> str:
-    """Names the networks' weights; edit directions may come and go."""
-    files = sorted(entry["file"] for entry in manifest["networks"].values())
-    lines = "".join(f"{f} {manifest['files'][f]['sha256']}\n" for f in files)
-    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def _is_empty_folder(path: Path) -> bool:

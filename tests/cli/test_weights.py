@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import networks
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import pytest
 import convert_weights
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.convert import official
+from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.torch_format import files as torch_files
-from hyperstyle_jax.weights import bundle
+from hyperstyle_jax.weights import bundle, manifests
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +79,64 @@ def test_bad_files_give_one_line(tmp_path, capsys, content, reason):
     assert main(["info", str(tmp_path / "x.pt")]) == 1
 
 
-def test_back_without_a_source(tmp_path):
+def test_back_without_a_source(tmp_path, capsys):
     nets = networks.tiny_nets()
-    del nets["feature_extractor"]
-    bundle.save(tmp_path / "b", nets)
+    up = np.arange(6, dtype=np.float32)
+    bundle.save(tmp_path / "b", nets, directions={"up": up})
     out = tmp_path / "torch"
     argv = [str(tmp_path / "b"), "--to-torch", "--out", str(out)]
     assert convert_weights.main(argv) == 0
-    assert sorted(p.name for p in out.iterdir()) == [
-        "encoder.pt", "generator.pt", "hypernet.pt",
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.pt")) == [
+        "directions/up.pt", "encoder.pt", "generator.pt", "hypernet.pt",
     ]  # fmt: skip
+    (left,) = [x for x in capsys.readouterr().out.splitlines() if "stays behind" in x]
+    assert "feature_extractor (there is no official layout" in left
+    np.testing.assert_array_equal(torch_files.read(out / "directions/up.pt"), [up])
     value = torch_files.read(out / "hypernet.pt")
     assert value["opts"]["encoder_type"] == "SharedWeightsHyperNetResNet"
     assert json.dumps(value["opts"])
+
+
+def test_exported_networks_are_converted_back(tmp_path):
+    nets = networks.tiny_nets()
+    bundle.save(tmp_path / "b", nets, directions={"up": np.ones((6, 6))})
+    out, again = tmp_path / "torch", tmp_path / "again"
+    convert_weights.main([str(tmp_path / "b"), "--to-torch", "--out", str(out)])
+    files = [str(p) for p in sorted(out.rglob("*.pt"))]
+    argv = [*files, "--out", str(again), "--image-size", "16x16"]
+    assert convert_weights.main(argv) == 0
+    made = bundle.load(again)
+    assert set(made.nets) == set(nets) - {"feature_extractor"}
+    assert list(made.directions) == ["up"]
+    for role in ("encoder", "hypernet"):
+        expected, restored = nets[role].params, made.nets[role].params
+        jax.tree.map(np.testing.assert_array_equal, restored, expected)
+
+
+def test_without_any_official_layout_nothing_is_exported(tmp_path, capsys):
+    nets = networks.tiny_nets()
+    only = {k: nets[k] for k in ("feature_extractor", "hypernet")}
+    bundle.save(tmp_path / "b", only, info={"image_size": 16})
+    argv = [str(tmp_path / "b"), "--to-torch", "--out", str(tmp_path / "x")]
+    assert convert_weights.main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "nothing in the bundle can be exported" in error
+    assert "FeatureExtractor" in error and "includes the generator" in error
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_converted_bundle_says_what_it_was_made_of(source, tmp_path):
+    convert_weights.main([str(source), "--out", str(tmp_path / "b")])
+    made_of = manifests.read(tmp_path / "b")["provenance"]
+    assert made_of["made_by"] == "convert_weights.py"
+    assert made_of["sources"] == [{
+        "name": source.name,
+        "kind": "stylegan2",
+        "bytes": source.stat().st_size,
+        "sha256": atomic_files.sha256(source),
+    }]  # fmt: skip
+    assert source.name in (tmp_path / "b" / "README.md").read_text()
+    assert main(["verify", str(tmp_path / "b")]) == 0
 
 
 def test_only_one_bundle_goes_back(source, tmp_path, capsys):

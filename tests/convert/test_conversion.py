@@ -59,21 +59,21 @@ def hypernet(**fields):
 
 def hyperstyle(**fields):
     nets = {"generator": generator(), "hypernet": hypernet(**fields)}
-    value = official.contents(nets)["hypernet"]
+    value = official.contents(nets).files["hypernet"]
     value["opts"] |= {"n_iters_per_batch": 3, "device": "cuda:0"}
     return value | {"global_step": 7, "best_val_loss": None}
 
 
 def encoder_file(net):
     nets = {"generator": generator(), "encoder": net}
-    value = official.contents(nets)["encoder"]
+    value = official.contents(nets).files["encoder"]
     value["latent_avg"] = np.repeat(value["latent_avg"][:1], 6, 0)
     return value
 
 
 def stylegan2():
     pair = {"generator": generator(), "discriminator": discriminator()}
-    value = official.contents(pair)["generator"]
+    value = official.contents(pair).files["generator"]
     return value | {"g": value["g_ema"], "args": {"size": SIZE}}
 
 
@@ -217,7 +217,7 @@ def test_nvidia_pickle(tmp_path):
         )
     restoring.export(tmp_path / "bundle", tmp_path / "back.pt")
     back = torch_files.read(tmp_path / "back.pt")
-    assert sorted(back) == ["D", "G_ema"]
+    assert sorted(back) == ["D", "G_ema", "training_set_kwargs"]
     for name, tensor in tensors["G_ema"].items():
         np.testing.assert_array_equal(back["G_ema"][name], tensor)
 

@@ -126,12 +126,19 @@ def nvidia(networks: dict[str, tuple[str, dict]]) -> bytes:
 
 
 def _module(class_name, tensors, easy):
+    state = _state(tensors, lambda child: _module("Layer", child, easy))
+    return Persistent(class_name, state | {"_init_kwargs": easy(z_dim=4)})
+
+
+def _state(tensors, make_child):
+    """The attributes of a torch.nn.Module with these tensors."""
     state = dict(
-        _init_kwargs=easy(z_dim=4),
         training=False,
         _parameters=OrderedDict(),
         _buffers=OrderedDict(),
         _modules=OrderedDict(),
+        _non_persistent_buffers_set=set(),
+        _forward_hooks=OrderedDict(),
     )
     children: dict[str, dict] = {}
     for name, array in tensors.items():
@@ -142,8 +149,15 @@ def _module(class_name, tensors, easy):
             group = "_buffers" if name in BUFFERS else "_parameters"
             state[group][name] = Tensor(array)
     for name, child in children.items():
-        state["_modules"][name] = _module("Layer", child, easy)
-    return Persistent(class_name, state)
+        state["_modules"][name] = make_child(child)
+    return state
+
+
+class Network:
+    """A torch.nn.Module of some user's class, pickled as a whole."""
+
+    def __init__(self, tensors):
+        self.__dict__ = _state(tensors, Network)
 
 
 BUFFERS = ("w_avg", "resample_filter", "noise_const")

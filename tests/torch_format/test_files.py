@@ -202,7 +202,7 @@ REFUSED = {
     "tensorflow": (b"\x80\x02cdnnlib.tflib.network\nNetwork\n.", "TensorFlow"),
     "circle": (b"\x80\x02]q\x00h\x00a.", "circle"),
     "deep": (b"\x80\x02" + b"]" * 200 + b"a" * 199 + b".", "deeper"),
-    "tuple keys": (b"\x80\x02}K\x01\x85K\x02s.", "tuple"),
+    "nested keys": (b"\x80\x02}K\x01\x85\x85K\x02s.", "tuple"),
     "memo far away": (b"\x80\x02Nj\xff\xff\xff\xff.", "damaged"),
     "empty stack": (b"\x80\x02.", "stack"),
     "no end": (b"\x80\x02NNN", "STOP"),

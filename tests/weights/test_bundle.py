@@ -10,7 +10,7 @@ from networks import tiny_generator
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.weights import bundle, specs
+from hyperstyle_jax.weights import bundle, safetensors_reader, specs
 
 TINY = tiny_generator().module
 
@@ -54,9 +54,9 @@ def test_load_gives_back_what_was_saved(folder, net):
 
 
 def test_the_file_names_parameters_by_path(folder):
-    with bundle.safetensors.safe_open(folder / "generator.safetensors", "np") as f:
-        assert "params/synthesis/b8/conv0/weight" in f.keys()  # noqa: SIM118
-        assert "buffers/mapping/w_avg" in f.keys()  # noqa: SIM118
+    names = safetensors_reader.shapes(folder / "generator.safetensors")
+    assert "params/synthesis/b8/conv0/weight" in names
+    assert "buffers/mapping/w_avg" in names
 
 
 def test_the_id_names_the_networks_and_not_the_directions(tmp_path, folder, net):
