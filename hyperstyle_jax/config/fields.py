@@ -34,7 +34,7 @@ def base(task: str) -> ConfigDict:
             "best": "",  # as "eval/loss": where it is least is kept too
             "wandb": "",  # a project of Weights & Biases
             "batch_size": 8,  # over all devices
-            "accumulate": 1,  # parts of a device's batch, one after another
+            "accumulation_steps": 1,  # parts of a device's batch, one after another
             "precision": "float32",  # or "bfloat16", of feature maps
             "remat": False,  # less memory: generator blocks are computed twice
             "num_devices": 0,  # 0: all there are
@@ -56,7 +56,7 @@ def base(task: str) -> ConfigDict:
                 "feature_extractor": {
                     "widths": (32, 64, 128, 256),
                     "depths": (1, 1, 1, 1),
-                    "dim": 128,
+                    "embedding_dim": 128,
                 },
             },
             # Each: "" = fresh, "demo" = the shipped bundle, a bundle or run folder,
@@ -90,7 +90,7 @@ def demo(task: str) -> ConfigDict:
     model.discriminator.update(channel_base=1024, channel_max=64)
     model.encoder.update(widths=(16, 32, 96, 192), depths=(1, 1, 2, 2))
     model.feature_extractor.update(
-        widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), dim=64
+        widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), embedding_dim=64
     )
     model.hypernet.update(
         widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), embedding_dim=256
@@ -120,10 +120,11 @@ def check(config: ConfigDict) -> None:
     )
     good = not c.best or (c.best.startswith("eval/") and c.eval_every > 0)
     _need(good, "best", c.best, "as eval/loss, and config.eval_every 1 or more")
-    parts = max(c.num_devices, 1) * max(c.accumulate, 1)
-    good = c.accumulate >= 1 and c.batch_size % parts == 0
-    expected = f"1 or more, num_devices · accumulate a divisor of batch {c.batch_size}"
-    _need(good, "accumulate", c.accumulate, expected)
+    parts = max(c.num_devices, 1) * max(c.accumulation_steps, 1)
+    good = c.accumulation_steps >= 1 and c.batch_size % parts == 0
+    expected = "1 or more, and num_devices · accumulation_steps a divisor of "
+    expected += f"batch_size = {c.batch_size}"
+    _need(good, "accumulation_steps", c.accumulation_steps, expected)
     choices = {
         "on_nonfinite": ("skip", "stop"),
         "precision": ("float32", "bfloat16"),

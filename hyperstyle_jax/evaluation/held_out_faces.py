@@ -19,7 +19,7 @@ from hyperstyle_jax import faces, images, plots
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.inversion import pipeline
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.training import sources
+from hyperstyle_jax.training import tasks
 from hyperstyle_jax.weights import bundle
 from hyperstyle_jax.weights.bundle import Bundle
 
@@ -60,7 +60,7 @@ def load(source: str | Path) -> Bundle:
         "num_iters": config["num_iters"],
         "attributes": list(faces.ATTRIBUTES),
     }
-    return Bundle(sources.run_nets(source), info, {}, f"of the run {source}")
+    return Bundle(tasks.run_nets(source), info, {}, f"of the run {source}")
 
 
 def run(

@@ -17,7 +17,7 @@ from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity.case import Case, convert, nchw
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.encoders import offsets_by_number
-from hyperstyle_jax.training import common, iterations, optimizers
+from hyperstyle_jax.training import criteria, iterations, optimizers
 
 
 def ranger(case: Case) -> Iterator[Output]:
@@ -107,7 +107,7 @@ def train_step(case: Case) -> Iterator[Output]:
 @jax.jit
 def _start(frozen, x):
     inverted = iterations.initial_inversion(frozen, {"image": x})
-    return inverted, common.extract_features(frozen, x)
+    return inverted, criteria.extract_features(frozen, x)
 
 
 def _weights(given) -> dict[str, float]:
@@ -123,9 +123,8 @@ def _iterate(weights, hypernet: Net, frozen, target, state):
         generator = frozen["generator"].with_params(of_generator)
         nets = frozen | {"generator": generator}
         return iterations.iteration_loss(
-            weights, False, hypernet.module, nets, target, jnp.float32,
-            params, stats, state,
-        )  # fmt: skip
+            weights, hypernet.module, nets, target, params, stats, state
+        )
 
     gradient = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
     return gradient(hypernet.params, frozen["generator"].params)

@@ -1,7 +1,6 @@
 """From a config to a trained run in a folder; with `describe`, what it would be."""
 
 import functools
-import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hyperstyle_jax import faces, trees
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, fit, parallel
 from hyperstyle_jax.training import inputs, pre_extract, report, sources
+from hyperstyle_jax.training.tasks import make_task
 
 # What a step holds on a CPU besides XLA's plan (threads, packed operands of its
 # convolutions): 117, 159 and 172 MiB measured for plans of 216, 452 and 1666 MiB.
@@ -47,7 +47,10 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     step = fit.fit(task, config, workdir, train_data, eval_data)
     progress = checkpoint.progress(workdir)  # read by all processes or by none
     if parallel.is_writer():
-        print(f"report: {report.write(workdir, config, progress)}", flush=True)
+        print(
+            f"report: {report.write(workdir, cfg.flatten(config), progress)}",
+            flush=True,
+        )
     return step
 
 
@@ -140,12 +143,6 @@ def one_line(error: Exception) -> str:
     if "RESOURCE_EXHAUSTED" in text:
         text = f"memory is full ({text[:200]}); lower config.batch_size"
     return " ".join(text.split())
-
-
-def make_task(config: ConfigDict) -> fit.Task:
-    """The task that the config names."""
-    module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
-    return module.make_task(config)
 
 
 def _data(config: ConfigDict):

@@ -20,7 +20,7 @@ from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.evaluation import held_out_faces
 from hyperstyle_jax.loop import checkpoint
-from hyperstyle_jax.training import common, hyperstyle
+from hyperstyle_jax.training import from_config, hyperstyle
 from hyperstyle_jax.weights import bundle
 
 ROLES = ("generator", "encoder", "feature_extractor")
@@ -64,8 +64,8 @@ def shipped(tmp_path_factory):
     """A folder of shipped bundles with one for configs/tiny.py in it."""
     config = tiny.get_config()
     shape = (config.data.size, config.data.size, 3)
-    modules = {role: getattr(common, role)(config) for role in ROLES}
-    modules["hypernet"] = hyperstyle.module(config)
+    modules = {role: getattr(from_config, role)(config) for role in ROLES}
+    modules["hypernet"] = from_config.hypernet(config)
     inputs = {"generator": None, "hypernet": [shape] * 2}
     nets = {
         role: random_net(module, 0, inputs.get(role, [shape]), 0.1)

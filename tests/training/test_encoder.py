@@ -108,11 +108,10 @@ def test_the_penalty_makes_the_discriminators_loss_steeper(config):
     rng = np.random.default_rng(0)
     real, fake = (rng.normal(size=(4, 6)).astype(np.float32) for _ in range(2))
     found = []
-    for r1 in (False, True):
+    for r1 in (0.0, options.loss.w_r1):
 
         def step(params, r1=r1):
-            own = {"latent_discriminator": params}
-            return encoder._latent_discriminator_gradients(options, own, real, fake, r1)
+            return encoder._latent_discriminator_gradients(params, real, fake, r1)
 
         run = jax.vmap(step, axis_name=parallel.AXIS, in_axes=None, axis_size=1)
         found.append(run(state["latent_discriminator"])[1])

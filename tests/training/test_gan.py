@@ -121,6 +121,7 @@ def test_regularization_is_lazy(config):
     assert phase(4) == {"r1": False, "path": True}
     assert phase(16) == {"r1": True, "path": True}
     c.loss.update(r1=0.0, path_length=0.0)
+    phase = gan.make_task(c).phase
     assert phase(16) == {"r1": False, "path": False}
 
 

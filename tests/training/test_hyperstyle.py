@@ -19,7 +19,13 @@ from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import apply_offsets
-from hyperstyle_jax.training import common, factors, hyperstyle, iterations
+from hyperstyle_jax.training import (
+    criteria,
+    factors,
+    from_config,
+    hyperstyle,
+    iterations,
+)
 
 NUM_ITERS = 2
 # The first step of configs/tiny.py, as `golden_config` changes it; on a failure the
@@ -110,13 +116,13 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
     @jax.jit
     def run(variables, frozen, x):
         net = Net(hypernet.module, variables)
-        target = common.extract_features(frozen, x)
+        target = criteria.extract_features(frozen, x)
         w_plus, image = iterations.initial_inversion(frozen, {"image": x})
         zero = iterations.no_offsets(net.module, len(x))
         start = iterations.State(w_plus, zero, image)
         loss_fn = partial(
-            iterations.iteration_loss, common.loss_weights(config), False, net.module,
-            frozen, target, jnp.float32,
+            iterations.iteration_loss, from_config.loss_weights(config), net.module,
+            frozen, target,
         )  # fmt: skip
         return iterations.run_iterations(loss_fn, net, start, NUM_ITERS, scanned)
 

@@ -11,7 +11,7 @@ import pytest
 from paths import GOLDENS
 
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.training import optimizers
+from hyperstyle_jax.training import from_config, optimizers
 
 
 def optimize(tx, params, gradient, steps):
@@ -123,29 +123,31 @@ def test_ranger_needs_the_parameters():
         tx.update({"w": jnp.ones(2)}, tx.init({"w": jnp.ones(2)}))
 
 
+def make(**fields):
+    """The optimizer of a config with some fields of `config.optim` set."""
+    config = cfg.base("hyperstyle")
+    config.optim.update(fields)
+    return from_config.optimizer(config)
+
+
 def test_make_reads_the_config():
-    optim = cfg.base("hyperstyle").optim
-    optim.update(lr=0.1, b1=0.8, b2=0.9, eps=1e-4)
     start, gradients = {"w": np.ones(3, np.float32)}, {"w": np.arange(3.0)}
     for name, expected in (
         ("adam", optax.adam(0.1, 0.8, 0.9, 1e-4)),
         ("ranger", optimizers.ranger(0.1, 0.8, 0.9, 1e-4)),
     ):
-        optim.name = name
+        made = make(name=name, lr=0.1, b1=0.8, b2=0.9, eps=1e-4)
         found, wanted = (
             optimize(tx, start, lambda *_: gradients, 3)[-1]["w"]
-            for tx in (optimizers.make(optim, 10), expected)
+            for tx in (made, expected)
         )
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_clipping_limits_the_gradient():
-    optim = cfg.base("hyperstyle").optim
-    optim.update(lr=1.0, name="ranger", clip=0.5)
+    tx = make(lr=1.0, name="ranger", clip=0.5)
     big = {"w": np.array([30.0, 40.0], np.float32)}
-    (found,) = optimize(
-        optimizers.make(optim, 1), {"w": np.zeros(2)}, lambda *_: big, 1
-    )
+    (found,) = optimize(tx, {"w": np.zeros(2)}, lambda *_: big, 1)
     np.testing.assert_allclose(found["w"], [-0.3, -0.4], rtol=1e-5)
 
 
@@ -159,9 +161,7 @@ def test_clipping_limits_the_gradient():
     ],
 )
 def test_schedules(schedule, warmup, expected):
-    optim = cfg.base("hyperstyle").optim
-    optim.update(lr=2.0, schedule=schedule, warmup_steps=warmup)
-    rate = optimizers._schedule(optim, 20)
+    rate = optimizers._schedule(2.0, schedule, warmup, num_steps=20)
     for step, value in expected.items():
         found = rate(step) if callable(rate) else rate
         np.testing.assert_allclose(found, value, atol=1e-6)

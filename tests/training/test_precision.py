@@ -47,7 +47,7 @@ def test_two_equal_parts_have_the_gradient_of_the_whole():
     batch = tasks.batch(tasks.tiny("hyperstyle"))
     twice = {k: np.concatenate([v[:2], v[:2]]) for k, v in batch.items()}
     whole, metrics = one_step(twice)
-    parts, found = one_step(twice, accumulate=2)
+    parts, found = one_step(twice, accumulation_steps=2)
     assert found == pytest.approx(metrics, rel=1e-3)
     for path, value in whole.items():
         if path.startswith("params/"):
@@ -61,7 +61,7 @@ def test_parts_average_gradients_and_hand_statistics_on(count):
         return grads, stats + part.sum(), part.mean()
 
     batch = jnp.arange(8.0).reshape(4, 2)
-    grads, stats, aux = common.in_parts(step, jnp.float32(1), batch, count)
+    grads, stats, aux = common.accumulate_gradients(step, jnp.float32(1), batch, count)
     np.testing.assert_allclose(grads["w"], batch.mean(0))
     assert float(stats) == 1 + batch.sum() and aux.shape == (count,)
     assert float(aux.mean()) == pytest.approx(float(batch.mean()))

@@ -120,7 +120,12 @@ MIDDLE = (
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
     "what",
-    ["demo batch_size=8", "demo batch_size=32", MIDDLE, f"{MIDDLE} accumulate=2"],
+    [
+        "demo batch_size=8",
+        "demo batch_size=32",
+        MIDDLE,
+        f"{MIDDLE} accumulation_steps=2",
+    ],
 )
 def test_the_estimated_memory_is_near_the_measured_peak(what):
     command = [

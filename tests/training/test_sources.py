@@ -7,7 +7,7 @@ from networks import random_net
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.models.resnet import FaceNet, ResNet
-from hyperstyle_jax.training import common, encoder, hyperstyle, sources
+from hyperstyle_jax.training import criteria, encoder, from_config, sources
 from hyperstyle_jax.weights import bundle
 
 
@@ -30,8 +30,8 @@ def resnet():
 def test_the_hypernetwork_begins_with_a_resnet(resnet, tmp_path):
     """On equal images its first convolution answers as the ResNet's on one."""
     config = config_with("hyperstyle", saved(tmp_path / "b", resnet=resnet))
-    found = hyperstyle._hypernet(config)
-    plain = hyperstyle._hypernet(tasks.tiny("hyperstyle"))
+    found = from_config.load_hypernet(config, sources.bundle_networks)
+    plain = from_config.load_hypernet(tasks.tiny("hyperstyle"), sources.bundle_networks)
     for collection in ("params", "batch_stats"):
         flat, before, given = (
             trees.flatten(net.variables[collection]) for net in (found, plain, resnet)
@@ -60,7 +60,7 @@ def test_a_trunk_of_another_width_is_refused(tmp_path):
     net = random_net(ResNet((4,), (1,), pool=False), 0, [(8, 8, 3)])
     config = config_with("hyperstyle", saved(tmp_path / "b", resnet=net))
     with pytest.raises(ValueError, match=r"config.init.trunk: trunk/.*change widths"):
-        hyperstyle._hypernet(config)
+        from_config.load_hypernet(config, sources.bundle_networks)
 
 
 def test_a_bundle_without_the_trunk_is_refused(resnet, tmp_path):
@@ -79,9 +79,10 @@ def test_moco_with_or_without_imagenets_statistics(tmp_path):
     found = {}
     for normalize in (True, False):
         config.loss.moco_normalize = normalize
-        nets = common.loss_networks(config)
-        assert not common.without_released(nets)
-        found[normalize] = common.distances(nets, -x, common.extract_features(nets, x))
+        nets = from_config.loss_networks(config, sources.bundle_networks)
+        assert not criteria.without_published(nets)
+        target = criteria.extract_features(nets, x)
+        found[normalize] = criteria.distances(nets, -x, target)
         assert found[normalize].keys() == {"l2", "moco"}
     assert found[True]["moco"] != found[False]["moco"]
 
