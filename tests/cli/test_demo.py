@@ -18,7 +18,7 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.cli import demo
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.evaluation import held_out_faces
+from hyperstyle_jax.evaluation import held_out_faces, tables
 from hyperstyle_jax.loop import checkpoint
 from hyperstyle_jax.training import from_config, hyperstyle
 from hyperstyle_jax.weights import bundle
@@ -137,7 +137,7 @@ def test_the_demo_leaves_everything_and_says_where(here, capfd):
     found = json.loads((out / "metrics.json").read_text())
     assert found["trained_steps"] == 7 and len(found["stages"]) == 4
     methods = [row["method"] for row in found["domains"]["in-domain"]["rows"]]
-    assert methods == [held_out_faces.FIRST, "trained, T = 2", "shipped, T = 2"]
+    assert methods == [tables.INITIAL, "trained, T = 2", "shipped, T = 2"]
     assert (out / "metrics.md").read_text() in said
     (out / "metrics.md").unlink()
     assert main(["demo"]) == 0
@@ -209,4 +209,4 @@ def test_with_a_real_training(shipped, tmp_path, monkeypatch, capfd):
     found = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert found["trained_steps"] == 3
     first, trained, ours = found["domains"]["accessories"]["rows"]
-    assert trained["l2"] != ours["l2"] and first["method"] == held_out_faces.FIRST
+    assert trained["l2"] != ours["l2"] and first["method"] == tables.INITIAL
