@@ -8,6 +8,7 @@ import pytest
 from paths import ROOT
 
 from hyperstyle_jax.cli.main import build_parser
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.training import encoder, from_config, iterations
 from hyperstyle_jax.weights import specs
@@ -23,7 +24,7 @@ def read(stem):
 @pytest.mark.parametrize("stem", [f.stem for f in FILES])
 def test_a_config_is_valid_and_says_its_command(stem):
     module = read(stem)
-    cfg.check(module.get_config())
+    checks.check(module.get_config())
     assert f"python train.py --config configs/{stem}.py" in module.__doc__
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import images, trees
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.data import initial_inversions, pipeline, shards
 from hyperstyle_jax.data.shards import Made, Row
@@ -45,7 +46,7 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: a config that has no use for them, or a folder of something else.
     """
-    cfg.check(config)
+    checks.check(config)
     _check_config(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
     frozen = {

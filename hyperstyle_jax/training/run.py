@@ -11,6 +11,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import faces, trees
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, fit, parallel
 from hyperstyle_jax.training import inputs, pre_extract, report, sources
@@ -37,7 +38,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
         ValueError: a config that cannot work, or a workdir of another one.
     """
     _quiet()
-    cfg.check(config)
+    checks.check(config)
     parallel.devices(config.num_devices, config.batch_size)
     workdir = Path(workdir)
     _claim(workdir, config, force)
@@ -61,7 +62,7 @@ def describe(config: ConfigDict) -> str:
     to prepare. A data set that is here may tell that it has initial inversions.
     """
     _quiet()
-    cfg.check(config)
+    checks.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
     task, *shapes = _abstract(config)
     state, frozen = (parallel.abstract(tree, devices) for tree in shapes)
