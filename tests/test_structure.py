@@ -125,7 +125,8 @@ def imports_by_name(name: str) -> bool:
 
 # What a training step is made of takes plain values, not the config.
 STEP_PARTS = (
-    "augment common criteria factors gan_losses iterations optimizers report sources"
+    "augment common criteria factors gan_losses iterations latent_losses optimizers "
+    "report sources"
 )
 
 

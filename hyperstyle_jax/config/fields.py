@@ -44,25 +44,7 @@ def base(task: str) -> ConfigDict:
             "num_devices": 0,  # 0: all there are
             "on_nonfinite": "skip",  # or "stop"
             "data": _data(),
-            "model": {
-                "generator": {
-                    "resolution": 64,
-                    "z_dim": 512,
-                    "w_dim": 512,
-                    "channel_base": 32768,
-                    "channel_max": 512,
-                    "num_mapping_layers": 8,
-                    "mapping_lr_mul": 0.01,
-                },
-                "discriminator": {"channel_base": 32768, "channel_max": 512},
-                "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
-                "hypernet": _hypernet(),
-                "feature_extractor": {
-                    "widths": (32, 64, 128, 256),
-                    "depths": (1, 1, 1, 1),
-                    "embedding_dim": 128,
-                },
-            },
+            "model": _model(),
             # The source of each network's weights: "" draws fresh ones, "demo" is the
             # shipped bundle, else the folder of a bundle or of a run. "random" leaves
             # also the networks below untrained, to measure time and memory.
@@ -181,6 +163,28 @@ def _data() -> dict[str, Any]:
         "accessories": False,  # on procedural faces
         "flip": False,  # mirrors half of the training images
         "augment": 0.0,  # share of training images with pasted shapes
+    }
+
+
+def _model() -> dict[str, Any]:
+    return {
+        "generator": {
+            "resolution": 64,
+            "z_dim": 512,
+            "w_dim": 512,
+            "channel_base": 32768,
+            "channel_max": 512,
+            "num_mapping_layers": 8,
+            "mapping_lr_mul": 0.01,
+        },
+        "discriminator": {"channel_base": 32768, "channel_max": 512},
+        "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
+        "hypernet": _hypernet(),
+        "feature_extractor": {
+            "widths": (32, 64, 128, 256),
+            "depths": (1, 1, 1, 1),
+            "embedding_dim": 128,
+        },
     }
 
 

@@ -26,14 +26,12 @@ from hyperstyle_jax.training import (
     common,
     criteria,
     from_config,
-    gan_losses,
+    latent_losses,
     sources,
 )
 
-_R1_EVERY = 16
 # e4e trains its discriminator with Adam at this rate.
 _LATENT_LR = 2e-5
-_LATENT_LOSSES = ("latent", "w_norm", "w_adversarial")
 
 
 def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) -> Task:
@@ -62,7 +60,7 @@ def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) 
         tx_latent=optax.adam(_LATENT_LR),
         ema_decay=config.optim.ema,
         weights=from_config.loss_weights(config)
-        | {name: config.loss[name] for name in _LATENT_LOSSES},
+        | {name: config.loss[name] for name in latent_losses.NAMES},
         r1=config.loss.w_r1,
         dtype=jnp.dtype(config.precision),
         remat=config.remat,
@@ -132,7 +130,7 @@ class _Steps:
         discriminator = state.get("latent_discriminator")
         if discriminator is not None:
             fake = w.reshape(-1, w.shape[-1])
-            latent_grads, latent_metrics = _latent_discriminator_gradients(
+            latent_grads, latent_metrics = latent_losses.discriminator_gradients(
                 discriminator, drawn["w_true"], fake, self.r1 if r1 else 0.0
             )
             metrics |= latent_metrics
@@ -154,7 +152,7 @@ class _Steps:
 
     def phase(self, step: int) -> dict:
         has_discriminator = self.weights["w_adversarial"] > 0
-        return {"r1": step % _R1_EVERY == 0} if has_discriminator else {}
+        return {"r1": step % latent_losses.R1_EVERY == 0} if has_discriminator else {}
 
     def eval_step(self, state, frozen, batch, key):
         x = common.images(batch)
@@ -199,8 +197,13 @@ class _Steps:
             distances = criteria.distances(frozen, y, target, self.dtype)
             metrics = {name: value.mean() for name, value in distances.items()}
             loss = criteria.weighted(self.weights, distances).mean()
-            terms = self._latent_losses(
-                w, w_of_generated, part.get("w_true"), generator, state
+            terms = latent_losses.losses(
+                self.weights,
+                w,
+                w_avg=_w_avg(generator),
+                w_of_generated=w_of_generated,
+                w_true=part.get("w_true"),
+                discriminator=state.get("latent_discriminator"),
             )
             for name, value in terms.items():
                 loss += self.weights[name] * value
@@ -210,44 +213,6 @@ class _Steps:
         gradient = jax.grad(objective, has_aux=True)
         grads, (metrics, w, stats) = gradient(state["params"])
         return grads, stats, (metrics, w)
-
-    def _latent_losses(self, w, w_of_generated, w_true, generator, state):
-        """The losses of latents that have a weight, by name."""
-        terms = {}
-        if self.weights["latent"]:
-            terms["latent"] = jnp.square(w_of_generated - w_true).mean()
-        if self.weights["w_norm"]:
-            squared = jnp.square(w - _w_avg(generator)).sum(-1)
-            terms["w_norm"] = jnp.sqrt(squared + 1e-12).mean()
-        if self.weights["w_adversarial"]:
-            logits = _discriminate(state["latent_discriminator"], w)
-            terms["w_adversarial"] = gan_losses.generator_loss(logits)
-        return terms
-
-
-def _discriminate(params, w):
-    return LatentDiscriminator().apply({"params": params}, w)
-
-
-def _latent_discriminator_gradients(params, real, fake, r1: float):
-    """Gradients and metrics of the latent discriminator on latents [B, D].
-
-    Args:
-        r1: weight of the gradient penalty in this step; 0 leaves it out.
-    """
-
-    def objective(params):
-        discriminate = partial(_discriminate, params)
-        loss = gan_losses.discriminator_loss(discriminate, real, fake)
-        metrics = {"latent_discriminator_loss": loss}
-        if r1:
-            penalty = gan_losses.r1_penalty(discriminate, real)
-            loss += 0.5 * r1 * _R1_EVERY * penalty
-        return loss, metrics
-
-    grads, metrics = jax.grad(objective, has_aux=True)(params)
-    grads, norm = common.average_gradients(grads)
-    return grads, metrics | {"latent_discriminator_grad_norm": norm}
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:

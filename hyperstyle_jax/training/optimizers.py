@@ -89,17 +89,13 @@ def ranger(
     weight_decay: float = 0.0,
     centralized: Callable[[str, int], tuple[int, ...]] = all_but_outputs,
 ) -> optax.GradientTransformation:
-    """Ranger: RAdam, Lookahead and gradient centralization in one.
-
-    RAdam: https://arxiv.org/abs/1908.03265, Lookahead: https://arxiv.org/abs/1907.08610,
-    gradient centralization: https://arxiv.org/abs/2004.01461.
+    """RAdam (https://arxiv.org/abs/1908.03265), Lookahead (1907.08610) and gradient
+    centralization (2004.01461) in one.
 
     Args:
         lr: step size. b1, b2, eps: of RAdam.
-        alpha, every: every `every` steps the slow weights move by the share `alpha`
-            towards the fast ones.
-        threshold: RAdam's number of degrees of freedom above which the variance is
-            used.
+        alpha: share by which slow weights move to the fast ones every `every` steps.
+        threshold: degrees of freedom above which RAdam uses the variance.
         weight_decay: times `lr`, the share of a parameter that a step removes.
         centralized: (a parameter's path, its number of axes) → the axes over which its
             gradient is centred; () for none.

@@ -67,16 +67,11 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     step = partial(_step, config.data.flip, jnp.dtype(config.precision))
     step = parallel.eval_step(step, devices, config.seed)
 
-    def invert(images):
-        full = pipeline.padded({"image": images}, config.batch_size)
-        pieces = parallel.split({"image": full["image"]}, len(devices))
-        stored = jax.device_get(step(None, frozen, pieces, np.int32(0)))
-        return {k: v.reshape(-1, *v.shape[2:]) for k, v in stored.items()}
-
     height, width = cfg.image_size(config.data)
     per_device = config.batch_size // len(devices)
     batch_shape = (len(devices), per_device, height, width, 3)
 
+    invert = _inverter(step, frozen, config.batch_size, len(devices))
     with ThreadPoolExecutor(2) as pool:
 
         def make(split: str, positions: Sequence[int]) -> Iterable[Made]:
@@ -170,6 +165,18 @@ def _sum(net: Net) -> str:
         value = np.asarray(value, np.float32)
         digest.update(f"{path} {value.shape}\n".encode() + value.tobytes())
     return digest.hexdigest()
+
+
+def _inverter(step, frozen, batch_size, num_devices):
+    """images [N <= batch_size, H, W, 3] → the arrays to store, by name."""
+
+    def invert(images):
+        full = pipeline.padded({"image": images}, batch_size)
+        pieces = parallel.split({"image": full["image"]}, num_devices)
+        stored = jax.device_get(step(None, frozen, pieces, np.int32(0)))
+        return {k: v.reshape(-1, *v.shape[2:]) for k, v in stored.items()}
+
+    return invert
 
 
 def _step(flip, dtype, state, frozen, batch, key):

@@ -149,12 +149,12 @@ def one_line(error: Exception) -> str:
 def _data(config: ConfigDict):
     """Of several processes the first prepares the data set, for all on its disk."""
     if parallel.is_writer():
-        found = inputs.make_data(config)
+        data = inputs.make_data(config)
         parallel.wait_for_all("data")
     else:
         parallel.wait_for_all("data")
-        found = inputs.make_data(config)
-    return found
+        data = inputs.make_data(config)
+    return data
 
 
 def _quiet() -> None:

@@ -6,7 +6,7 @@ import pytest
 import tasks
 
 from hyperstyle_jax.loop import fit, parallel
-from hyperstyle_jax.training import encoder
+from hyperstyle_jax.training import encoder, latent_losses
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_the_penalty_makes_the_discriminators_loss_steeper(config):
     for r1 in (0.0, options.loss.w_r1):
 
         def step(params, r1=r1):
-            return encoder._latent_discriminator_gradients(params, real, fake, r1)
+            return latent_losses.discriminator_gradients(params, real, fake, r1)
 
         run = jax.vmap(step, axis_name=parallel.AXIS, in_axes=None, axis_size=1)
         found.append(run(state["latent_discriminator"])[1])
