@@ -25,10 +25,12 @@ def test_the_command_leaves_tables_curves_and_images(
     assert {file.name for file in tmp_path.iterdir()} == names
     assert (tmp_path / "metrics.md").read_text() in said
     assert (tmp_path / "edits.md").read_text() in said
-    found = json.loads((tmp_path / "metrics.json").read_text())
-    assert found["faces"] == 2 and found["models"] == {"tiny": bundle.load(folder).id}
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert summary["faces"] == 2 and summary["models"] == {
+        "tiny": bundle.load(folder).id
+    }
     assert (
-        len(found["domains"]["accessories"]["iterations"]["tiny"]["lpips"])
+        len(summary["domains"]["accessories"]["iterations"]["tiny"]["lpips"])
         == NUM_ITERS + 1
     )
     height, width, _ = images.read(tmp_path / "grid_in-domain_tiny.png").shape

@@ -57,9 +57,9 @@ def test_another_eval_network_reads_edits_and_the_search_stays(
     x = held_out_faces.held_out(2, 1_000_000, SIZE, False)
     eval_network = bundle.load(stranger)
     own = edits.compare(model, x, directions=["yaw"])
-    found = edits.compare(model, x, directions=["yaw"], eval_network=eval_network)
-    np.testing.assert_array_equal(found.images["yaw"], own.images["yaw"])
-    for row, its in zip(own.rows, found.rows, strict=True):
+    others = edits.compare(model, x, directions=["yaw"], eval_network=eval_network)
+    np.testing.assert_array_equal(others.images["yaw"], own.images["yaw"])
+    for row, its in zip(own.rows, others.rows, strict=True):
         assert row["l2"] == its["l2"] and row["identity"] != its["identity"]
 
 

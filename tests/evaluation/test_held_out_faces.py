@@ -25,24 +25,24 @@ def test_every_face_is_measured_once_and_in_its_place(model, results):
             pipeline.refine(model, x[i : i + 2], NUM_ITERS).images for i in (0, 2, 3)
         ]
         steps = np.concatenate([*pairs[:2], pairs[2][:, 1:]], axis=1)
-        found = results[domain]["tiny"]
+        result = results[domain]["tiny"]
         l2 = ((steps - x) ** 2).mean((2, 3, 4))
-        np.testing.assert_allclose(found.measures["l2"], l2, rtol=1e-4)
-        np.testing.assert_allclose(found.images, steps[:, :3], atol=1e-4)
-        np.testing.assert_array_equal(found.targets, x[:3])
-        assert found.measures["identity"].shape == (NUM_ITERS + 1, 5)
-        assert min(found.seconds) > 0
+        np.testing.assert_allclose(result.measures["l2"], l2, rtol=1e-4)
+        np.testing.assert_allclose(result.images, steps[:, :3], atol=1e-4)
+        np.testing.assert_array_equal(result.targets, x[:3])
+        assert result.measures["identity"].shape == (NUM_ITERS + 1, 5)
+        assert min(result.seconds) > 0
 
 
 def test_without_iterations_only_the_initial_inversion_is_left(model, results):
-    found = held_out_faces.run(
+    initial = held_out_faces.run(
         {"a": model}, count=2, num_iters=0, domains=["in-domain"]
     )
-    measures = found["in-domain"]["a"].measures
+    measures = initial["in-domain"]["a"].measures
     expected = results["in-domain"]["tiny"].measures
     for name, values in measures.items():
         np.testing.assert_allclose(values, expected[name][:1, :2], rtol=1e-4)
-    (_, row) = tables.summarize(found, {"a": model})["domains"]["in-domain"]["rows"]
+    (_, row) = tables.summarize(initial, {"a": model})["domains"]["in-domain"]["rows"]
     assert row["l2_ratio"] == 1 and row["regained"] == 0
 
 
@@ -60,15 +60,15 @@ def test_held_out_faces_are_never_trained_on():
 def test_another_eval_network_measures_and_the_images_stay(model, results, stranger):
     eval_network = bundle.load(stranger)
     domains = ["in-domain"]
-    found = held_out_faces.run(
+    other = held_out_faces.run(
         {"a": model}, count=2, domains=domains, eval_network=eval_network
     )
-    found, own = found["in-domain"]["a"], results["in-domain"]["tiny"]
-    np.testing.assert_allclose(found.images, own.images[:, :2], atol=1e-4)
-    expected = pipeline.measure(eval_network, found.targets, found.images)
+    other, own = other["in-domain"]["a"], results["in-domain"]["tiny"]
+    np.testing.assert_allclose(other.images, own.images[:, :2], atol=1e-4)
+    expected = pipeline.measure(eval_network, other.targets, other.images)
     for name, values in expected.items():
-        np.testing.assert_allclose(found.measures[name], values, rtol=1e-3, atol=1e-5)
-    assert not np.allclose(found.measures["identity"], own.measures["identity"][:, :2])
+        np.testing.assert_allclose(other.measures[name], values, rtol=1e-3, atol=1e-5)
+    assert not np.allclose(other.measures["identity"], own.measures["identity"][:, :2])
 
 
 def test_models_that_cannot_be_compared_are_refused(model):

@@ -57,9 +57,9 @@ def test_faces(config):
     batch = next(train)
     assert batch["image"].shape == (4, 16, 16, 3)
     assert {"index", "latent", "identity", "attributes"} <= batch.keys()
-    found = [b["index"] for b in evaluation()]
-    assert [len(x) for x in found] == [4, 2]
-    assert np.concatenate(found).tolist() == list(range(1_000_000, 1_000_006))
+    indices = [b["index"] for b in evaluation()]
+    assert [len(x) for x in indices] == [4, 2]
+    assert np.concatenate(indices).tolist() == list(range(1_000_000, 1_000_006))
     assert len(list(evaluation())) == 2  # starts anew
 
 

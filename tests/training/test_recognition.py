@@ -41,9 +41,9 @@ def net():
 
 def test_it_learns_one_batch(trained):
     _, metrics = trained
-    for found in metrics:
-        assert found.keys() == {"id", "attributes", "shape", "grad_norm"}
-        assert np.isfinite(list(found.values())).all()
+    for step in metrics:
+        assert step.keys() == {"id", "attributes", "shape", "grad_norm"}
+        assert np.isfinite(list(step.values())).all()
     for name in ("id", "attributes", "shape"):
         assert metrics[-1][name] < metrics[0][name]
 
@@ -55,8 +55,8 @@ def test_one_centre_for_each_identity_and_statistics_of_the_domain(
     assert state["params"]["class_centres"].shape == (5, 5)
     labels = tasks.batch(config)["identity"] - 9 // 2
     np.testing.assert_array_equal(labels, [0, 1, 1, 2])
-    found = faces.attributes(faces.latents(np.arange(9, 17)))
-    mean = np.stack([found[name].mean() for name in faces.ATTRIBUTES])
+    attributes = faces.attributes(faces.latents(np.arange(9, 17)))
+    mean = np.stack([attributes[name].mean() for name in faces.ATTRIBUTES])
     buffers = task.frozen["buffers"]
     np.testing.assert_allclose(buffers["attribute_mean"], mean, rtol=1e-4, atol=1e-5)
     means = trees.flatten(state["batch_stats"])
@@ -75,9 +75,9 @@ def test_export_leaves_the_class_centres_out(task, config, trained, tmp_path):
 
 
 def test_evaluation(task, config, trained):
-    found = tasks.evaluated(task, config, trained[0])["per_image"]
-    assert found["embedding"].shape == (4, 5)
-    assert found["error"].shape == (4, len(faces.ATTRIBUTES))
+    outputs = tasks.evaluated(task, config, trained[0])["per_image"]
+    assert outputs["embedding"].shape == (4, 5)
+    assert outputs["error"].shape == (4, len(faces.ATTRIBUTES))
 
 
 def test_arcface():
@@ -97,8 +97,8 @@ def test_arcface():
         angles[label] += margin
         logits = scale * np.cos(angles)
         expected.append(np.log(np.exp(logits).sum()) - logits[label])
-    found = jax.jit(recognition.arcface)(embedding, centres, labels)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    entropies = jax.jit(recognition.arcface)(embedding, centres, labels)
+    np.testing.assert_allclose(entropies, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_arcface_never_rewards_a_larger_angle():
