@@ -21,7 +21,7 @@ def test_a_run_without_a_checkpoint_is_no_source(tmp_path):
 
 
 def test_a_run_gives_its_networks_to_the_next(tmp_path):
-    """With the loader of `training.tasks`; a task's default loader knows bundles only."""
+    """`training.tasks` loads networks of runs; a task alone loads those of bundles."""
     config = tasks.tiny("gan")
     config.loss.update(adversarial=0.0, lpips=0.0, attributes=0.0, render=1.0)
     (tmp_path / "config.json").write_text(cfg.to_json(config))
