@@ -237,7 +237,7 @@ def _write_directions(folder, manifest, directions):
 
 
 def _write_manifest(folder, manifest):
-    (folder / _JSON).write_text(json.dumps(manifest, indent=1) + "\n")
+    atomic_files.write_json(folder / _JSON, manifest)
 
 
 def _inputs(nets, image_size) -> dict[str, specs.Inputs]:
