@@ -11,8 +11,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from hyperstyle_jax.config import errors
-from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.config import checks, errors
 from hyperstyle_jax.system import compilation_cache, huge_pages
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
@@ -53,7 +52,7 @@ def parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
             raise flags.Error(f"what is {rest[1]!r}? Options start with --")
-        cfg.check(_CONFIG.value)
+        checks.check(_CONFIG.value)
         some = _COORDINATOR.value or _PROCESSES.value or _PROCESS.value != -1
         good = _COORDINATOR.value and 0 <= _PROCESS.value < _PROCESSES.value
         if some and not good:

@@ -15,8 +15,9 @@ Without CelebA-HQ, hold out the last images of FFHQ: --config.data.eval_path="" 
 --config.data.eval="(69000, 70000)".
 
 Hardware: any number of devices with 24 GB or more. `--dry_run` estimates the memory;
-`--config.precision=bfloat16`, `--config.remat=True` and `--config.accumulate=2` lower
-it. One H200 trains on 32 images a second in bfloat16, five iterations each.
+`--config.precision=bfloat16`, `--config.remat=True` and
+`--config.accumulation_steps=2` lower it. One H200 trains on 32 images a second in
+bfloat16, five iterations each.
 
 Published: about 120,000 steps of 8 images; on the test images of CelebA-HQ ID 0.76,
 MS-SSIM 0.84, LPIPS 0.09, L2 0.019. Our own result has not been measured.

@@ -22,7 +22,7 @@ def get_config():
     generator.num_mapping_layers = 2
     c.model.encoder.widths, c.model.encoder.depths = (8, 16), (1, 1)
     c.model.feature_extractor.widths, c.model.feature_extractor.depths = (8, 16), (1, 1)
-    c.model.feature_extractor.dim = 16
+    c.model.feature_extractor.embedding_dim = 16
     hypernet = c.model.hypernet
     hypernet.widths, hypernet.depths = (8, 16), (1, 1)
     hypernet.embedding_dim, hypernet.hidden, hypernet.inner, hypernet.inner_shared = (

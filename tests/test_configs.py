@@ -8,8 +8,9 @@ import pytest
 from paths import ROOT
 
 from hyperstyle_jax.cli.main import build_parser
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.training import common, encoder, hyperstyle, iterations
+from hyperstyle_jax.training import encoder, from_config, iterations
 from hyperstyle_jax.weights import specs
 
 FILES = sorted((ROOT / "configs").glob("*.py"))
@@ -23,7 +24,7 @@ def read(stem):
 @pytest.mark.parametrize("stem", [f.stem for f in FILES])
 def test_a_config_is_valid_and_says_its_command(stem):
     module = read(stem)
-    cfg.check(module.get_config())
+    checks.check(module.get_config())
     assert f"python train.py --config configs/{stem}.py" in module.__doc__
 
 
@@ -38,8 +39,8 @@ def numbers(tree) -> int:
 )  # fmt: skip
 def test_full_size_hypernetworks_have_the_released_size(stem, millions):
     config = read(stem).get_config()
-    shape = common.image_shape(config)
-    found = specs.shapes(hyperstyle.module(config), [shape] * 2)
+    shape = from_config.image_shape(config)
+    found = specs.shapes(from_config.hypernet(config), [shape] * 2)
     count = numbers(found["params"]) / 1e6
     if millions:
         assert count == pytest.approx(millions, abs=0.01)
@@ -51,12 +52,12 @@ def test_full_size_hypernetworks_have_the_released_size(stem, millions):
 def test_cars_are_wider_than_high():
     """Shapes through the whole step: 192×256 in, a 512² generator."""
     config = read("cars").get_config()
-    assert common.image_shape(config) == (192, 256, 3)
+    assert from_config.image_shape(config) == (192, 256, 3)
     config.init = cfg.base("hyperstyle").init  # no downloads
     config.loss.update(lpips=0.0, moco=0.0)
     nets = {
-        "generator": common.generator(config),
-        "encoder": common.encoder(config),
+        "generator": from_config.generator(config),
+        "encoder": from_config.encoder(config),
     }
 
     def first(variables, image):
@@ -65,7 +66,7 @@ def test_cars_are_wider_than_high():
 
     shapes = {
         "generator": specs.shapes(nets["generator"]),
-        "encoder": specs.shapes(nets["encoder"], [common.image_shape(config)]),
+        "encoder": specs.shapes(nets["encoder"], [from_config.image_shape(config)]),
     }
     image = jax.ShapeDtypeStruct((2, 192, 256, 3), "float32")
     w_plus, initial = jax.eval_shape(first, shapes, image)

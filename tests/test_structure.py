@@ -109,6 +109,34 @@ def test_no_circles():
         visit(name)
 
 
+def test_modules_are_imported_by_name_in_tables_only():
+    """An import by a computed name could hide a circle from the test above."""
+    users = {name for name in modules() if imports_by_name(name)}
+    assert users == {"", "cli.main", "weights.specs"}
+
+
+def imports_by_name(name: str) -> bool:
+    used = {getattr(n, "attr", getattr(n, "id", "")) for n in ast.walk(modules()[name])}
+    return bool(
+        used & {"import_module", "__import__"}
+        or "importlib.import_module" in imports(name)
+    )
+
+
+# What a training step is made of takes plain values, not the config.
+STEP_PARTS = (
+    "augment common criteria factors gan_losses iterations latent_losses optimizers "
+    "report sources"
+)
+
+
+@pytest.mark.parametrize("part", STEP_PARTS.split())
+def test_parts_of_a_training_step_know_no_config(part):
+    name = f"training.{part}"
+    assert not within_any(imports(name), "ml_collections")
+    assert not [other for other in inner(name) if within(other, {"config"})]
+
+
 @pytest.mark.parametrize(
     ("room", "allowed"),
     [

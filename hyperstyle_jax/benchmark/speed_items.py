@@ -199,7 +199,7 @@ def _train(
         config = config_of()
         config.batch_size, config.precision = batch, dtype
         task = hyperstyle.make_task(
-            config, loss_networks_of and loss_networks_of(config)
+            config, loss_networks=loss_networks_of and loss_networks_of(config)
         )
         device = jax.local_devices()[:devices]
         place = parallel.replicated(device)
@@ -242,11 +242,11 @@ def _full_config(size: int, num_iters: int):
 def _full_loss_networks(config):
     from hyperstyle_jax.models.lpips import LPIPS
     from hyperstyle_jax.models.resnet import FaceNet
-    from hyperstyle_jax.training import common
+    from hyperstyle_jax.training import from_config
 
     loss_networks = {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}
-    shape = common.image_shape(config)
-    return loss_networks | {"encoder": _random(common.encoder(config), [shape])}
+    shape = from_config.image_shape(config)
+    return loss_networks | {"encoder": _random(from_config.encoder(config), [shape])}
 
 
 def _pipeline():

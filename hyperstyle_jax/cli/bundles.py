@@ -60,14 +60,14 @@ def add_commands(commands):
 def export(args):
     from hyperstyle_jax import faces
     from hyperstyle_jax.config import fields as cfg
-    from hyperstyle_jax.training import sources
+    from hyperstyle_jax.training import tasks
     from hyperstyle_jax.weights import bundle, provenance
 
     nets, configs = {}, []
     for run in args.runs:
         if not (run / "config.json").is_file():
             raise ValueError(f"{run} is not a run: expected a workdir of train.py")
-        found = sources.run_nets(run, args.best)
+        found = tasks.run_nets(run, args.best)
         nets |= {k: v for k, v in found.items() if k in ROLES}
         configs.append(json.loads((run / "config.json").read_text()))
     info = {

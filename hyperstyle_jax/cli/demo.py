@@ -43,11 +43,11 @@ def run(args):
     with _stage("1/3 training", seconds):
         _train(root, workdir, args.steps)
     with _stage("2/3 inverting held-out faces", seconds):
-        results, found = _evaluate(workdir)
+        results, summary = _evaluate(workdir)
     with _stage("3/3 writing tables, curves and images", seconds):
-        files = _write(results, found, args.out, workdir)
+        files = _write(results, summary, args.out, workdir)
     seconds["all"] = round(time.perf_counter() - start, 1)
-    _finish(found, files, seconds, args.out)
+    _finish(summary, files, seconds, args.out)
 
 
 def _clone() -> Path:
@@ -101,7 +101,7 @@ def _train(root: Path, workdir: Path, steps: int | None):
 
 
 def _evaluate(workdir):
-    from hyperstyle_jax.evaluation import held_out_faces
+    from hyperstyle_jax.evaluation import held_out_faces, tables
     from hyperstyle_jax.loop import checkpoint
     from hyperstyle_jax.system import compilation_cache
 
@@ -111,29 +111,31 @@ def _evaluate(workdir):
         "shipped": held_out_faces.load("demo"),
     }
     results = held_out_faces.run(models, count=_COUNT)
-    found = held_out_faces.report(results, models)
-    return results, found | {"trained_steps": checkpoint.steps(workdir)[-1]}
+    summary = tables.summarize(results, models)
+    return results, summary | {"trained_steps": checkpoint.steps(workdir)[-1]}
 
 
-def _write(results, found, out, workdir) -> list[Path]:
+def _write(results, summary, out, workdir) -> list[Path]:
     from hyperstyle_jax import plots
-    from hyperstyle_jax.evaluation import held_out_faces
+    from hyperstyle_jax.evaluation import tables
     from hyperstyle_jax.loop import logs
 
-    files = held_out_faces.write(results, found, out)
+    files = tables.write(results, summary, out)
     shown = {"step", *_SHOWN, *(f"eval/{name}" for name in _SHOWN)}
     rows = [{k: v for k, v in r.items() if k in shown} for r in logs.read(workdir)]
     plots.curves(rows, out / "training.png")
     return [*files, out / "training.png"]
 
 
-def _finish(found, files, seconds, out):
-    from hyperstyle_jax.evaluation import held_out_faces
+def _finish(summary, files, seconds, out):
+    from hyperstyle_jax.evaluation import tables
+    from hyperstyle_jax.system import atomic_files
 
-    found |= {"stages": seconds}
-    held_out_faces.write_json(out / "metrics.json", found)
-    _say(held_out_faces.markdown(found))
-    _say(f"trained: {found['trained_steps']} steps in all; shipped: the bundle demo.\n")
+    summary |= {"stages": seconds}
+    atomic_files.write_json(out / "metrics.json", summary)
+    _say(tables.markdown(summary))
+    steps = summary["trained_steps"]
+    _say(f"trained: {steps} steps in all; shipped: the bundle demo.\n")
     _say(f"In {out}:")
     _say("\n".join(f"  {file.name}" for file in files))
     _say(f"All together {seconds['all']:.0f} s. Again: goes on from the checkpoint.")

@@ -59,7 +59,7 @@ def add_commands(commands):
 
 
 def run(args):
-    from hyperstyle_jax.evaluation import held_out_faces
+    from hyperstyle_jax.evaluation import held_out_faces, tables
     from hyperstyle_jax.system import compilation_cache
 
     compilation_cache.enable()
@@ -80,9 +80,9 @@ def run(args):
         dtype=args.precision,
         eval_network=eval_network,
     )
-    found = held_out_faces.report(results, models)
-    print(held_out_faces.markdown(found))
-    files = held_out_faces.write(results, found, args.out) if args.out else []
+    summary = tables.summarize(results, models)
+    print(tables.markdown(summary))
+    files = tables.write(results, summary, args.out) if args.out else []
     if editor:
         files += _compare_edits(editor, eval_network, args)
     if files:
@@ -116,7 +116,7 @@ def _compare_edits(model, eval_network, args):
         return []
     return [
         atomic_files.write_whole(args.out / "edits.md", table.encode()),
-        held_out_faces.write_json(args.out / "edits.json", rows),
+        atomic_files.write_json(args.out / "edits.json", rows),
         *(
             images.save_png(args.out / f"edits_{name}.png", page)
             for name, page in pages.items()

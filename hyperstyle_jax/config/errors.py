@@ -1,4 +1,4 @@
-"""What is wrong with a config file or with `--config…` options, in one line."""
+"""Explains in one line what is wrong with a config file or `--config…` options."""
 
 import difflib
 import re
@@ -11,21 +11,26 @@ from hyperstyle_jax.config.fields import TASKS, base, flatten
 
 
 def suggestion(config: ConfigDict, name: str) -> str:
-    """`; did you mean optim.lr?` for the field nearest to `name`, or nothing."""
+    """`; did you mean optim.lr?` for the field most like `name`, or "".
+
+    Args:
+        config: with the fields that there are.
+        name: a field that there is not.
+    """
     names = list(flatten(config)) + [k for k in config if k not in TASKS]
-    found = difflib.get_close_matches(name, names, 1, 0.6)
-    if not found:  # the last part alone, wherever it belongs
+    similar = difflib.get_close_matches(name, names, 1, 0.6)
+    if not similar:  # compare the last parts of the names alone
         ends = {n.rsplit(".", 1)[-1]: n for n in names}
         close = difflib.get_close_matches(name.rsplit(".", 1)[-1], list(ends), 1, 0.6)
-        found = [ends[k] for k in close]
-    return f"; did you mean {found[0]}?" if found else ""
+        similar = [ends[k] for k in close]
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def explain(error: BaseException, argv: list[str]) -> str:
     """One line on what is wrong with a config file or with `--config…` options.
 
     Args:
-        error: raised while `argv` was read by absl and ml_collections.
+        error: what absl or ml_collections raised while they read `argv`.
         argv: the command line.
     """
     file, given = _options(argv)

@@ -1,4 +1,4 @@
-"""Config files for commands other than train.py."""
+"""Reads config files for commands other than train.py."""
 
 import sys
 from collections.abc import Sequence
@@ -7,19 +7,18 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from hyperstyle_jax.config import errors
-from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.config import checks, errors
 
 
 def read(path: str | Path, changes: Sequence[str] = ()) -> ConfigDict:
-    """The config of a file, checked.
+    """Reads and checks a config file.
 
     Args:
         path: a file of configs/.
-        changes: fields set otherwise, as "data.path=images".
+        changes: fields to set and their values, as "data.path=images".
 
     Raises:
-        ValueError: no such file or field, or a value that cannot be.
+        ValueError: no such file or field, or a value that cannot work.
     """
     argv = [f"--config={path}", *(f"--config.{change}" for change in changes)]
     values = flags.FlagValues()
@@ -29,7 +28,7 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> ConfigDict:
     try:
         values(["", *argv])
         config = values["config"].value
-        cfg.check(config)
+        checks.check(config)
     except Exception as error:
         raise ValueError(errors.explain(error, argv)) from error
     finally:

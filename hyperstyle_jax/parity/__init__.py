@@ -1,7 +1,7 @@
-"""Our networks against what the official PyTorch code computed.
+"""Compares our networks with what the official PyTorch code computed.
 
-A folder of fixtures holds outputs of the official code for procedural weights. Every
-fixture is run the user's way: official state dict → convert → network → compare.
+A folder of fixtures holds outputs of the official code for procedural weights. A check
+does what a user does: it converts the official state dict and runs the network.
 """
 
 import json
@@ -50,7 +50,7 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> list[tuple[str, int]]:
     """(name, seed) of all fixtures, group by group.
 
     Args:
-        folder: with NAME_seedS.json and .npz files.
+        folder: of the files NAME_seedS.json and .npz.
         only: names (with or without _seedS) to keep; empty for all.
 
     Raises:
@@ -59,37 +59,49 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> list[tuple[str, int]]:
     folder = Path(folder)
     pattern = re.compile(r"(.+)_seed(\d+)")
     stems = (pattern.fullmatch(p.stem) for p in sorted(folder.glob("*_seed*.json")))
-    found = [(m[1], int(m[2])) for m in stems if m]
-    if not found:
+    fixtures = [(m[1], int(m[2])) for m in stems if m]
+    if not fixtures:
         raise ValueError(
             f"no fixtures in {folder}: expected NAME_seedS.json and .npz files"
         )
-    names = {n for n, _ in found} | {f"{n}_seed{s}" for n, s in found}
+    names = {n for n, _ in fixtures} | {f"{n}_seed{s}" for n, s in fixtures}
     if unknown := sorted(set(only) - names):
         raise ValueError(
             f"no fixture {unknown[0]!r} in {folder}; there are: "
-            + ", ".join(sorted({n for n, _ in found}))
+            + ", ".join(sorted({n for n, _ in fixtures}))
         )
     if only:
-        found = [f for f in found if f[0] in only or f"{f[0]}_seed{f[1]}" in only]
-    return sorted(found, key=lambda f: (group(folder, *f), f[1], f[0]))
+        fixtures = [f for f in fixtures if {f[0], f"{f[0]}_seed{f[1]}"} & set(only)]
+    return sorted(fixtures, key=lambda f: (group(folder, *f), f[1], f[0]))
 
 
 def group(folder: str | Path, name: str, seed: int) -> str:
-    """Fixtures of a group share compiled programs, and of one seed a hypernetwork."""
+    """The group of a fixture, by the hypernetwork that it uses or by its own name.
+
+    The fixtures of a group share compiled programs, and those of one seed the weights.
+    """
     meta = json.loads((Path(folder) / f"{name}_seed{seed}.json").read_text())
     specs = meta.get("spec", [])
     specs = [specs] if isinstance(specs, str) else specs
     return next((s for s in specs if s.startswith("hypernet")), name)
 
 
-def run(folder: str | Path, found: Iterable[tuple[str, int]]) -> Iterator[Row]:
-    """Runs fixtures one by one, with exact float32 products.
+def run(folder: str | Path, fixtures: Iterable[tuple[str, int]]) -> Iterator[Row]:
+    """Runs fixtures one by one, with matrix products in full float32.
 
-    A fixture that this program does not know gives a row without outputs.
+    Args:
+        folder: of the fixtures.
+        fixtures: (name, seed) of each, as `find` returns them.
+
+    Yields:
+        Rows of the comparison. A fixture that this program does not know gives a row
+        without outputs.
+
+    Raises:
+        ValueError: a fixture that no output of ours is compared with.
     """
     last = None
-    for name, seed in found:
+    for name, seed in fixtures:
         title = f"{name}_seed{seed}"
         current = group(folder, name, seed)
         if last not in (None, current):
@@ -108,7 +120,7 @@ def run(folder: str | Path, found: Iterable[tuple[str, int]]) -> Iterator[Row]:
 
 
 def table(rows: Iterable[Row]) -> Iterator[str]:
-    """Lines of a table, each as soon as its row is there."""
+    """The lines of a table of the rows, each as soon as its row is there."""
     layout = "{:34} {:14} {:>7} {:>10} {:>10}  {:18} {}"
     yield layout.format(
         "fixture", "kind", "outputs", "max error", "relative", "tolerance", "pass"

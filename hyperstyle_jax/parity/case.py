@@ -1,4 +1,4 @@
-"""One fixture: its files, its images, and networks made the user's way."""
+"""One fixture: its files, its images, and the networks converted from its weights."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,13 @@ from hyperstyle_jax.parity.check import Output
 
 
 class Case:
-    """`NAME_seedS.json` and `.npz` in a folder of fixtures."""
+    """A fixture: `NAME_seedS.json` and `NAME_seedS.npz` in a folder.
+
+    Attributes:
+        folder, name, seed: which fixture.
+        meta: the content of the JSON file.
+        arrays: the outputs of the official code, by name.
+    """
 
     def __init__(self, folder: Path, name: str, seed: int):
         self.folder, self.name, self.seed = folder, name, seed
@@ -25,11 +31,17 @@ class Case:
 
     @property
     def specs(self) -> list[str]:
+        """File names of the specs of the networks that the fixture used."""
         spec = self.meta.get("spec", [])
         return [spec] if isinstance(spec, str) else spec
 
     def outputs(self, values: dict[str, Any], kind: str) -> list[Output]:
-        """Those of `values` (NHWC or whatever the fixture has) that are in it."""
+        """The outputs among `values` that the fixture has too.
+
+        Args:
+            values: by the fixture's names and in its layout.
+            kind: of `check.TOLERANCES`.
+        """
         return [Output(k, np.asarray(v), kind) for k, v in values.items() if k in self]
 
     def __contains__(self, key: str) -> bool:
@@ -40,34 +52,39 @@ class Case:
         return nhwc(procedural.to_float(self.image_u8(name)))
 
     def image_u8(self, name: str) -> np.ndarray:
-        """The same, [B, C, H, W] uint8."""
+        """An image of the fixture as PyTorch has it, [B, C, H, W] uint8."""
         entry = self.meta["image_inputs"][name]
         return procedural.image(self.seed, entry["key"], entry["shape"])
 
     def unit(self, key: str, shape) -> np.ndarray:
+        """The fixture's random numbers of mean 0 and variance 1, float32."""
         return procedural.unit(self.seed, key, shape)
 
     def normal(self, key: str, shape, offset=0.0, scale=1.0) -> np.ndarray:
+        """offset + scale·`unit`."""
         return procedural.normal(self.seed, key, shape, offset, scale)
 
     def tensors(self, spec: str) -> dict[str, np.ndarray]:
+        """The official state dict that a spec describes."""
         return procedural.state_dict(self.seed, load_spec(self.folder, spec))
 
     def latent_avg(self, num_ws: int) -> np.ndarray:
+        """The mean latent, repeated for every layer: [num_ws, 512]."""
         row = self.normal("latent_avg", (1, 512), 0, 0.3)
         return np.repeat(row, num_ws, 0)
 
     def generator(self, spec: str) -> Net:
+        """A generator, from an official checkpoint."""
         value = {"g_ema": self.tensors(spec), "latent_avg": self.latent_avg(1)[0]}
         return convert(value)["generator"]
 
     def hypernet(self, spec: str | None = None) -> dict[str, Net]:
-        """Hypernetwork and generator, from an official checkpoint."""
+        """The hypernetwork and its generator, from an official checkpoint."""
         spec = spec or next(s for s in self.specs if s.startswith("hypernet"))
         return hyperstyle(self.folder, spec, self.seed)
 
     def encoder(self, spec: str, generator_spec: str, opts=()) -> Net:
-        """An encoder of pSp's checkpoint layout with the mean latent."""
+        """An encoder with the mean latent, from a checkpoint in pSp's layout."""
         state = {f"encoder.{k}": v for k, v in self.tensors(spec).items()}
         decoder = self.tensors(generator_spec)
         state |= {f"decoder.{k}": v for k, v in decoder.items()}
@@ -77,13 +94,19 @@ class Case:
 
 
 def convert(value: Any, kind: str = "auto") -> dict[str, Net]:
-    """An official file's content → networks, as `convert_weights.py` makes them."""
+    """The networks that `convert_weights.py` makes of an official file.
+
+    Args:
+        value: the file's content.
+        kind: of the checkpoint, see `kinds.recognize`.
+    """
     file = conversion.File("parity", value, kinds.recognize(value, kind))
     nets = conversion.assemble([file]).nets
     return {role: jax.tree.map(jnp.asarray, net) for role, net in nets.items()}
 
 
 def load_spec(folder: Path, name: str) -> dict[str, Any]:
+    """The names, shapes and kinds of a state dict's tensors."""
     return json.loads((folder / "specs" / name).read_text())
 
 
@@ -93,7 +116,7 @@ _held: dict[tuple, dict[str, Net]] = {}
 def hyperstyle(folder: Path, spec: str, seed: int) -> dict[str, Net]:
     """Networks of an official HyperStyle checkpoint with procedural weights.
 
-    The last ones are kept: fixtures of one hypernetwork follow each other.
+    The last ones are kept, because fixtures of one hypernetwork follow each other.
     """
     key = (folder, spec, seed)
     if key not in _held:
@@ -102,8 +125,8 @@ def hyperstyle(folder: Path, spec: str, seed: int) -> dict[str, Net]:
     return _held[key]
 
 
-def forget():
-    """Frees networks and compiled programs."""
+def forget() -> None:
+    """Frees the networks that `hyperstyle` has kept, and all compiled programs."""
     _held.clear()
     jax.clear_caches()
 
@@ -121,22 +144,24 @@ def _hyperstyle(folder: Path, spec: str, seed: int) -> dict[str, Net]:
 
 
 def nhwc(x) -> jax.Array:
+    """[B, C, …] as PyTorch has it → [B, …, C]."""
     return jnp.asarray(np.moveaxis(np.asarray(x), 1, -1))
 
 
 def nchw(x) -> np.ndarray:
+    """[B, …, C] → [B, C, …] as PyTorch has it."""
     return np.moveaxis(np.asarray(x), -1, 1)
 
 
 def hwio(x) -> jax.Array:
-    """[…, O, I, K, K] → […, K, K, I, O]."""
+    """Kernels […, O, I, K, K] as PyTorch has them → […, K, K, I, O]."""
     x = np.asarray(x)
     n = x.ndim - 4
     return jnp.asarray(x.transpose(*range(n), n + 2, n + 3, n + 1, n))
 
 
 def oihw(x) -> np.ndarray:
-    """[…, K, K, I, O] → […, O, I, K, K]."""
+    """Kernels […, K, K, I, O] → […, O, I, K, K] as PyTorch has them."""
     x = np.asarray(x)
     n = x.ndim - 4
     return x.transpose(*range(n), n + 3, n + 2, n, n + 1)

@@ -10,7 +10,13 @@ from hyperstyle_jax.parity import procedural
 
 
 class Tolerance(NamedTuple):
-    """Absolute per unit of max(1, rms) or of 1, and relative L2 (None: not asked)."""
+    """The largest errors that pass.
+
+    Attributes:
+        absolute: of every number; in units of max(1, rms of what is expected) if
+            `scaled`.
+        relative: ‖error‖ / ‖expected‖; None: any.
+    """
 
     absolute: float
     relative: float | None = None
@@ -25,10 +31,10 @@ TOLERANCES = {
     "statistic": Tolerance(1e-5),
     "gradient": Tolerance(np.inf, 2e-2),
     "head gradient": Tolerance(np.inf, 2e-3),
-    # Of a head's first convolution, and of noise strengths: one unit on the other side
-    # of its kink is 1.6e-2.
+    # Of a head's first convolution, and of noise strengths: a single unit on the other
+    # side of its activation's kink changes them by 1.6e-2.
     "first gradient": Tolerance(np.inf, 3e-2),
-    "trunk gradient": Tolerance(np.inf, 5e-2),  # kinks make the release noisy here
+    "trunk gradient": Tolerance(np.inf, 5e-2),  # noisy in the release too, by kinks
     "norm": Tolerance(np.inf, 1e-2),
     "level": Tolerance(1.0),
     "parameter": Tolerance(2e-6),
@@ -58,11 +64,23 @@ class Row(NamedTuple):
 
 
 def compare(fixture: str, arrays: Mapping, outputs: Iterable[Output]) -> list[Row]:
-    """One row per kind of output."""
-    found: dict[str, list] = {}
+    """Compares our outputs with a fixture's.
+
+    Args:
+        fixture: its name, for the rows.
+        arrays: what it holds, by name: an array, or its shape, a sample and statistics.
+        outputs: ours.
+
+    Returns:
+        One row per kind of output.
+
+    Raises:
+        ValueError: an output has another shape than the fixture's.
+    """
+    by_kind: dict[str, list] = {}
     for key, value, kind in outputs:
-        found.setdefault(kind, []).append((key, *_errors(arrays, key, value)))
-    return [_row(fixture, kind, errors) for kind, errors in found.items()]
+        by_kind.setdefault(kind, []).append((key, *_errors(arrays, key, value)))
+    return [_row(fixture, kind, errors) for kind, errors in by_kind.items()]
 
 
 def _row(fixture, kind, errors) -> Row:
@@ -117,9 +135,9 @@ def _errors(arrays, key, value) -> tuple[float, float, float]:
 
 def _difference(value, expected) -> tuple[float, float, float]:
     value, expected = value.astype(np.float64), expected.astype(np.float64)
-    # The release has no number for some inputs (roots of negative structure).
-    nothing = np.isnan(value) & np.isnan(expected)
-    value, expected = (np.where(nothing, 0.0, v) for v in (value, expected))
+    # For some inputs the release gives NaN (roots of negative similarities).
+    both_nan = np.isnan(value) & np.isnan(expected)
+    value, expected = (np.where(both_nan, 0.0, v) for v in (value, expected))
     error = value - expected
     size = np.sqrt(np.square(expected).sum())
     relative = np.sqrt(np.square(error).sum()) / size if size else 0.0

@@ -1,4 +1,4 @@
-"""The arithmetic around the generator: latent and style edits, images as bytes."""
+"""Checks of edits of latents and styles, and of images as bytes."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ from hyperstyle_jax.torch_format import files as torch_files
 
 
 def tensor2im(case: Case) -> Iterator[Output]:
-    """We round where the release cuts off: at most one level more."""
+    """Images as uint8. We round, the release truncates: at most one level less."""
     x = np.moveaxis(case.arrays["x"], 0, -1)
     yield Output("out_u8", images.to_uint8(x), "level")
 
@@ -31,16 +31,16 @@ def edit_faces(case: Case) -> Iterator[Output]:
         value = torch_files.read(case.folder / "release" / f"{name}.pt")
         direction = kinds.recognize(value).arrays["direction"]
         for latents, part in (("latents", ""), ("latents_wplus", ".wplus")):
-            many = _edits(case.arrays[latents], direction, range(-2, 2))
-            values[f"edited_latents.range-2..2{part}.{name}"] = many
-        one = _edits(case.arrays["latents"], direction, [3])[:, 0]
-        values[f"edited_latents.factor3.{name}"] = one
+            edited = _edits(case.arrays[latents], direction, range(-2, 2))
+            values[f"edited_latents.range-2..2{part}.{name}"] = edited
+        edited = _edits(case.arrays["latents"], direction, [3])[:, 0]
+        values[f"edited_latents.factor3.{name}"] = edited
     yield from case.outputs(values, "image")
     yield from _face_images(case)
 
 
 def _edits(latents, direction, strengths) -> np.ndarray:
-    """[B, S, L, D]."""
+    """Latents edited by each strength, [B, S, L, D]."""
     start = Inversion(jnp.asarray(latents))
     edited = [edit(start, direction, float(s)).w_plus for s in strengths]
     return np.stack(edited, axis=1)
@@ -50,14 +50,14 @@ def _face_images(case: Case) -> Iterator[Output]:
     net = case.generator(case.specs[0])
     value = torch_files.read(case.folder / "release" / "age.pt")
     latents = _edits(case.arrays["latents"][:1], value[0], range(-1, 2))[0]
-    some = offsets(case, net, 1)
-    images = [nchw(render_offsets(net, w[None], some))[0] for w in latents]
+    deltas = offsets(case, net, 1)
+    images = [nchw(render_offsets(net, w[None], deltas))[0] for w in latents]
     name = "age.range-1..2"
     yield from case.outputs({f"images.{name}": np.stack(images)}, "image")
 
 
 def edit_cars(case: Case) -> Iterator[Output]:
-    """GANSpace, whose edits go to a position along a component."""
+    """GANSpace's edits, which move a latent to a position along a component."""
     value = torch_files.read(case.folder / "release" / "cars_pca.pt")
     arrays = kinds.recognize(value).arrays
     names = ("mean", "directions", "std")
@@ -76,22 +76,22 @@ def edit_cars(case: Case) -> Iterator[Output]:
         edited[part] = np.stack(rows)
     values = {f"edited_latents.{k}": v for k, v in edited.items()}
     net = case.generator(case.specs[0])
-    some = offsets(case, net, 1)
-    images = [nchw(render_offsets(net, w[None], some)[0][None]) for w in edited["w"]]
+    deltas = offsets(case, net, 1)
+    images = [nchw(render_offsets(net, w[None], deltas)[0][None]) for w in edited["w"]]
     values["images"] = np.concatenate(images)[:, :, 64:448]
     yield from case.outputs(values, "image")
 
 
 def styleclip(case: Case) -> Iterator[Output]:
-    """Shifts of style channels; strength 3."""
+    """StyleCLIP's global directions, by shifting style channels with strength 3."""
     net = case.generator(case.specs[0])
     latents = np.load(case.folder / f"edit_faces_seed{case.seed}.npz")["latents"][:1]
     w = jnp.asarray(latents)
-    some = offsets(case, net, 1)
-    found = clip.styles(net, w)
+    deltas = offsets(case, net, 1)
+    styles = clip.styles(net, w)
     layers = net.module.layers()
-    values = {"source": nchw(render_offsets(net, w, some))}
-    values["stylespace"] = jnp.concatenate([found[v.path][0] for v in layers])
+    values = {"source": nchw(render_offsets(net, w, deltas))}
+    values["stylespace"] = jnp.concatenate([styles[v.path][0] for v in layers])
     shifts = {}
     for beta in (0.05, 0.11):
         shifts[beta] = _direction(case, layers, beta)
@@ -99,7 +99,7 @@ def styleclip(case: Case) -> Iterator[Output]:
         rows = [shifts[beta].get(v.path, z) for v, z in zip(layers, zero, strict=True)]
         values[f"direction.beta{beta}"] = np.concatenate(rows)
     moved = jax.tree.map(lambda s: 3 * s, shifts[0.05])
-    edited = render_offsets(clip.shift_styles(net, moved), w, some)
+    edited = render_offsets(clip.shift_styles(net, moved), w, deltas)
     values["edited.alpha3.beta0.05"] = nchw(edited)
     yield from case.outputs(values, "image")
 

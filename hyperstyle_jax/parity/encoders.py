@@ -1,4 +1,4 @@
-"""The encoders, the hypernetworks, and their shared head."""
+"""Checks of the encoders, the hypernetworks, and their shared head."""
 
 from collections.abc import Iterator
 
@@ -17,42 +17,48 @@ from hyperstyle_jax.parity.check import Output
 
 
 @jax.jit
-def seen(net: Net, *inputs):
-    """The answer and the outputs of all modules by path."""
-    answer, state = net(*inputs, mutable=["intermediates"], capture_intermediates=True)
+def with_layers(net: Net, *inputs):
+    """A network's output, and the outputs of all its modules by their paths."""
+    output, state = net(*inputs, mutable=["intermediates"], capture_intermediates=True)
+    return output, _layers(state)
+
+
+def _layers(state) -> dict[str, jax.Array]:
     flat = trees.flatten(state["intermediates"])
     calls = {k.removesuffix("/__call__"): v[0] for k, v in flat.items()}
-    return answer, {k: v for k, v in calls.items() if isinstance(v, jax.Array)}
+    return {k: v for k, v in calls.items() if isinstance(v, jax.Array)}
 
 
 def w_encoder(case: Case) -> Iterator[Output]:
+    """The W-encoder: its latent, which the release repeats, and its blocks."""
     net = convert(case.tensors(case.specs[0]))["encoder"]
-    w, found = seen(net, case.image("x"))
+    w, layers = with_layers(net, case.image("x"))
     rows = case.arrays["codes"].shape[1]
     values = {"codes": np.repeat(np.asarray(w)[:, None], rows, 1)}
-    yield from case.outputs(values | _trunk(found, "body"), "image")
+    yield from case.outputs(values | _trunk(layers, "body"), "image")
 
 
 def style_encoder(case: Case) -> Iterator[Output]:
+    """ReStyle's e4e encoder: latents by stage, the map-to-style blocks, the trunk."""
     net = convert(case.tensors(case.specs[0]), "restyle-e4e")["encoder"]
     x = jnp.concatenate([case.image("x"), case.image("y_hat")], -1)
-    codes, found = seen(net, x)
-    values = {"codes": codes} | _trunk(found, "body")
+    codes, layers = with_layers(net, x)
+    values = {"codes": codes} | _trunk(layers, "body")
     for i in range(net.module.num_ws):
-        values[f"styles.{i}"] = found[f"style{i}"]
-        convs = sum(k.startswith(f"style{i}/conv") for k in found)
-        last = nn.leaky_relu(found[f"style{i}/conv{convs - 1}"], 0.01)
+        values[f"styles.{i}"] = layers[f"style{i}"]
+        convs = sum(k.startswith(f"style{i}/conv") for k in layers)
+        last = nn.leaky_relu(layers[f"style{i}/conv{convs - 1}"], 0.01)
         values[f"styles.{i}.convs"] = nchw(last)
         if f"codes.stage{i}" in case:
             values[f"codes.stage{i}"] = net(x, stage=i)
     yield from case.outputs(values, "image")
 
 
-def _trunk(found, root) -> dict[str, np.ndarray]:
-    """Outputs of a backbone by their official names."""
+def _trunk(layers, root) -> dict[str, np.ndarray]:
+    """The outputs of a backbone's layers by their official names."""
     names = {"stem": "input_layer", "stem/conv": "conv1", "stem/prelu": "relu"}
     values = {}
-    for path, value in found.items():
+    for path, value in layers.items():
         if not path.startswith(f"{root}/"):
             continue
         path = path.removeprefix(f"{root}/")
@@ -70,37 +76,35 @@ def _trunk(found, root) -> dict[str, np.ndarray]:
 
 
 def hypernet(case: Case) -> Iterator[Output]:
+    """The hypernetwork: its offsets, its blocks, in training also its statistics."""
     net = case.hypernet()["hypernet"]
     x, y_hat = case.image("x"), case.image("y_hat")
     train = case.meta["bn_mode"] == "train"
     if train:
-        embeddings, found, statistics = _train(net, x, y_hat)
+        embeddings, layers, statistics = _train(net, x, y_hat)
         values = _statistics(statistics["trunk"])
         yield from case.outputs(values, "statistic")
     else:
-        embeddings, found = seen(net, x, y_hat)
+        embeddings, layers = with_layers(net, x, y_hat)
     linears, deltas = _decode(net, single_iteration(net.module, embeddings))
     kind = "train image" if train else "image"
-    values = _trunk(found, "trunk") | _blocks(net, found, linears)
+    values = _trunk(layers, "trunk") | _blocks(net, layers, linears)
     yield from case.outputs(values, kind)
     yield from case.outputs(offsets_by_number(net, deltas), "offset")
 
 
 @jax.jit
 def _train(net, x, y_hat):
-    answer, state = net(
+    embeddings, state = net(
         x, y_hat, True, mutable=["intermediates", "batch_stats"],
         capture_intermediates=True,
     )  # fmt: skip
-    flat = trees.flatten(state["intermediates"])
-    calls = {k.removesuffix("/__call__"): v[0] for k, v in flat.items()}
-    found = {k: v for k, v in calls.items() if isinstance(v, jax.Array)}
-    return answer, found, state["batch_stats"]
+    return embeddings, _layers(state), state["batch_stats"]
 
 
 @jax.jit
 def _decode(net, embeddings):
-    """Offsets, and what the linear layers before the shared head make."""
+    """The outputs of the linear layers before the shared head, and the offsets."""
     deltas, state = net(
         embeddings,
         method="decode",
@@ -111,13 +115,13 @@ def _decode(net, embeddings):
     return {k: v[0] for k, v in flat.items() if k.startswith("linear_")}, deltas
 
 
-def _blocks(net, found, linears) -> dict[str, np.ndarray]:
+def _blocks(net, layers, linears) -> dict[str, np.ndarray]:
     values = {}
     for layer in net.module.tuned_layers:
         place = layer.name
         name = f"refinement_blocks.{rules.layer_index(layer.path)}"
-        count = sum(k.startswith(f"embed_{place}/conv") for k in found)
-        last = nn.leaky_relu(found[f"embed_{place}/conv{count - 1}"], 0.01)
+        count = sum(k.startswith(f"embed_{place}/conv") for k in layers)
+        last = nn.leaky_relu(layers[f"embed_{place}/conv{count - 1}"], 0.01)
         values[f"{name}.convs"] = nchw(last)
         if f"linear_{place}/__call__" in linears:
             values[f"{name}.linear"] = linears[f"linear_{place}/__call__"]
@@ -125,17 +129,24 @@ def _blocks(net, found, linears) -> dict[str, np.ndarray]:
 
 
 def _statistics(tree) -> dict[str, np.ndarray]:
-    found = {}
+    """BatchNorm's statistics by their official names."""
+    values = {}
     for path, value in trees.flatten(tree).items():
         path = path.replace("stem/norm", "bn1").replace("block", "body/")
         path = path.replace("norm", "bn").replace("shortcut/bn", "downsample/1")
         *names, last = path.split("/")
-        found[f"new_buffer.{'.'.join(names)}.running_{last}"] = value
-    return found
+        values[f"new_buffer.{'.'.join(names)}.running_{last}"] = value
+    return values
 
 
 def offsets_by_number(net: Net, deltas, prefix="delta") -> dict[str, np.ndarray]:
-    """Offsets in the official shape [B, O, I, K, K], one number for all taps or not."""
+    """Offsets in the official shape [B, O, I, K, K], by the layers' official numbers.
+
+    Args:
+        net: the hypernetwork.
+        deltas: {path: [B, I, O] or [B, K, K, I, O]}.
+        prefix: of the names.
+    """
     kernels = {layer.path: layer.kernel for layer in net.module.tuned_layers}
     values = {}
     for path, delta in deltas.items():
@@ -148,6 +159,7 @@ def offsets_by_number(net: Net, deltas, prefix="delta") -> dict[str, np.ndarray]
 
 
 def shared_head(case: Case) -> Iterator[Output]:
+    """The head shared by the layers of 512 channels, per kernel tap and per channel."""
     z = jnp.asarray(case.arrays["z"])
     names = ("", "_delta_per_channel")
     for name, kernel in zip(names, (3, 1), strict=True):

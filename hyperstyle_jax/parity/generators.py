@@ -1,4 +1,4 @@
-"""StyleGAN2: the generator with and without offsets, the discriminator."""
+"""Checks of StyleGAN2's generator, with and without offsets, and discriminator."""
 
 from collections.abc import Iterator
 
@@ -17,37 +17,52 @@ from hyperstyle_jax.parity.check import Output
 
 @jax.jit
 def render(net: Net, w: jax.Array, noise=None):
-    """Image and the outputs of all layers."""
+    """The images [B, R, R, 3] of latents, and the outputs of all layers.
+
+    Args:
+        net: the generator.
+        w: [B, D] or [B, L, D].
+        noise: maps by layer; the constant ones by default.
+    """
     return net(w, noise or "const", method="synthesis", mutable=["intermediates"])
 
 
 @jax.jit
 def render_offsets(net: Net, w: jax.Array, offsets) -> jax.Array:
+    """The images [B, R, R, 3] of latents w with offsets {path: [B, …]}."""
     return synthesize(net, Inversion(to_w_plus(w, net.module.num_ws), offsets))
 
 
 def offsets(case: Case, net: Net, batch: int | None, *, to_rgb: bool = False):
-    """Random offsets of the fixtures: [B, K, K, I, O], or [K, K, I, O] for None."""
+    """The random offsets of the fixtures by path.
+
+    Args:
+        case: the fixture.
+        net: the generator.
+        batch: B for offsets [B, K, K, I, O]; None for [K, K, I, O].
+        to_rgb: whether the layers to RGB have offsets too.
+    """
     key = "input.delta_shared" if batch is None else "input.delta"
     lead = () if batch is None else (batch,)
-    found = {}
+    by_path = {}
     for i, layer in enumerate(net.module.layers()):
         if layer.kernel > 1 or to_rgb:
             shape = (layer.out_channels, layer.in_channels, layer.kernel, layer.kernel)
             values = case.normal(f"{key}.{i}", (*lead, *shape), 0, 0.1)
-            found[layer.path] = hwio(values)
-    return found
+            by_path[layer.path] = hwio(values)
+    return by_path
 
 
 def generator(case: Case) -> Iterator[Output]:
+    """The generator: images from w_plus, z and offsets, and its layers."""
     net = case.generator(case.specs[0])
     wplus = jnp.asarray(case.arrays["wplus"])
     image, state = render(net, wplus)
     values = {"image.wplus": nchw(image), **_layers(state)}
-    some = offsets(case, net, len(wplus))
-    values["image.wplus_delta"] = nchw(render_offsets(net, wplus, some))
-    some = offsets(case, net, len(wplus), to_rgb=True)
-    values["image.wplus_delta_torgb"] = nchw(render_offsets(net, wplus, some))
+    deltas = offsets(case, net, len(wplus))
+    values["image.wplus_delta"] = nchw(render_offsets(net, wplus, deltas))
+    deltas = offsets(case, net, len(wplus), to_rgb=True)
+    values["image.wplus_delta_torgb"] = nchw(render_offsets(net, wplus, deltas))
     yield from case.outputs(values, "image")
     yield from case.outputs(_from_z(case, net), "image")
     if "image.delta_unbatched" in case:
@@ -59,21 +74,21 @@ def generator(case: Case) -> Iterator[Output]:
 
 
 def _layers(state) -> dict[str, np.ndarray]:
-    """Outputs by rosinality's names."""
-    found, step = {}, 0
+    """The layers' outputs by the names of rosinality's code."""
+    values, block = {}, 0
     flat = trees.flatten(state["intermediates"]["synthesis"])
     for res in sorted({int(k.split("/")[0][1:]) for k in flat}):
         names = {"conv1_out": "conv1", "image_out": "to_rgb1"}
         if res > 4:
             names = {
-                "conv0_out": f"convs.{2 * step}",
-                "conv1_out": f"convs.{2 * step + 1}",
-                "image_out": f"to_rgbs.{step}",
+                "conv0_out": f"convs.{2 * block}",
+                "conv1_out": f"convs.{2 * block + 1}",
+                "image_out": f"to_rgbs.{block}",
             }
-            step += 1
+            block += 1
         for ours, official in names.items():
-            found[f"layer.{official}"] = nchw(flat[f"b{res}/{ours}"][0])
-    return found
+            values[f"layer.{official}"] = nchw(flat[f"b{res}/{ours}"][0])
+    return values
 
 
 def _from_z(case: Case, net: Net) -> dict[str, np.ndarray]:
@@ -99,12 +114,12 @@ def _from_z(case: Case, net: Net) -> dict[str, np.ndarray]:
 
 def _given_noise(case: Case, net: Net, batch: int) -> dict[str, jax.Array]:
     convs = [layer for layer in net.module.layers() if layer.kernel > 1]
-    found = {}
+    maps = {}
     for i, layer in enumerate(convs):
         shape = (batch, 1, layer.resolution, layer.resolution)
         noise = case.unit(f"input.noise.{i}", shape)
-        found["/".join(layer.path.split("/")[1:3])] = jnp.asarray(noise[:, 0])
-    return found
+        maps["/".join(layer.path.split("/")[1:3])] = jnp.asarray(noise[:, 0])
+    return maps
 
 
 @jax.jit
@@ -113,15 +128,16 @@ def _discriminate(net, x):
 
 
 def discriminator(case: Case) -> Iterator[Output]:
+    """The discriminator: its logits, also of smaller batches, and its blocks."""
     net = convert({"d": case.tensors(case.specs[0])})["discriminator"]
     x = case.image("x")
     out, state = _discriminate(net, x)
-    found = trees.flatten(state["intermediates"])
+    layers = trees.flatten(state["intermediates"])
     size = net.module.resolution
-    first = found[f"b{size}/fromrgb/__call__"][0]
+    first = layers[f"b{size}/fromrgb/__call__"][0]
     values = {"out": out, "convs.0": nchw(ops.leaky_relu(first))}
     for i in range(1, 5):
-        values[f"convs.{i}"] = nchw(found[f"b{2 * size >> i}/__call__"][0])
+        values[f"convs.{i}"] = nchw(layers[f"b{2 * size >> i}/__call__"][0])
     for batch in (2, 1):
         values[f"out.batch{batch}"] = net(x[:batch])
     yield from case.outputs(values, "image")

@@ -1,4 +1,4 @@
-"""Whole inversions with procedural networks, and their use on another generator."""
+"""Checks of whole inversions, and of their use with a fine-tuned generator."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,6 +19,7 @@ _synthesize = jax.jit(synthesize)
 
 
 def inversion(case: Case) -> Iterator[Output]:
+    """The initial inversion, and images and offsets of every iteration."""
     nets = _nets(case)
     x, config = case.image("x"), case.meta["config"]
     run = _at_the_hypernets_size if config["resize_outputs"] else _at_full_size
@@ -45,13 +46,13 @@ def _at_the_hypernets_size(case, nets, x, num_iters) -> Iterator[Output]:
 
 
 def _latents(w_plus) -> dict[str, np.ndarray]:
-    """The W-encoder's answer: one row, which the release calls codes, and all rows."""
+    """The W-encoder's latent: one row, called codes in the release, and all rows."""
     w_plus = np.asarray(w_plus)
     return {"codes": w_plus[:, 0], "latent": w_plus}
 
 
 def _at_full_size(case, nets, x, num_iters) -> Iterator[Output]:
-    """One iteration after another, with the generator's images in full size."""
+    """Runs one iteration after another and compares the images in full size."""
     encoder, hypernet, generator = nets
     state = _start(encoder, hypernet, generator, x, num_iters)
     values = {"w_inversion": nchw(state.image)} | _latents(state.w_plus)
@@ -83,7 +84,7 @@ def _iterate(hypernet, generator, x, state: hyperstyle.RefinementState, i):
 
 
 def domain_adaptation(case: Case) -> Iterator[Output]:
-    """Offsets of the parent domain and ReStyle's latent on a fine-tuned generator."""
+    """A fine-tuned generator with the parent's offsets and ReStyle's latents."""
     encoder, hypernet, generator = _nets(case)
     tuned = case.generator("generator_256_finetuned.spec.json")
     options = {"encoder_type": "ProgressiveBackboneEncoder"}

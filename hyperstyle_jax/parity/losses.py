@@ -1,4 +1,4 @@
-"""Losses, measures and the networks behind them."""
+"""Checks of losses, measures and their networks."""
 
 import functools
 from collections.abc import Iterator
@@ -13,11 +13,12 @@ from hyperstyle_jax.models.mtcnn import PNet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity.case import Case, convert, nchw, nhwc
 from hyperstyle_jax.parity.check import Output
-from hyperstyle_jax.parity.encoders import seen
+from hyperstyle_jax.parity.encoders import with_layers
 from hyperstyle_jax.torch_format import files as torch_files
 
 
 def lpips(case: Case) -> Iterator[Output]:
+    """LPIPS with its gradient, by layer, and the features that it compares."""
     net = convert(case.tensors(case.specs[0]))["lpips"]
     x, y = case.image("x"), case.image("y")
     (value, layers), gradient = _lpips_and_gradient(net, y, x)
@@ -28,14 +29,14 @@ def lpips(case: Case) -> Iterator[Output]:
     values["per_layer"] = layers
     values |= {f"loss.sample{i}": v for i, v in enumerate(layers.sum(0))}
     yield from case.outputs(values, "loss")
-    found = {f"feat.{i}": nchw(normalize(f)) for i, f in enumerate(features)}
-    yield from case.outputs(found, "image")
+    normalized = {f"feat.{i}": nchw(normalize(f)) for i, f in enumerate(features)}
+    yield from case.outputs(normalized, "image")
     yield from case.outputs({"grad": nchw(gradient)}, "gradient")
 
 
 @jax.jit
 def _lpips(net, y, x):
-    """The mean distance, and it by layer and image."""
+    """The mean distance, and the distances by layer and image."""
     layers = net(y, x, method="layers")
     return sum(layers).mean(), jnp.stack(layers)
 
@@ -49,12 +50,13 @@ def _lpips_features(net, x):
 
 
 def id_loss(case: Case) -> Iterator[Output]:
+    """The identity loss by ArcFace, with its gradient."""
     net = convert(case.tensors(case.specs[0]))["arcface"]
     yield from _similarity_loss(case, net, losses.face_features)
 
 
 def moco_loss(case: Case) -> Iterator[Output]:
-    """Without ImageNet's normalization, as the release feeds its network."""
+    """The MoCo loss, whose network the release feeds images that are not normalized."""
     net = convert({"state_dict": case.tensors(case.specs[0])})["moco"]
     yield from _similarity_loss(case, net, _moco_features)
 
@@ -64,56 +66,57 @@ def _moco_features(net, x):
 
 
 def _similarity_loss(case: Case, net: Net, features) -> Iterator[Output]:
-    """1 − similarity to the target, and by how much it beats the input's."""
+    """1 − the similarity to the target, and by how much it exceeds the input's."""
     y, y_hat, other = case.image("x"), case.image("y_hat"), case.image("x2")
-    of, loss_and_gradient = _compiled(features)
-    target, source = of(net, y), of(net, other)
-    (value, found), gradient = loss_and_gradient(net, y_hat, target)
+    extract, loss_and_gradient = _compiled(features)
+    target, source = extract(net, y), extract(net, other)
+    (value, vector), gradient = loss_and_gradient(net, y_hat, target)
     pairs = {
-        "diff_target": metrics.similarity(found, target),
-        "diff_input": metrics.similarity(found, source),
+        "diff_target": metrics.similarity(vector, target),
+        "diff_input": metrics.similarity(vector, source),
         "diff_views": metrics.similarity(target, source),
     }
     gain = (pairs["diff_target"] - pairs["diff_views"]).mean()
     values = {"loss": value, "sim_improvement": gain, "coach.loss": value}
     values |= {f"logs.{k}": v for k, v in pairs.items()}
-    # The coach passes the target for the input: the improvement is over 1.
+    # The coach passes the target for the input, whose similarity is 1.
     gain = pairs["diff_target"] - metrics.similarity(target, target)
     values["coach.sim_improvement"] = gain.mean()
     yield from case.outputs(values, "loss")
-    vectors = {"feats_y_hat": found, "feats_x": target}
+    vectors = {"feats_y_hat": vector, "feats_x": target}
     yield from case.outputs(vectors, "image")
     yield from case.outputs({"grad_y_hat": nchw(gradient)}, "gradient")
 
 
 @functools.cache
 def _compiled(features):
-    """The features, and the loss with its gradient, once for all seeds."""
+    """The features and the loss with its gradient, compiled once for all seeds."""
 
     def loss(net, y_hat, target):
-        found = features(net, y_hat)
-        return losses.dissimilarity(found, target).mean(), found
+        vector = features(net, y_hat)
+        return losses.dissimilarity(vector, target).mean(), vector
 
     gradient = jax.value_and_grad(loss, argnums=1, has_aux=True)
     return jax.jit(features), jax.jit(gradient)
 
 
 def curricularface(case: Case) -> Iterator[Output]:
+    """CurricularFace: its embedding, and its layers."""
     net = convert(case.tensors(case.specs[0]))["curricularface"]
-    unit, found = seen(net, case.image("x"))
-    values = {"input_layer": nchw(found["body/stem"]), "embedding": unit}
-    for path, value in found.items():
+    unit, layers = with_layers(net, case.image("x"))
+    values = {"input_layer": nchw(layers["body/stem"]), "embedding": unit}
+    for path, value in layers.items():
         if path.startswith("body/block") and path.count("/") == 1:
             values[f"body.{path.removeprefix('body/block')}"] = nchw(value)
-    values["output_layer.0"] = nchw(found["head/norm1"])
-    values["output_layer"] = found["head"]
+    values["output_layer.0"] = nchw(layers["head/norm1"])
+    values["output_layer"] = layers["head"]
     yield from case.outputs(values, "image")
     pair = metrics.similarity(unit[:1], unit[1:])[0]
     yield from case.outputs({"similarity": pair}, "loss")
 
 
 def ms_ssim(case: Case) -> Iterator[Output]:
-    """The release averages over the batch before it combines the scales."""
+    """MS-SSIM. The release averages over the batch before it combines the scales."""
     x, y = case.image("x"), case.image("y")
     values = {}
     for q in (0.9, 0.7, 0.97):
@@ -163,7 +166,7 @@ def _measures(name, a, x) -> dict[str, jax.Array]:
 
 
 def mtcnn(case: Case) -> Iterator[Output]:
-    """The three networks with the released weights, and the release's P-Net softmax."""
+    """MTCNN's three networks with the released weights and the release's softmax."""
     folder = case.folder / "release" / "models_mtcnn"
     inputs = {
         "pnet": (case.image_u8("x") - np.float32(127.5)) / np.float32(128),
@@ -175,9 +178,9 @@ def mtcnn(case: Case) -> Iterator[Output]:
         net = convert(torch_files.read(folder / f"{role}.npy"))[role]
         if role == "pnet":
             net = net.replace(module=PNet(across_width=True))
-        answers = net(nhwc(image))
+        outputs = net(nhwc(image))
         values = {
             f"{role}.{names[k]}": nchw(v) if role == "pnet" else v
-            for k, v in answers.items()
+            for k, v in outputs.items()
         }
         yield from case.outputs(values, "image")

@@ -1,7 +1,8 @@
-"""Weights and images that are pure functions of a seed and a name.
+"""Draws weights and images that are pure functions of a seed and a name.
 
-The recipe is that of the golden fixtures' README: sums of the four 16-bit quarters of
-Philox's raw 64-bit words, which every version of NumPy draws alike.
+The recipe is that of the golden fixtures' README: each number is the sum of the four
+16-bit quarters of one of Philox's raw 64-bit words, which are the same in every version
+of NumPy.
 """
 
 import re
@@ -17,7 +18,11 @@ _OCTAVES = ((64, 0.35), (32, 0.25), (16, 0.2), (4, 0.15), (1, 0.08))
 
 
 def unit(seed: int, key: str, shape: Sequence[int]) -> np.ndarray:
-    """Float32 of mean 0 and variance 1, nearly normal."""
+    """Random float32 numbers of mean 0 and variance 1, nearly normally distributed.
+
+    Args:
+        seed, key: two arrays with the same ones are equal.
+    """
     out = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
     stream = np.random.Philox(key=[seed, zlib.crc32(key.encode())])
     for start in range(0, out.size, _CHUNK):
@@ -28,26 +33,29 @@ def unit(seed: int, key: str, shape: Sequence[int]) -> np.ndarray:
     return out.reshape(shape)
 
 
-def normal(seed, key, shape, offset=0.0, scale=1.0) -> np.ndarray:
+def normal(
+    seed: int, key: str, shape: Sequence[int], offset: float = 0.0, scale: float = 1.0
+) -> np.ndarray:
+    """offset + scale·`unit`, float32."""
     return np.float32(offset) + np.float32(scale) * unit(seed, key, shape)
 
 
 def state_dict(seed: int, spec: dict[str, Any]) -> dict[str, np.ndarray]:
-    """A whole official state dict; aliases are the same array object.
+    """An official state dict, in which tensors that share memory are one array.
 
     Args:
         seed: of the weights.
         spec: {"prefix", "rows": [[name, shape, dtype, kind, offset, scale], …]}.
     """
-    made: dict[str, np.ndarray] = {}
+    by_key: dict[str, np.ndarray] = {}
     tensors = {}
     for name, *how in spec["rows"]:
-        # The shared head is listed again under every block that uses it.
+        # Every block that uses the shared head lists its tensors again.
         shared = r"refinement_blocks\.\d+\.hypernet\."
         key = spec["prefix"] + re.sub(shared, "shared_weight_hypernet.", name)
-        if key not in made:
-            made[key] = _tensor(seed, key, *how)
-        tensors[name] = made[key]
+        if key not in by_key:
+            by_key[key] = _tensor(seed, key, *how)
+        tensors[name] = by_key[key]
     return tensors
 
 
@@ -70,7 +78,7 @@ def _tensor(seed, key, shape, dtype, kind, offset, scale) -> np.ndarray:
 
 
 def image(seed: int, key: str, shape: Sequence[int]) -> np.ndarray:
-    """Images [B, C, H, W] uint8: blocky noise in five octaves."""
+    """Images of blocky noise in five octaves, uint8 of `shape` [B, C, H, W]."""
     batch, channels, height, width = shape
     total = np.zeros(shape, np.float32)
     for cell, weight in _OCTAVES:

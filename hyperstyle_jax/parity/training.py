@@ -17,21 +17,22 @@ from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity.case import Case, convert, nchw
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.encoders import offsets_by_number
-from hyperstyle_jax.training import common, iterations, optimizers
+from hyperstyle_jax.training import criteria, iterations, optimizers
 
 
 def ranger(case: Case) -> Iterator[Output]:
-    """Every parameter for itself: one without a gradient is left alone for that step.
+    """Ranger's updates of single parameters over some steps.
 
-    Their output axis comes first, ours last.
+    One parameter has no gradient in some steps and must stay as it is in them. The
+    output axis is the first in PyTorch and the last here.
     """
     for name, options in case.meta["configs"].items():
         tx = optimizers.ranger(**_options(dict(options)))
         step = jax.jit(lambda g, state, p, tx=tx: tx.update(g, state, p))
-        found = {
+        values = {
             f"{name}.{k}": _optimized(case, k, tx, step) for k in case.meta["shapes"]
         }
-        yield from case.outputs(found, "parameter")
+        yield from case.outputs(values, "parameter")
 
 
 def _options(options):
@@ -47,19 +48,19 @@ def _options(options):
 def _optimized(case: Case, name: str, tx, step) -> np.ndarray:
     shape = case.meta["shapes"][name]
     p = jnp.asarray(np.moveaxis(case.unit(f"ranger.param.{name}", shape), 0, -1))
-    state, seen = tx.init(p), []
+    state, steps = tx.init(p), []
     for t in range(case.meta["steps"]):
         if name != "prelu" or t % 3 != 2:
             g = case.normal(f"ranger.grad.{t}.{name}", shape, 0, 0.5)
             g = jnp.asarray(np.moveaxis(g, 0, -1)) + jnp.float32(0.3) * p
             updates, state = step(g, state, p)
             p = optax.apply_updates(p, updates)
-        seen.append(np.moveaxis(np.asarray(p), -1, 0))
-    return np.stack(seen)
+        steps.append(np.moveaxis(np.asarray(p), -1, 0))
+    return np.stack(steps)
 
 
 def train_step(case: Case) -> Iterator[Output]:
-    """Losses, gradients, BatchNorm's statistics and Ranger's first update."""
+    """A training step: losses, gradients, BatchNorm's statistics, Ranger's update."""
     nets, x = case.hypernet(), case.image("x")
     hypernet, generator = nets["hypernet"], nets["generator"]
     spec = next(s for s in case.specs if s.startswith("generator"))
@@ -93,10 +94,10 @@ def train_step(case: Case) -> Iterator[Output]:
         yield from case.outputs(numbered, "offset")
         yield from _gradients(case, hypernet, generator, total, f"after_iter{i}")
     yield from _gradients(case, hypernet, generator, total, None)
-    after = hypernet.replace(
+    trained = hypernet.replace(
         variables={"params": hypernet.params, "batch_stats": stats}
     )
-    buffers = {f"buffer.hypernet.{k}": v for k, v in official.tensors(after).items()}
+    buffers = {f"buffer.hypernet.{k}": v for k, v in official.tensors(trained).items()}
     yield from case.outputs(buffers, "statistic")
     updates = _first_update(total[0], hypernet.params)
     named = official.tensors(_with_params(hypernet, updates))
@@ -107,7 +108,7 @@ def train_step(case: Case) -> Iterator[Output]:
 @jax.jit
 def _start(frozen, x):
     inverted = iterations.initial_inversion(frozen, {"image": x})
-    return inverted, common.extract_features(frozen, x)
+    return inverted, criteria.extract_features(frozen, x)
 
 
 def _weights(given) -> dict[str, float]:
@@ -116,16 +117,15 @@ def _weights(given) -> dict[str, float]:
 
 
 def _iterate(weights, hypernet: Net, frozen, target, state):
-    """One iteration's loss with its gradients: of hypernetwork and generator."""
+    """One iteration's loss, and its gradients by hypernetwork and generator."""
     stats = hypernet.variables["batch_stats"]
 
     def loss(params, of_generator):
         generator = frozen["generator"].with_params(of_generator)
         nets = frozen | {"generator": generator}
         return iterations.iteration_loss(
-            weights, False, hypernet.module, nets, target, jnp.float32,
-            params, stats, state,
-        )  # fmt: skip
+            weights, hypernet.module, nets, target, params, stats, state
+        )
 
     gradient = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
     return gradient(hypernet.params, frozen["generator"].params)
@@ -138,7 +138,7 @@ def _losses(losses, prefix: str):
 
 @jax.jit
 def _similarities(net, y, x):
-    """As the coach logs them, with the target for the input too."""
+    """The similarities that the official coach logs; its input is the target too."""
     ours, target = (face_features(net, image) for image in (y, x))
     pairs = {"target": (ours, target), "input": (ours, target)}
     pairs["views"] = (target, target)
@@ -154,7 +154,12 @@ def _first_update(grads, params):
 
 
 def _gradients(case, hypernet, generator, total, moment) -> Iterator[Output]:
-    """Norms of each part after an iteration; in the end the gradients too."""
+    """The norm of the gradients so far in each part of the networks.
+
+    Args:
+        moment: after which iteration; None for the end, when the gradients themselves
+            are compared too.
+    """
     named = {}
     for part, net, grads in zip(
         ("hypernet", "decoder"), (hypernet, generator), total, strict=True
@@ -168,8 +173,8 @@ def _gradients(case, hypernet, generator, total, moment) -> Iterator[Output]:
         yield from case.outputs(values, "norm")
         return
     for part in ("hypernet", "decoder"):
-        whole = sum(v for k, v in _norms(named).items() if k.startswith(part))
-        yield from case.outputs({f"grad_norm.total_{part}.": np.sqrt(whole)}, "norm")
+        total = sum(v for k, v in _norms(named).items() if k.startswith(part))
+        yield from case.outputs({f"grad_norm.total_{part}.": np.sqrt(total)}, "norm")
     for name, value in named.items():
         yield from case.outputs({f"grad.{name}": value}, _kind(name))
 
@@ -186,7 +191,7 @@ def _is_buffer(name: str) -> bool:
 
 
 def _norms(named) -> dict[str, float]:
-    """Squares per part, each tensor once."""
+    """The squared norm of each part; a shared tensor counts once."""
     parts: dict[str, float] = {}
     pattern = (
         r"(hypernet\.(?:body|refinement_blocks)\.\d+|"

@@ -1,8 +1,10 @@
 """Files of any kind: written whole or not at all, and known by their checksums."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: str | Path, data: bytes) -> Path:
@@ -23,6 +25,11 @@ def write_whole(path: str | Path, data: bytes) -> Path:
             str(path),
         ) from error
     return path
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Writes a JSON value as indented text, as `write_whole` does."""
+    return write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def sha256(file: Path) -> str:

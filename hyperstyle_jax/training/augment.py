@@ -1,7 +1,7 @@
-"""Images that no generator has seen: shapes and patches pasted at random.
+"""Pastes shapes and patches into images, which no latent of the generator can render.
 
-A hypernetwork trained on a generator's own domain alone never meets an error that w
-could not mend. Flat shapes and pieces of other images give it such errors.
+In the generator's own domain w alone is often close enough. The pasted pieces give a
+hypernetwork errors that only changed weights can reduce.
 """
 
 import jax
@@ -11,21 +11,24 @@ _SHAPES = 3
 
 
 def paste(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-    """Changes a share of the images; the others stay as they are.
+    """Pastes ellipses, rectangles and half-planes into a share of the images.
+
+    They are filled with a colour, or with a piece of the image itself, mirrored.
 
     Args:
-        x: [B, H, W, 3] in [-1, 1]. keys: [B], one per image.
-        probability: share of images that are changed; 0 returns x.
+        x: [B, H, W, 3] in [-1, 1].
+        keys: [B], one per image.
+        probability: share of the images that are changed; 0 returns x.
 
     Returns:
         [B, H, W, 3] in [-1, 1].
     """
     if not probability:
         return x
-    return jax.vmap(lambda *a: _one(*a, probability))(x, keys)
+    return jax.vmap(lambda *a: _paste_one(*a, probability))(x, keys)
 
 
-def _one(x, key, probability):
+def _paste_one(x, key, probability):
     pick, where, kind, colour = jax.random.split(key, 4)
     size, width = x.shape[:2]
     sides = jnp.linspace(-1, 1, size), jnp.linspace(-1, 1, width)

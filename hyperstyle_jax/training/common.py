@@ -1,31 +1,19 @@
-"""What several tasks share: modules from a config, images, criteria."""
+"""Parts of a training step that several tasks share."""
 
 import operator
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
 
-from hyperstyle_jax import faces, losses
-from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import parallel
-from hyperstyle_jax.models.encoders import WEncoder
-from hyperstyle_jax.models.feature_extractor import FeatureExtractor, feature_distances
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import sources
 
 
 def images(batch: dict) -> jax.Array:
-    """uint8 [B, H, W, 3] → float32 in [-1, 1], on the device."""
+    """The images of a batch, uint8 [B, H, W, 3], as float32 in [-1, 1]."""
     return batch["image"].astype(jnp.float32) / 127.5 - 1.0
-
-
-def generator(config: ConfigDict) -> Generator:
-    return Generator(**config.model.generator)
 
 
 def draw_z(generator: Generator, keys: jax.Array) -> jax.Array:
@@ -34,7 +22,11 @@ def draw_z(generator: Generator, keys: jax.Array) -> jax.Array:
 
 
 def draw_noise(generator: Generator, keys: jax.Array) -> dict[str, jax.Array]:
-    """Noise maps [B, r, r] of every layer as `synthesis` reads them, by B keys."""
+    """Noise maps [B, r, r] for every layer, one for each of B keys.
+
+    Returns:
+        {"b64/conv0": [B, 64, 64], …}, as `Generator.synthesis` takes them.
+    """
     layers = [layer for layer in generator.layers() if layer.kernel == 3]
 
     def draw(key):
@@ -47,173 +39,21 @@ def draw_noise(generator: Generator, keys: jax.Array) -> dict[str, jax.Array]:
     return jax.vmap(draw)(keys)
 
 
-def load_generator(config: ConfigDict) -> Net:
-    return sources.net(
-        "generator", config.init.generator, generator(config), config.seed
-    )
-
-
-def load_encoder(config: ConfigDict) -> Net:
-    return sources.net(
-        "encoder",
-        config.init.encoder,
-        encoder(config),
-        config.seed,
-        [image_shape(config)],
-    )
-
-
-def encoder(config: ConfigDict) -> WEncoder:
-    c = config.model.encoder
-    return WEncoder(config.model.generator.w_dim, c.widths, c.depths)
-
-
-def feature_extractor(config: ConfigDict) -> FeatureExtractor:
-    c = config.model.feature_extractor
-    return FeatureExtractor(len(faces.ATTRIBUTES), c.widths, c.depths, c.dim)
-
-
-def load_feature_extractor(config: ConfigDict) -> Net:
-    return sources.net(
-        "feature_extractor",
-        config.init.feature_extractor,
-        feature_extractor(config),
-        config.seed,
-        [image_shape(config)],
-    )
-
-
-def loss_networks(config: ConfigDict) -> dict[str, Net]:
-    """The networks that the losses ask for: none where only L2 counts.
-
-    LPIPS and ArcFace where `init.lpips` and `init.arcface` name bundles with them,
-    else the feature extractor of the domain.
-    """
-    weights, init = config.loss, config.init
-    wanted = {"lpips": "lpips", "id": "arcface", "moco": "moco"}
-    nets = {}
-    for loss, name in wanted.items():
-        if weights[loss] and init[name]:
-            net = sources.released(name, init[name])
-            raw = name == "moco" and not weights.moco_normalize
-            nets["moco_raw" if raw else name] = net
-        elif weights[loss] and loss == "moco":
-            raise ValueError(
-                f"config.loss.moco is {weights.moco} but config.init.moco is empty: "
-                "name a bundle with MoCo's network, or set config.loss.moco=0"
-            )
-        elif weights[loss] and "feature_extractor" not in nets:
-            nets["feature_extractor"] = load_feature_extractor(config)
-    return nets
-
-
-def image_shape(config) -> tuple[int, int, int]:
-    """(H, W, 3) of the run's images."""
-    return (*cfg.image_size(config.data), 3)
-
-
-def without_released(frozen: dict[str, Net]) -> dict[str, Net]:
-    """Without the networks that others have published: a bundle does not carry them."""
-    released = ("lpips", "arcface", "moco", "moco_raw")
-    return {k: v for k, v in frozen.items() if k not in released}
-
-
-class _Criterion(NamedTuple):
-    """How a loss network compares images.
-
-    `extract_features(net, images)`, and `distances(net, a, b)` of such features: one
-    number for each image, by the name of the loss.
-    """
-
-    extract_features: Callable
-    distances: Callable
-
-
-def _feature_distances(net, a, b):
-    lpips, similarity = feature_distances(a, b)
-    return {"lpips": lpips, "id": 1.0 - similarity}
-
-
-# Where two networks give the same distance, the later one counts.
-_CRITERIA = {
-    "feature_extractor": _Criterion(
-        lambda net, x: net(x, method="extract_features"), _feature_distances
-    ),
-    "lpips": _Criterion(
-        lambda net, x: net(x, method="extract_features"),
-        lambda net, a, b: {"lpips": net(a, b, method="distances")},
-    ),
-    "arcface": _Criterion(
-        losses.face_features, lambda net, a, b: {"id": losses.dissimilarity(a, b)}
-    ),
-    "moco": _Criterion(
-        losses.moco_features, lambda net, a, b: {"moco": losses.dissimilarity(a, b)}
-    ),
-    "moco_raw": _Criterion(
-        lambda net, x: losses.moco_features(net, x, normalize=False),
-        lambda net, a, b: {"moco": losses.dissimilarity(a, b)},
-    ),
-}
-
-
-def extract_features(frozen: dict[str, Net], x, dtype=jnp.float32):
-    """A target as `distances` reads it, worked out once for all iterations.
-
-    Returns:
-        x, and the features that each loss network extracts from it, by its name.
-    """
-    names = [name for name in _CRITERIA if name in frozen]
-    features = {name: _extract(name, frozen[name], x, dtype) for name in names}
-    return x, jax.lax.stop_gradient(features)
-
-
-def distances(
-    frozen: dict[str, Net], y_hat, target, dtype=jnp.float32
-) -> dict[str, jax.Array]:
-    """Distances of reconstructions, one number per image: l2, lpips, id … (all ≥ 0).
-
-    Args:
-        frozen: with the networks of `loss_networks`; without, only l2.
-        y_hat: float32 [B, H, W, 3]. target: of `extract_features`.
-        dtype: of the loss networks' feature maps; distances are float32.
-    """
-    x, features = target
-    values = {"l2": losses.l2(y_hat, x)}
-    for name, of_target in features.items():
-        net = frozen[name]
-        ours = _extract(name, net, y_hat, dtype)
-        values |= _CRITERIA[name].distances(net, ours, of_target)
-    return values
-
-
-def _extract(name, net, x, dtype):
-    features = _CRITERIA[name].extract_features(net, x.astype(dtype))
-    return jax.tree.map(lambda a: a.astype(jnp.float32), features)
-
-
-def loss_weights(config: ConfigDict) -> dict[str, float]:
-    """λ of the distances between images, by name."""
-    return {name: config.loss[name] for name in ("l2", "lpips", "id", "moco")}
-
-
-def weighted(weights: dict[str, float], distances: dict[str, jax.Array]) -> jax.Array:
-    """λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco of each image, [B]."""
-    return sum(weights[name] * value for name, value in distances.items())
-
-
-def in_parts(step: Callable, stats, batch, count: int):
-    """Gradients of a batch in `count` equal parts, one after another: less memory.
+def accumulate_gradients(step: Callable, stats, batch, num_parts: int):
+    """The gradients of a batch, computed part by part to need less memory.
 
     Batch normalization sees one part at a time.
 
     Args:
         step: (stats, part) → (gradients, stats, aux).
+        stats: the statistics of batch normalization, handed from part to part.
         batch: pytree of [B, …].
+        num_parts: equal parts of the batch; a divisor of B.
 
     Returns:
-        The parts' mean gradients, the last stats, aux stacked [count, …].
+        The mean of the parts' gradients, the last stats, aux stacked [num_parts, …].
     """
-    if count == 1:
+    if num_parts == 1:
         grads, stats, aux = step(stats, batch)
         return grads, stats, jax.tree.map(lambda a: jnp.asarray(a)[None], aux)
 
@@ -222,18 +62,26 @@ def in_parts(step: Callable, stats, batch, count: int):
         grads, stats, aux = step(stats, part)
         return (stats, jax.tree.map(jnp.add, total, grads)), aux
 
-    parts = jax.tree.map(lambda a: a.reshape(count, -1, *a.shape[1:]), batch)
+    parts = jax.tree.map(lambda a: a.reshape(num_parts, -1, *a.shape[1:]), batch)
     shapes = jax.eval_shape(step, stats, jax.tree.map(lambda a: a[0], parts))[0]
     total = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
     # A scan on every backend: unrolled, XLA would keep all parts in memory at once.
-    (stats, total), aux = loop(body, (stats, total), parts, count, scanned=True)
-    return jax.tree.map(lambda g: g / count, total), stats, aux
+    (stats, total), aux = loop(body, (stats, total), parts, num_parts, scanned=True)
+    return jax.tree.map(lambda g: g / num_parts, total), stats, aux
 
 
 def loop(body: Callable, carry, xs, length: int, scanned: bool | None = None):
-    """`lax.scan`, or on a CPU (by default) its body `length` times.
+    """`lax.scan`, or its body repeated `length` times in the compiled program.
 
-    XLA has slow convolution gradients inside loops there: 64², 0.75 s for 0.15 s.
+    XLA's convolution gradients are slow inside loops on a CPU: a step at 64² took
+    0.75 s with the scan and 0.15 s without.
+
+    Args:
+        body, carry, xs, length: as `lax.scan` takes them.
+        scanned: whether to scan; by default everywhere but on a CPU.
+
+    Returns:
+        The last carry, and the outputs stacked [length, …].
     """
     if scanned is None:
         scanned = jax.default_backend() != "cpu"
@@ -246,28 +94,38 @@ def loop(body: Callable, carry, xs, length: int, scanned: bool | None = None):
     return carry, jax.tree.map(lambda *values: jnp.stack(values), *outs)
 
 
-def averaged(grads):
-    """Gradients averaged over the devices, and their global norm."""
+def average_gradients(grads) -> tuple[dict, jax.Array]:
+    """The mean of the gradients over all devices, and its global norm."""
     if jax.lax.axis_size(parallel.AXIS) > 1:  # the mean of one is a copy
         grads = jax.lax.pmean(grads, parallel.AXIS)
     return grads, optax.tree.norm(grads)
 
 
-def optimizer_step(tx, grads, opt, params):
-    """One optimizer step: new params, new optimizer state."""
+def optimizer_step(tx: optax.GradientTransformation, grads, opt, params) -> tuple:
+    """One optimizer step: the new parameters and the new optimizer state."""
     updates, opt = tx.update(grads, opt, params)
     return optax.apply_updates(params, updates), opt
 
 
-def apply_gradients(tx, decay: float, state, grads, stats):
-    """The state after one optimizer step; its average, if it has one, with `decay`."""
+def apply_gradients(
+    tx: optax.GradientTransformation, ema_decay: float, state: dict, grads, stats
+) -> dict:
+    """A task's state after one optimizer step.
+
+    Args:
+        tx: the optimizer.
+        ema_decay: of the averaged parameters, where the state has them.
+        state: {"params", "batch_stats", "opt"} and perhaps "ema".
+        grads: in the structure of "params".
+        stats: the new "batch_stats".
+    """
     params, opt = optimizer_step(tx, grads, state["opt"], state["params"])
     new = {"params": params, "batch_stats": stats, "opt": opt}
     if "ema" in state:
-        new["ema"] = ema(decay, state["ema"], params)
+        new["ema"] = ema(ema_decay, state["ema"], params)
     return new
 
 
 def ema(decay: float, average, params):
-    """average ← decay·average + (1 − decay)·params."""
+    """The exponential moving average: average ← decay·average + (1 − decay)·params."""
     return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

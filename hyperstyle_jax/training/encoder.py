@@ -1,12 +1,14 @@
 """Trains a W-encoder: one w per image, the initial inversion.
 
-L2 + perceptual + identity on real images; on generated ones, whose w is known, also
-the distance to it (`loss.latent`). w stays editable near the latents of the mapping
-network: by its distance from their mean (`loss.w_norm`) or, as in e4e
+L2, perceptual and identity losses on real images; on generated images, whose w is
+known, also the distance to it (`loss.latent`). w stays editable near the latents of the
+mapping network: by its distance from their mean (`loss.w_norm`) or, as in e4e
 (https://arxiv.org/abs/2102.02766, section 4), by a discriminator that tells the two
 apart (`loss.w_adversarial`).
 """
 
+import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -18,179 +20,213 @@ from hyperstyle_jax.inversion.hyperstyle import crop_and_pool
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.loop.fit import Task
 from hyperstyle_jax.models.discriminator import LatentDiscriminator
+from hyperstyle_jax.models.encoders import WEncoder
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, optimizers, sources
+from hyperstyle_jax.training import (
+    common,
+    criteria,
+    from_config,
+    latent_losses,
+    sources,
+)
 
-_R1_EVERY = 16
 # e4e trains its discriminator with Adam at this rate.
 _LATENT_LR = 2e-5
 
 
-def make_task(config: ConfigDict) -> Task:
-    """Frozen generator and loss networks; the encoder adds the mean latent."""
-    frozen = {
-        "generator": common.load_generator(config),
-        **common.loss_networks(config),
-    }
-    tx = optimizers.make(config.optim, config.num_steps)
-    tx_latent = optax.adam(_LATENT_LR)
+def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) -> Task:
+    """The task with frozen generator and loss networks; the encoder is trained.
 
-    def init(key):
-        net = common.load_encoder(config)
-        net = sources.with_trunk(net, "body", "arcface", config.init.trunk)
+    Args:
+        config: of the run.
+        load: gives the networks of a source in `config.init`.
+
+    Raises:
+        ValueError: a source does not hold what the config describes.
+    """
+    frozen = {
+        "generator": from_config.load_generator(config, load),
+        **from_config.loss_networks(config, load),
+    }
+
+    def initial_encoder():
+        net = from_config.load_encoder(config, load)
+        return sources.with_trunk(net, "body", "arcface", config.init.trunk)
+
+    steps = _Steps(
+        module=from_config.encoder(config),
+        initial_encoder=initial_encoder,
+        tx=from_config.optimizer(config),
+        tx_latent=optax.adam(_LATENT_LR),
+        ema_decay=config.optim.ema,
+        weights=from_config.loss_weights(config)
+        | {name: config.loss[name] for name in latent_losses.NAMES},
+        r1=config.loss.w_r1,
+        dtype=jnp.dtype(config.precision),
+        remat=config.remat,
+        accumulation_steps=config.accumulation_steps,
+    )
+    return Task(
+        steps.init,
+        steps.train_step,
+        steps.eval_step,
+        frozen,
+        columns=("target", "inversion"),
+        phase=steps.phase,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Steps:
+    """The steps of the task.
+
+    Attributes:
+        module: the encoder. initial_encoder: gives the one to begin with.
+        tx, tx_latent: optimizers of the encoder and of the latent discriminator.
+        ema_decay: of the encoder's averaged weights; 0 for none.
+        weights: λ by the name of the loss. r1: weight of the discriminator's penalty.
+        dtype, remat: of the generator's feature maps.
+        accumulation_steps: parts of the batch, one after another.
+    """
+
+    module: WEncoder
+    initial_encoder: Callable[[], Net]
+    tx: optax.GradientTransformation
+    tx_latent: optax.GradientTransformation
+    ema_decay: float
+    weights: dict[str, float]
+    r1: float
+    dtype: jnp.dtype
+    remat: bool
+    accumulation_steps: int
+
+    def init(self, key):
+        net = self.initial_encoder()
         params, stats = net.params, net.variables["batch_stats"]
-        state = {"params": params, "batch_stats": stats, "opt": tx.init(params)}
-        if config.optim.ema:
+        state = {"params": params, "batch_stats": stats, "opt": self.tx.init(params)}
+        if self.ema_decay:
             state["ema"] = params
-        if config.loss.w_adversarial:
-            w = jnp.zeros((1, config.model.generator.w_dim))
+        if self.weights["w_adversarial"]:
+            w = jnp.zeros((1, self.module.w_dim))
             params = LatentDiscriminator().init(key, w)["params"]
             state |= {
                 "latent_discriminator": params,
-                "opt_latent_discriminator": tx_latent.init(params),
+                "opt_latent_discriminator": self.tx_latent.init(params),
             }
         return state
 
-    def train_step(state, frozen, batch, key, r1=False):
+    def train_step(self, state, frozen, batch, key, r1=False):
         x = common.images(batch)
         keys = parallel.example_keys(key, x.shape[0])
-        grads, stats, (found, w) = common.in_parts(
-            partial(_gradients, config, frozen, state),
+        drawn = self._draw_w(frozen["generator"], keys)
+        grads, stats, (metrics, w) = common.accumulate_gradients(
+            partial(self._gradients, frozen, state),
             state["batch_stats"],
-            {"image": x} | _drawn_w(config, frozen["generator"], keys),
-            config.accumulate,
+            {"image": x} | drawn,
+            self.accumulation_steps,
         )
-        found = {name: value.mean() for name, value in found.items()}
-        grads, norm = common.averaged(grads)
-        found["grad_norm"] = norm
-        if "latent_discriminator" in state:
-            real = _drawn_w(config, frozen["generator"], keys)["w_true"]
+        metrics = {name: value.mean() for name, value in metrics.items()}
+        grads, metrics["grad_norm"] = common.average_gradients(grads)
+        discriminator = state.get("latent_discriminator")
+        if discriminator is not None:
             fake = w.reshape(-1, w.shape[-1])
-            latent_grads, more = _latent_discriminator_gradients(
-                config, state, real, fake, r1
+            latent_grads, latent_metrics = latent_losses.discriminator_gradients(
+                discriminator, drawn["w_true"], fake, self.r1 if r1 else 0.0
             )
-            found |= more
+            metrics |= latent_metrics
 
         def update(state):
-            new = common.apply_gradients(tx, config.optim.ema, state, grads, stats)
-            if "latent_discriminator" in state:
-                new["latent_discriminator"], new["opt_latent_discriminator"] = (
-                    common.optimizer_step(
-                        tx_latent,
-                        latent_grads,
-                        state["opt_latent_discriminator"],
-                        state["latent_discriminator"],
-                    )
+            new = common.apply_gradients(self.tx, self.ema_decay, state, grads, stats)
+            if discriminator is not None:
+                params, opt = common.optimizer_step(
+                    self.tx_latent,
+                    latent_grads,
+                    state["opt_latent_discriminator"],
+                    state["latent_discriminator"],
                 )
+                new["latent_discriminator"] = params
+                new["opt_latent_discriminator"] = opt
             return new
 
-        return update, found
+        return update, metrics
 
-    def phase(step):
-        return {"r1": step % _R1_EVERY == 0} if config.loss.w_adversarial else {}
+    def phase(self, step: int) -> dict:
+        has_discriminator = self.weights["w_adversarial"] > 0
+        return {"r1": step % latent_losses.R1_EVERY == 0} if has_discriminator else {}
 
-    columns = ("target", "inversion")
-    evaluate = partial(_eval, config)
-    return Task(init, train_step, evaluate, frozen, columns=columns, phase=phase)
+    def eval_step(self, state, frozen, batch, key):
+        x = common.images(batch)
+        net = _trained(self.module, state, frozen["generator"])
+        w = net(x.astype(self.dtype))
+        y = frozen["generator"](w, method="synthesis", dtype=self.dtype)
+        y = crop_and_pool(y, x.shape[1:3])
+        distances = criteria.distances(frozen, y, criteria.extract_features(frozen, x))
+        loss = criteria.weighted(self.weights, distances)
+        images = {"target": x, "inversion": y}
+        return {"per_image": distances | {"loss": loss}, "images": images}
 
+    def _draw_w(self, generator: Net, keys) -> dict[str, jax.Array]:
+        """Latents of the mapping network if a loss needs them: {"w_true": [B, D]}."""
+        if not self.weights["latent"] and not self.weights["w_adversarial"]:
+            return {}
+        z = common.draw_z(generator.module, keys)
+        return {"w_true": generator(z, method="mapping")}
 
-def _eval(config, state, frozen, batch, key):
-    x, dtype = common.images(batch), jnp.dtype(config.precision)
-    net = _net(common.encoder(config), state, frozen["generator"])
-    y = frozen["generator"](net(x.astype(dtype)), method="synthesis", dtype=dtype)
-    y = crop_and_pool(y, x.shape[1:3])
-    distances = common.distances(frozen, y, common.extract_features(frozen, x))
-    per_image = distances | {
-        "loss": common.weighted(common.loss_weights(config), distances)
-    }
-    return {"per_image": per_image, "images": {"target": x, "inversion": y}}
+    def _gradients(self, frozen, state, stats, part):
+        """Gradients, statistics and ({name: mean loss}, w [B, D]) of a batch's part."""
+        x, generator = part["image"], frozen["generator"]
+        module = self.module.clone(axis_name=parallel.AXIS)
+        render = partial(generator, method="synthesis", dtype=self.dtype)
+        target = criteria.extract_features(frozen, x, self.dtype)
+        inputs = x
+        if self.weights["latent"]:
+            generated = crop_and_pool(render(part["w_true"]), x.shape[1:3])
+            inputs = jnp.concatenate([x, jnp.clip(generated, -1, 1)])
 
-
-def _drawn_w(config, generator: Net, keys) -> dict[str, jax.Array]:
-    """Latents of the mapping network for losses that need them: {"w_true": [B, D]}."""
-    if not config.loss.latent and not config.loss.w_adversarial:
-        return {}
-    z = common.draw_z(generator.module, keys)
-    return {"w_true": generator(z, method="mapping")}
-
-
-def _gradients(config, frozen, state, stats, part):
-    """Of one part of a batch: gradients, statistics, ({name: mean loss}, w [B, D])."""
-    x, generator, loss = part["image"], frozen["generator"], config.loss
-    dtype = jnp.dtype(config.precision)
-    module = common.encoder(config).clone(axis_name=parallel.AXIS)
-    target = common.extract_features(frozen, x, dtype)
-    seen, render = x, partial(generator, method="synthesis", dtype=dtype)
-    if loss.latent:
-        drawn = crop_and_pool(render(part["w_true"]), x.shape[1:3])
-        seen = jnp.concatenate([x, jnp.clip(drawn, -1, 1)])
-
-    def objective(params):
-        variables = {"params": params, "batch_stats": stats}
-        variables["buffers"] = {"latent_avg": _w_avg(generator)}
-        w, new = module.apply(
-            variables, seen.astype(dtype), train=True, mutable=["batch_stats"]
-        )
-        w, known = w[: len(x)], w[len(x) :]
-        y = crop_and_pool(render(w, remat=config.remat), x.shape[1:3])
-        distances = common.distances(frozen, y, target, dtype)
-        found = {name: value.mean() for name, value in distances.items()}
-        value = common.weighted(common.loss_weights(config), distances).mean()
-        if loss.latent:
-            found["latent"] = jnp.square(known - part["w_true"]).mean()
-            value += loss.latent * found["latent"]
-        if loss.w_norm:
-            away = jnp.square(w - _w_avg(generator)).sum(-1)
-            found["w_norm"] = jnp.sqrt(away + 1e-12).mean()
-            value += loss.w_norm * found["w_norm"]
-        if loss.w_adversarial:
-            logits = LatentDiscriminator().apply(
-                {"params": state["latent_discriminator"]}, w
+        def objective(params):
+            variables = {"params": params, "batch_stats": stats}
+            variables["buffers"] = {"latent_avg": _w_avg(generator)}
+            w, new = module.apply(
+                variables,
+                inputs.astype(self.dtype),
+                train=True,
+                mutable=["batch_stats"],
             )
-            found["w_adversarial"] = jax.nn.softplus(-logits).mean()
-            value += loss.w_adversarial * found["w_adversarial"]
-        return value, (found | {"loss": value}, w, new["batch_stats"])
+            w, w_of_generated = w[: len(x)], w[len(x) :]
+            y = crop_and_pool(render(w, remat=self.remat), x.shape[1:3])
+            distances = criteria.distances(frozen, y, target, self.dtype)
+            metrics = {name: value.mean() for name, value in distances.items()}
+            loss = criteria.weighted(self.weights, distances).mean()
+            terms = latent_losses.losses(
+                self.weights,
+                w,
+                w_avg=_w_avg(generator),
+                w_of_generated=w_of_generated,
+                w_true=part.get("w_true"),
+                discriminator=state.get("latent_discriminator"),
+            )
+            for name, value in terms.items():
+                loss += self.weights[name] * value
+            metrics |= terms | {"loss": loss}
+            return loss, (metrics, w, new["batch_stats"])
 
-    (_, (found, w, stats)), grads = jax.value_and_grad(objective, has_aux=True)(
-        state["params"]
-    )
-    return grads, stats, (found, w)
-
-
-def _latent_discriminator_gradients(config, state, real, fake, r1):
-    """Of the latent discriminator: gradients, metrics."""
-
-    def logits(params, w):
-        return LatentDiscriminator().apply({"params": params}, w)
-
-    def objective(params):
-        value = jax.nn.softplus(logits(params, fake)).mean()
-        value += jax.nn.softplus(-logits(params, real)).mean()
-        found = {"latent_discriminator_loss": value}
-        if r1:
-            slope = jax.grad(lambda w: logits(params, w).sum())(real)
-            penalty = jnp.square(slope).sum(-1).mean()
-            value += 0.5 * config.loss.w_r1 * _R1_EVERY * penalty
-        return value, found
-
-    (_, found), grads = jax.value_and_grad(objective, has_aux=True)(
-        state["latent_discriminator"]
-    )
-    grads, norm = common.averaged(grads)
-    return grads, found | {"latent_discriminator_grad_norm": norm}
+        gradient = jax.grad(objective, has_aux=True)
+        grads, (metrics, w, stats) = gradient(state["params"])
+        return grads, stats, (metrics, w)
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
     """The encoder and the networks it was trained for."""
-    encoder = _net(common.encoder(config), state, frozen["generator"])
-    return {"encoder": encoder, **common.without_released(frozen)}
+    encoder = _trained(from_config.encoder(config), state, frozen["generator"])
+    return {"encoder": encoder, **criteria.without_published(frozen)}
 
 
 def _w_avg(generator: Net):
     return generator.variables["buffers"]["mapping"]["w_avg"]
 
 
-def _net(module, state, generator) -> Net:
+def _trained(module, state, generator) -> Net:
+    """The encoder with its averaged weights, where there are any."""
     return Net(
         module,
         {

@@ -1,8 +1,8 @@
-"""Gradients of large matrices as the two sides of a product, multiplied at last.
+"""Gradients of large matrices, kept as two factors until the optimizer needs them.
 
-Where a matrix W is used as x·W, its gradient over all iterations and images is Σ xᵀ·δ.
-The rows x and the gradients δ of x·W are small. Kept, they replace T gradients as large
-as W and their sum by one product, which the optimizer's step makes matrix by matrix.
+Where a matrix W is used as x·W, its gradient over all iterations and images is Σ xᵀ·δ,
+with the rows x and the gradients δ of x·W. Both are small: keeping them saves T
+gradients as large as W. The optimizer's step multiplies them matrix by matrix.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,11 @@ class Factors(NamedTuple):
 
 
 def pair(rows: dict, deltas: dict) -> dict[str, Factors]:
-    """{path of W: its factors} from two trees in the structure of the parameters."""
+    """The factors by the path of their matrix.
+
+    Args:
+        rows, deltas: x and δ, trees in the structure of the parameters.
+    """
     rows = trees.flatten(rows)
     return {path: Factors(rows[path], d) for path, d in trees.flatten(deltas).items()}
 
@@ -36,27 +40,30 @@ def without(tree: dict, paths) -> dict:
     return trees.unflatten({k: v for k, v in flat.items() if k not in paths})
 
 
-def averaged(grads: dict, factors: dict[str, Factors]) -> tuple[dict, jax.Array]:
-    """All gradients, averaged over the devices, and their global norm.
+def average_gradients(
+    grads: dict, factors: dict[str, Factors]
+) -> tuple[dict, jax.Array]:
+    """The mean of all gradients over the devices, and its global norm.
 
     Args:
-        grads: those without factors. factors: of the others, their first axis the parts
-            of the batch, over which they are averaged too.
+        grads: the gradients without factors.
+        factors: of the other gradients. Their first axis is the parts of the batch,
+            over which they are averaged too.
 
     Returns:
-        A tree in the structure of the parameters, with `Factors` among its leaves where
-        there is one device (those of several are averaged as gradients), and the norm.
+        A tree in the structure of the parameters, and the norm. On one device the tree
+        has `Factors` among its leaves; those of several are averaged as gradients.
     """
     factors = {k: Factors(f.x / len(f.x), f.delta) for k, f in factors.items()}
     tree = trees.unflatten(trees.flatten(grads) | factors)
     if jax.lax.axis_size(parallel.AXIS) > 1:
-        return common.averaged(materialize(tree))
+        return common.average_gradients(materialize(tree))
     leaves = jax.tree.leaves(tree, is_leaf=_are_factors)
     return tree, jnp.sqrt(sum(map(_square, leaves)))
 
 
 def materialize(tree):
-    """Gradients in place of their factors."""
+    """The tree of gradients with each `Factors` replaced by its product."""
     return jax.tree.map(
         lambda g: product_gradient(*g) if _are_factors(g) else g,
         tree,
@@ -69,7 +76,7 @@ def _are_factors(leaf) -> bool:
 
 
 def _square(gradient):
-    """‖G‖²; of a product xᵀ·δ it is Σ (x·xᵀ)∘(δ·δᵀ), and the product not needed."""
+    """‖G‖². For G = xᵀ·δ it is Σ (x·xᵀ)∘(δ·δᵀ), which does not need G itself."""
     if not _are_factors(gradient):
         return jnp.square(optax.tree.norm(gradient))
     gram = [jnp.matmul(a, a.T, precision="highest") for a in _rows(gradient)]

@@ -5,127 +5,167 @@ detached between iterations, the T gradients are added up (`iterations.py`), one
 optimizer step follows.
 """
 
+import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
 from hyperstyle_jax.inversion import hyperstyle
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.loop.fit import Task
-from hyperstyle_jax.models.hypernet import Hypernet, centralized_axes, tuned_layers
+from hyperstyle_jax.models.hypernet import Hypernet, centralized_axes
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import (
     augment,
     common,
+    criteria,
     factors,
+    from_config,
     iterations,
-    optimizers,
     sources,
 )
 
 
-def module(config: ConfigDict) -> Hypernet:
-    """The hypernetwork that fits the config's generator."""
-    fields = dict(config.model.hypernet)
-    options = {k: fields.pop(k) for k in ("preset", "to_rgb", "separable")}
-    return Hypernet(tuned_layers(common.generator(config), **options), **fields)
-
-
-def make_task(config: ConfigDict, loss_networks: dict[str, Net] | None = None) -> Task:
-    """Frozen generator, encoder and loss networks; the hypernetwork is trained.
+def make_task(
+    config: ConfigDict,
+    load: sources.Load = sources.bundle_networks,
+    loss_networks: dict[str, Net] | None = None,
+) -> Task:
+    """The task with frozen generator, encoder and loss networks.
 
     Args:
-        loss_networks: by the names that `common.loss_networks` gives them, which loads
-            them otherwise.
+        config: of the run.
+        load: gives the networks of a source in `config.init`.
+        loss_networks: in place of those of `from_config.loss_networks`.
+
+    Raises:
+        ValueError: a source does not hold what the config describes.
     """
+    if loss_networks is None:
+        loss_networks = from_config.loss_networks(config, load)
     frozen = {
-        "generator": common.load_generator(config),
-        "encoder": common.load_encoder(config),
-        **(common.loss_networks(config) if loss_networks is None else loss_networks),
+        "generator": from_config.load_generator(config, load),
+        "encoder": from_config.load_encoder(config, load),
+        **loss_networks,
     }
-    tx = optimizers.make(config.optim, config.num_steps, centralized=centralized_axes)
-    num_iters = config.num_iters
+    steps = _Steps(
+        module=from_config.hypernet(config),
+        initial_hypernet=lambda: from_config.load_hypernet(config, load),
+        tx=from_config.optimizer(config, centralized=centralized_axes),
+        ema_decay=config.optim.ema,
+        weights=from_config.loss_weights(config),
+        num_iters=config.num_iters,
+        paste_probability=config.data.augment,
+        dtype=jnp.dtype(config.precision),
+        remat=config.remat,
+        accumulation_steps=config.accumulation_steps,
+    )
+    names = (f"iteration {t + 1}" for t in range(config.num_iters))
+    columns = ("target", "inversion", *names)
+    return Task(steps.init, steps.train_step, steps.eval_step, frozen, columns=columns)
 
-    def init(key):
-        variables = _hypernet(config).variables
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Steps:
+    """The steps of the task.
+
+    Attributes:
+        module: the hypernetwork. initial_hypernet: gives the one to begin with.
+        tx: the optimizer. ema_decay: of the averaged weights; 0 for none.
+        weights: λ by the name of the distance. num_iters: T.
+        paste_probability: share of images that `augment.paste` changes.
+        dtype, remat: of feature maps, see `iterations.iteration_loss`.
+        accumulation_steps: parts of the batch, one after another.
+    """
+
+    module: Hypernet
+    initial_hypernet: Callable[[], Net]
+    tx: optax.GradientTransformation
+    ema_decay: float
+    weights: dict[str, float]
+    num_iters: int
+    paste_probability: float
+    dtype: jnp.dtype
+    remat: bool
+    accumulation_steps: int
+
+    def init(self, key):
+        variables = self.initial_hypernet().variables
         params, stats = variables["params"], variables["batch_stats"]
-        state = {"params": params, "batch_stats": stats, "opt": tx.init(params)}
-        return state | ({"ema": params} if config.optim.ema else {})
+        state = {"params": params, "batch_stats": stats, "opt": self.tx.init(params)}
+        return state | ({"ema": params} if self.ema_decay else {})
 
-    def train_step(state, frozen, batch, key):
+    def train_step(self, state, frozen, batch, key):
         x = common.images(batch)
         keys = parallel.example_keys(key, x.shape[0])
-        batch = batch | {"image": augment.paste(x, keys, config.data.augment)}
-        grads, stats, (distances, large) = common.in_parts(
-            partial(_gradients, config, frozen, state["params"]),
+        batch = batch | {"image": augment.paste(x, keys, self.paste_probability)}
+        grads, stats, (distances, large) = common.accumulate_gradients(
+            partial(self._gradients, frozen, state["params"]),
             state["batch_stats"],
             {k: batch[k] for k in ("image", "w", "inversion") if k in batch},
-            config.accumulate,
+            self.accumulation_steps,
         )
         distances = {name: value.mean(0) for name, value in distances.items()}
-        grads, norm = factors.averaged(grads, large)
+        grads, norm = factors.average_gradients(grads, large)
         metrics = {
             f"{name}/iteration{t + 1}": values[t]
             for name, values in distances.items()
-            for t in range(num_iters)
+            for t in range(self.num_iters)
         }
         metrics |= {name: values[-1] for name, values in distances.items()}
 
         def update(state):
-            gradients = factors.materialize(grads)
-            return common.apply_gradients(tx, config.optim.ema, state, gradients, stats)
+            full = factors.materialize(grads)
+            return common.apply_gradients(self.tx, self.ema_decay, state, full, stats)
 
         return update, metrics | {"grad_norm": norm}
 
-    names = (f"iteration {t + 1}" for t in range(num_iters))
-    columns = ("target", "inversion", *names)
-    return Task(init, train_step, partial(_eval, config), frozen, columns=columns)
+    def _gradients(self, frozen, params, stats, batch):
+        """Gradients, statistics and ({name: [T]}, factors) of a part of the batch."""
+        module = self.module.clone(axis_name=parallel.AXIS)
+        w_plus, image = iterations.initial_inversion(frozen, batch, self.dtype)
+        target = criteria.extract_features(frozen, batch["image"], self.dtype)
+        loss_fn = partial(
+            iterations.iteration_loss,
+            self.weights,
+            module,
+            frozen,
+            target,
+            dtype=self.dtype,
+            remat=self.remat,
+        )
+        hypernet = Net(module, {"params": params, "batch_stats": stats})
+        offsets = iterations.no_offsets(module, len(image))
+        start = iterations.State(w_plus, offsets, image)
+        result = iterations.run_iterations(loss_fn, hypernet, start, self.num_iters)
+        return result.grads, result.stats, (result.losses, result.factors)
 
-
-def _hypernet(config: ConfigDict) -> Net:
-    shape, init = common.image_shape(config), config.init
-    net = sources.net(
-        "hypernet", init.hypernet, module(config), config.seed, [shape] * 2
-    )
-    return sources.with_trunk(net, "trunk", "resnet", init.trunk)
-
-
-def _gradients(config, frozen, params, stats, batch):
-    """Of one part of a batch: gradients, statistics, ({name: [T]}, factors)."""
-    x, dtype = batch["image"], jnp.dtype(config.precision)
-    net = module(config).clone(axis_name=parallel.AXIS)
-    w_plus, image = iterations.initial_inversion(frozen, batch, dtype)
-    target = common.extract_features(frozen, x, dtype)
-    weights = common.loss_weights(config)
-    loss_fn = partial(
-        iterations.iteration_loss, weights, config.remat, net, frozen, target, dtype
-    )
-    hypernet = Net(net, {"params": params, "batch_stats": stats})
-    start = iterations.State(w_plus, iterations.no_offsets(net, len(x)), image)
-    result = iterations.run_iterations(loss_fn, hypernet, start, config.num_iters)
-    return result.grads, result.stats, (result.losses, result.factors)
-
-
-def _eval(config, state, frozen, batch, key):
-    """Distances and images of the initial inversion and after every iteration."""
-    x, dtype = common.images(batch), jnp.dtype(config.precision)
-    hypernet = export(config, state, frozen)["hypernet"]
-    nets = (frozen["encoder"], hypernet, frozen["generator"])
-    images = hyperstyle.invert(*nets, x.astype(dtype), config.num_iters).images
-    shown = {"target": x, "inversion": images[0]}
-    shown |= {f"iteration {t}": y for t, y in enumerate(images) if t}
-    per_image, target = {}, common.extract_features(frozen, x)
-    for t, y in enumerate(images):
-        distances = common.distances(frozen, y, target)
-        distances["loss"] = common.weighted(common.loss_weights(config), distances)
-        per_image |= {f"{name}/iteration{t}": v for name, v in distances.items()}
-    return {"per_image": per_image | distances, "images": shown}
+    def eval_step(self, state, frozen, batch, key):
+        """Distances and images of the initial inversion and after every iteration."""
+        x = common.images(batch)
+        hypernet = _trained(self.module, state)
+        nets = (frozen["encoder"], hypernet, frozen["generator"])
+        images = hyperstyle.invert(*nets, x.astype(self.dtype), self.num_iters).images
+        columns = {"target": x, "inversion": images[0]}
+        columns |= {f"iteration {t}": y for t, y in enumerate(images) if t}
+        per_image, target = {}, criteria.extract_features(frozen, x)
+        for t, y in enumerate(images):
+            distances = criteria.distances(frozen, y, target)
+            distances["loss"] = criteria.weighted(self.weights, distances)
+            per_image |= {f"{name}/iteration{t}": v for name, v in distances.items()}
+        return {"per_image": per_image | distances, "images": columns}
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
-    """Everything that inversion needs."""
+    """The hypernetwork and the networks that an inversion needs beside it."""
+    hypernet = _trained(from_config.hypernet(config), state)
+    return {"hypernet": hypernet, **criteria.without_published(frozen)}
+
+
+def _trained(module, state) -> Net:
+    """The hypernetwork with its averaged weights, where there are any."""
     params = state.get("ema", state["params"])
-    variables = {"params": params, "batch_stats": state["batch_stats"]}
-    kept = common.without_released(frozen)
-    return {"hypernet": Net(module(config), variables), **kept}
+    return Net(module, {"params": params, "batch_stats": state["batch_stats"]})

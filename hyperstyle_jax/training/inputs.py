@@ -13,24 +13,31 @@ from hyperstyle_jax.loop import parallel
 
 
 class _Examples(NamedTuple):
-    """Images to train or to evaluate on: where they are, and which of them."""
+    """The images to train or to evaluate on: records first … end − 1.
+
+    `place` names the data set in messages, as "PATH, split train".
+    """
 
     records: pipeline.RecordSource
     path: str
-    place: str  # for people: "PATH, split train"
+    place: str
     first: int
     end: int
 
 
 def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterator]]:
-    """Training batches without end (resumable), and a function that starts evaluation.
+    """The batches of a run.
+
+    Returns:
+        Endless training batches, whose position can be saved and restored, and a
+        function that starts the evaluation batches anew.
 
     Raises:
         ValueError: no such folder, no image in it, ranges that it does not have, or
             images that are both trained and evaluated on.
     """
     data = config.data
-    train, held_out = sources(data)
+    train, held_out = record_sources(data)
     threads = data.threads or min(os.cpu_count() or 1, 16)
     shard, problems = parallel.shard(), {}
     if data.in_memory:
@@ -46,14 +53,21 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
     watch = batches.watch
     watch.problems |= problems
 
-    def evaluation() -> Iterator[pipeline.Batch]:  # read by every process
+    def evaluation() -> Iterator[pipeline.Batch]:  # every process reads all of them
         return pipeline.each_once(held_out, config.batch_size, problems=watch.held_out)
 
     return batches, evaluation
 
 
-def sources(data: ConfigDict) -> tuple[pipeline.Source, pipeline.Source]:
-    """The examples to train on and those to evaluate on."""
+def record_sources(data: ConfigDict) -> tuple[pipeline.Source, pipeline.Source]:
+    """The examples to train on and those to evaluate on.
+
+    Args:
+        data: of the config.
+
+    Raises:
+        ValueError: as `make_data`.
+    """
     if data.kind == "faces":
         return _faces(data, tuple(data.train)), _faces(data, tuple(data.eval))
     train, held_out = (_examples(data, name) for name in ("train", "eval"))
@@ -61,7 +75,7 @@ def sources(data: ConfigDict) -> tuple[pipeline.Source, pipeline.Source]:
     leaking = set(_leaks(data, train, held_out))
     positions = [i for i in positions if i not in leaking]
     for examples in (train, held_out):
-        _check_size(data, examples)
+        _check_size(cfg.image_size(data), examples)
     return (
         pipeline.Part(train.records, positions),
         pipeline.Part(held_out.records, range(held_out.first, held_out.end)),
@@ -82,7 +96,7 @@ def _faces(data: ConfigDict, indices: tuple[int, int]) -> pipeline.Source:
 
 
 def _examples(data: ConfigDict, name: str) -> _Examples:
-    """A range of records; one that ends after the last record ends there."""
+    """The records of the range `data[name]`, cut off after the last record."""
     evaluated = name == "eval"
     path = (data.eval_path if evaluated else "") or data.path
     split = data.eval_split if evaluated else "train"
@@ -98,7 +112,12 @@ def _examples(data: ConfigDict, name: str) -> _Examples:
 
 
 def records_path(data: ConfigDict, path: str) -> str:
-    """The prepared data set for a folder, zip file or data set."""
+    """The path of the prepared data set, which is made first if it has to be.
+
+    Args:
+        data: of the config.
+        path: of a folder or zip file of images; for kind "tfds" of the data set itself.
+    """
     if data.kind == "tfds":
         return path
     from hyperstyle_jax.data import preparing
@@ -108,12 +127,12 @@ def records_path(data: ConfigDict, path: str) -> str:
 
 
 def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]:
-    """The positions of training images to leave out, as evaluation has them too."""
+    """The positions of training images to leave out because evaluation has them."""
     from hyperstyle_jax.data import leaks
 
     rows = [e.records.rows() for e in (train, held_out)]
     if not all(rows):
-        print("no checksums are stored with the data: leaks cannot be seen",
+        print("no checksums are stored with the data: leaks cannot be found",
               file=sys.stderr)  # fmt: skip
         return []
     mine, others = (
@@ -128,16 +147,16 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
         )
     dropped = [train.first + i for i in leaks.shared(mine, others)]
     if dropped:
-        print(f"{len(dropped)} images are left out of training, as evaluation has "
-              f"them: {leaks.shown(pairs)}", file=sys.stderr)  # fmt: skip
+        print(f"{len(dropped)} images are left out of training, because evaluation "
+              f"has them: {leaks.shown(pairs)}", file=sys.stderr)  # fmt: skip
     return dropped
 
 
-def _check_size(data: ConfigDict, examples: _Examples) -> None:
-    height, width = cfg.image_size(data)
-    found = examples.records.image_size
-    if found != (height, width):
+def _check_size(size: tuple[int, int], examples: _Examples) -> None:
+    stored = examples.records.image_size
+    if stored != size:
         raise ValueError(
-            f"config.data asks for images of {height} x {width} (height x size), but "
-            f"those in {examples.place} are {found[0]} x {found[1]}; change one of them"
+            f"config.data asks for images of {size[0]} x {size[1]} (height x size), "
+            f"but those in {examples.place} are {stored[0]} x {stored[1]}; change one "
+            "of them"
         )

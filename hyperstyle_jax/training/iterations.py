@@ -1,8 +1,8 @@
 """The iterations of a training step of the hypernetwork, with their gradients.
 
-The gradient is taken inside the scan's body: the same numbers as the published loop
-over detached iterations, and memory that does not grow with T. The gradients of the
-large matrices stay factors until the optimizer needs them (`factors.py`).
+The gradient is computed inside the scan's body: it equals that of the published loop
+over detached iterations, and its memory does not grow with T. The gradients of large
+matrices stay factors until the optimizer needs them (`factors.py`).
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from hyperstyle_jax.inversion import hyperstyle
 from hyperstyle_jax.models.hypernet import Hypernet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize, to_w_plus
-from hyperstyle_jax.training import common, factors
+from hyperstyle_jax.training import common, criteria, factors
 
 
 class State(NamedTuple):
-    """What training carries from one iteration to the next: offsets and their image.
+    """What one iteration of training hands to the next.
 
     Attributes:
         w_plus: [B, L, D], the same in every iteration.
@@ -38,12 +38,13 @@ class State(NamedTuple):
 def initial_inversion(
     frozen: dict[str, Net], batch, dtype=jnp.float32
 ) -> tuple[jax.Array, jax.Array]:
-    """`hyperstyle.initial_inversion`, or what a data set has stored of it.
+    """`hyperstyle.initial_inversion`, computed or read from the batch.
 
     Args:
         frozen: with generator and encoder.
-        batch: "image" float32 [B, H, W, 3]; or also "w" [B, D] and "inversion"
-            (see `data.initial_inversions`), which are then not worked out again.
+        batch: "image" float32 [B, H, W, 3], and where the data set has stored them
+            "w" [B, D] and "inversion" (see `data.initial_inversions`).
+        dtype: of the feature maps.
 
     Returns:
         w_plus [B, L, D] and the image [B, H, W, 3], both without gradient.
@@ -59,26 +60,29 @@ def initial_inversion(
 
 def iteration_loss(
     weights: dict[str, float],
-    remat: bool,
     module: Hypernet,
     frozen: dict[str, Net],
     target,
-    dtype,
     params,
     stats,
     state: State,
-    grad_probes=None,
+    grad_probes: dict | None = None,
+    *,
+    dtype=jnp.float32,
+    remat: bool = False,
 ):
-    """The loss of one iteration.
+    """The loss of one iteration: λ₂·L2 + λ_lpips·LPIPS + λ_id·L_id + λ_moco·L_moco.
 
     Args:
         weights: λ by the name of the distance.
-        remat: keep one block's feature maps at a time, see `Generator.synthesis`.
         module, params, stats: of the hypernetwork; `params` are differentiated.
-        target: of `common.extract_features`.
-        dtype: of the feature maps.
+        frozen: with the generator and the loss networks.
+        target: what `criteria.extract_features` returned.
         state: before the iteration.
         grad_probes: zeros added to the products with large matrices, see `factors`.
+        dtype: of the feature maps.
+        remat: keep the feature maps of one block at a time, see
+            `Generator.synthesis`.
 
     Returns:
         loss, (new statistics, new state, {name: mean loss}, rows of `factors`).
@@ -96,19 +100,19 @@ def iteration_loss(
     inversion = Inversion(state.w_plus, offsets)
     y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=remat)
     y = hyperstyle.crop_and_pool(y, x.shape[1:3])
-    distances = common.distances(frozen, y, target, dtype)
-    loss = common.weighted(weights, distances).mean()
+    distances = criteria.distances(frozen, y, target, dtype)
+    loss = criteria.weighted(weights, distances).mean()
     means = {name: value.mean() for name, value in distances.items()} | {"loss": loss}
     state = State(state.w_plus, offsets, y)
     return loss, (new["batch_stats"], state, means, rows.get("rows", {}))
 
 
 class Iterations(NamedTuple):
-    """What T iterations give.
+    """The result of T iterations.
 
     Attributes:
-        grads: added up over the iterations, without those in `factors`.
-        factors: of the other gradients, {path: Factors} with leading axis T.
+        grads: summed over the iterations, without those in `factors`.
+        factors: {path: Factors} with leading axis T, of the other gradients.
         stats, state: after the last iteration.
         losses: {name: [T]}.
     """
@@ -123,10 +127,13 @@ class Iterations(NamedTuple):
 def run_iterations(
     loss_fn: Callable, hypernet: Net, start: State, num_iters: int, scanned=None
 ) -> Iterations:
-    """T iterations with their gradients.
+    """Runs T iterations and computes the gradient of each one's loss.
 
     Args:
-        loss_fn: `iteration_loss` from `params` on.
+        loss_fn: `iteration_loss` with all its arguments before `params` given.
+        hypernet: whose parameters are differentiated.
+        start: the initial inversion without offsets.
+        num_iters: T.
         scanned: as in `common.loop`.
     """
     params, stats = hypernet.params, hypernet.variables["batch_stats"]
@@ -140,7 +147,7 @@ def run_iterations(
         large = factors.pair(rows, deltas)
         grads = jax.tree.map(jnp.add, total, factors.without(grads, large))
         state = jax.lax.stop_gradient(state)
-        state = state._replace(image=_after(state.image, (grads, large)))
+        state = state._replace(image=_depending_on(state.image, (grads, large)))
         return (state, stats, grads), (losses, large)
 
     total = jax.tree.map(jnp.zeros_like, factors.without(params, trees.flatten(probes)))
@@ -150,14 +157,14 @@ def run_iterations(
     return Iterations(grads, large, stats, state, losses)
 
 
-def _after(x, done):
-    """x, once `done` has been computed.
+def _depending_on(x, gradients):
+    """x, as a value that XLA cannot use before it has computed the gradients.
 
-    On a CPU XLA would render the next iteration before the gradients of this one, and
-    keep the feature maps of both; it ignores barriers. The result is not finite where a
-    gradient is not: the step is skipped then.
+    On a CPU XLA would otherwise render the next iteration before the gradients of this
+    one, and keep the feature maps of both; it ignores barriers. Where a gradient is not
+    finite the result is not finite either: that step is skipped.
     """
-    return x + 0.0 * sum(leaf.ravel()[0] for leaf in jax.tree.leaves(done))
+    return x + 0.0 * sum(leaf.ravel()[0] for leaf in jax.tree.leaves(gradients))
 
 
 def _zero_grad_probes(hypernet: Net, batch: int) -> dict:
@@ -171,7 +178,10 @@ def _zero_grad_probes(hypernet: Net, batch: int) -> dict:
 
 
 def no_offsets(module: Hypernet, batch: int) -> dict[str, jax.Array]:
-    """Zero offsets of every tuned layer, in the shapes that the decoders give."""
+    """Zero offsets {path: [B, I, O] or [B, K, K, I, O]} of every tuned layer.
+
+    The shapes are those of the decoders' outputs.
+    """
     offsets = {}
     for path, i, o, kernel, kind in module.tuned_layers:
         full = kind == "separable" or (kind == "shared" and module.shared_kernel)

@@ -9,37 +9,69 @@ import jax.numpy as jnp
 import optax
 
 
-def make(optim, num_steps: int, **of_ranger) -> optax.GradientTransformation:
-    """From `config.optim`: schedule, clipping, optimizer."""
-    lr = _schedule(optim, num_steps)
-    if optim.name == "ranger":
-        tx = ranger(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps, **of_ranger)
+def make(
+    *,
+    name: str,
+    lr: float,
+    schedule: str,
+    warmup_steps: int,
+    num_steps: int,
+    b1: float,
+    b2: float,
+    eps: float,
+    clip: float,
+    **ranger_options,
+) -> optax.GradientTransformation:
+    """An optimizer with its schedule and clipping.
+
+    Args:
+        name: "adam" or "ranger".
+        lr: the step size, after warming up.
+        schedule: "constant", or "cosine" down to 0 at `num_steps`.
+        warmup_steps: over which the step size grows from 0, linearly.
+        b1, b2, eps: of Adam and RAdam.
+        clip: the largest global norm of the gradients; 0 for no limit.
+        ranger_options: other arguments of `ranger`; Adam has none of them.
+    """
+    step_size = _schedule(lr, schedule, warmup_steps, num_steps)
+    if name == "ranger":
+        tx = ranger(step_size, b1=b1, b2=b2, eps=eps, **ranger_options)
     else:
-        tx = optax.adam(lr, b1=optim.b1, b2=optim.b2, eps=optim.eps)
-    if optim.clip:
-        tx = optax.chain(optax.clip_by_global_norm(optim.clip), tx)
+        tx = optax.adam(step_size, b1=b1, b2=b2, eps=eps)
+    if clip:
+        tx = optax.chain(optax.clip_by_global_norm(clip), tx)
     return tx
 
 
-def _schedule(optim, num_steps: int):
-    if optim.schedule == "cosine":
+def _schedule(lr, schedule, warmup_steps, num_steps):
+    if schedule == "cosine":
         return optax.warmup_cosine_decay_schedule(
-            0.0 if optim.warmup_steps else optim.lr,
-            optim.lr,
-            optim.warmup_steps,
-            max(num_steps, optim.warmup_steps + 1),
+            0.0 if warmup_steps else lr,
+            lr,
+            warmup_steps,
+            max(num_steps, warmup_steps + 1),
         )
-    if optim.warmup_steps:
-        return optax.linear_schedule(0.0, optim.lr, optim.warmup_steps)
-    return optim.lr
+    if warmup_steps:
+        return optax.linear_schedule(0.0, lr, warmup_steps)
+    return lr
 
 
 def all_but_outputs(path: str, ndim: int) -> tuple[int, ...]:
-    """The inputs of HWIO kernels and of [in, out] matrices; nothing of vectors."""
+    """All axes but the last of a kernel [..., in, out]; none of a vector.
+
+    Args:
+        path: of the parameter; the answer does not depend on it.
+        ndim: the number of its axes.
+    """
     return tuple(range(ndim - 1))
 
 
 class RangerState(NamedTuple):
+    """The state of `ranger`: `mu` and `nu` are the moments of RAdam.
+
+    `count` is the number of steps so far, `slow` Lookahead's slow weights.
+    """
+
     count: jax.Array
     mu: optax.Params
     nu: optax.Params
@@ -62,11 +94,11 @@ def ranger(
 
     Args:
         lr: step size. b1, b2, eps: of RAdam.
-        alpha, every: slow weights move by `alpha` every so many steps.
-        threshold: degrees of freedom from which the variance is trusted.
-        weight_decay: times `lr`, how much of a parameter is lost in a step.
-        centralized: from a parameter's path and number of axes to the axes over which
-            its gradient gets mean 0; () for none.
+        alpha: share by which slow weights move to the fast ones every `every` steps.
+        threshold: degrees of freedom above which RAdam uses the variance.
+        weight_decay: times `lr`, the share of a parameter that a step removes.
+        centralized: (a parameter's path, its number of axes) → the axes over which its
+            gradient is centred; () for none.
     """
 
     def init(params):
@@ -82,11 +114,11 @@ def ranger(
         count = state.count + 1
         t = count.astype(jnp.float32)
         rate = lr(state.count) if callable(lr) else lr
-        grads = _centered(grads, centralized)
+        grads = _centralize(grads, centralized)
         mu = optax.tree.update_moment(grads, state.mu, b1, 1)
         nu = optax.tree.update_moment(grads, state.nu, b2, 2)
         trusted, rectified = _rectification(t, b2, threshold)
-        scale = rate * rectified / _seen(t, b1)
+        scale = rate * rectified / _bias_correction(t, b1)
 
         sync = count % every == 0
 
@@ -96,8 +128,9 @@ def ranger(
             return jnp.where(sync, slow + alpha * (fast - slow), fast) - p
 
         updates = jax.tree.map(change, params, mu, nu, state.slow)
-        # Worked out once: whatever reads the old slow weights too needs a copy of them.
-        # One by one: a barrier for all would keep all of them in memory.
+        # The barriers keep XLA from computing the updates again for the slow weights,
+        # which would need a copy of the old ones. One barrier for each parameter: one
+        # for all would keep all updates in memory.
         updates = jax.tree.map(jax.lax.optimization_barrier, updates)
         slow = jax.tree.map(
             lambda s, p, u: jnp.where(sync, p + u, s), state.slow, params, updates
@@ -107,7 +140,7 @@ def ranger(
     return optax.GradientTransformation(init, update)
 
 
-def _centered(grads, centralized):
+def _centralize(grads, centralized):
     def center(path, g):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         axes = centralized(name, g.ndim)
@@ -117,33 +150,33 @@ def _centered(grads, centralized):
 
 
 def _rectification(t, b2, threshold):
-    """Whether the variance is trusted, and RAdam's factor for it (1 where not)."""
-    n, n_max = _degrees_of_freedom(t, b2), 2 / (1 - b2) - 1
-    trusted = n > threshold
-    ratio = (n - 4) / (n_max - 4) * (n - 2) / n * n_max / (n_max - 2)
-    return trusted, jnp.sqrt(jnp.where(trusted, _seen(t, b2) * ratio, 1.0))
+    """Whether the variance is used, and RAdam's factor for it (1 where it is not)."""
+    rho, rho_max = _degrees_of_freedom(t, b2), 2 / (1 - b2) - 1
+    trusted = rho > threshold
+    ratio = (rho - 4) / (rho_max - 4) * (rho - 2) / rho * rho_max / (rho_max - 2)
+    return trusted, jnp.sqrt(jnp.where(trusted, _bias_correction(t, b2) * ratio, 1.0))
 
 
-def _seen(t, decay):
-    """1 − decayᵗ, the weight of all that a moving average has seen."""
-    return -jnp.expm1(-t * _rate(decay))
+def _bias_correction(t, decay):
+    """1 − decayᵗ, the sum of a moving average's weights after t steps."""
+    return -jnp.expm1(-t * _decay_rate(decay))
 
 
 def _degrees_of_freedom(t, b2):
-    """2/(1 − b2) − 1 − 2·t·b2ᵗ/(1 − b2ᵗ).
+    """ρ_t = 2/(1 − b2) − 1 − 2·t·b2ᵗ/(1 − b2ᵗ).
 
-    A difference of two large numbers, of which float32 would keep four digits; so with
-    λ = −ln b2 and g(x) = 1/x − 1/(eˣ − 1) it is written as 1 + 2·t·g(t·λ) − 2·g(λ).
+    As a difference of two large numbers float32 would keep four digits of it. With
+    λ = −ln b2 and g(x) = 1/x − 1/(eˣ − 1) it equals 1 + 2·t·g(t·λ) − 2·g(λ).
     """
-    rate = _rate(b2)
-    return 1 + 2 * t * _difference(t * rate) - 2 * _difference(jnp.float32(rate))
+    rate = _decay_rate(b2)
+    return 1 + 2 * t * _g(t * rate) - 2 * _g(jnp.float32(rate))
 
 
-def _rate(decay: float) -> float:
+def _decay_rate(decay: float) -> float:
     return -math.log(decay) if decay else math.inf
 
 
-def _difference(x):
+def _g(x):
     """1/x − 1/(eˣ − 1) for x > 0; near 0 by its series."""
     series = 1 / 2 - x / 12 + x**3 / 720 - x**5 / 30240 + x**7 / 1209600
     return jnp.where(x < 1, series, 1 / x - 1 / jnp.expm1(x))

@@ -1,8 +1,8 @@
-"""Works out the initial inversions of a data set once, before a run needs them.
+"""Computes the initial inversions of a data set once, before the runs that need them.
 
-The result is a data set like the one it is made of, in the same order, whose examples
-also have `w` and the first image, and, for runs that flip, those of the mirror image.
-It remembers the networks it came from.
+The result is a data set with the same images in the same order. Each example also has
+`w` and the initial inversion, and, for runs that flip images, both of the mirror image.
+Its identity records the networks that they were computed with.
 """
 
 import hashlib
@@ -18,12 +18,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import images, trees
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.data import initial_inversions, pipeline, shards
 from hyperstyle_jax.data.shards import Made, Row
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import common, inputs, iterations
+from hyperstyle_jax.training import common, from_config, inputs, iterations, tasks
 
 _KIND = "initial inversions"
 _SHARD_PIXELS = 128 * 256 * 256  # about 100 MB
@@ -45,30 +46,32 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: a config that has no use for them, or a folder of something else.
     """
-    cfg.check(config)
+    checks.check(config)
     _check_config(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
-    frozen = {"generator": common.load_generator(config),
-              "encoder": common.load_encoder(config)}  # fmt: skip
+    frozen = {
+        "generator": from_config.load_generator(config, tasks.load_networks),
+        "encoder": from_config.load_encoder(config, tasks.load_networks),
+    }
     path = inputs.records_path(config.data, config.data.path)
     splits = {"train"} if config.data.eval_path else {"train", config.data.eval_split}
     sources = {name: pipeline.RecordSource(path, name) for name in sorted(splits)}
     rows = {name: _rows(source) for name, source in sources.items()}
-    identity = _identity(config, frozen) | {
+    identity = _identity(frozen) | {
         "source": shards.report(path)["sha256"] if shards.is_data_set(path) else path,
         "size": list(cfg.image_size(config.data)),
         "flip": config.data.flip,
         "precision": config.precision,
     }
     frozen = jax.device_put(frozen, parallel.replicated(devices))
-    step = parallel.eval_step(partial(_step, config), devices, config.seed)
+    step = partial(_step, config.data.flip, jnp.dtype(config.precision))
+    step = parallel.eval_step(step, devices, config.seed)
 
-    def invert(images):
-        full = pipeline.padded({"image": images}, config.batch_size)
-        pieces = parallel.split({"image": full["image"]}, len(devices))
-        found = jax.device_get(step(None, frozen, pieces, np.int32(0)))
-        return {k: v.reshape(-1, *v.shape[2:]) for k, v in found.items()}
+    height, width = cfg.image_size(config.data)
+    per_device = config.batch_size // len(devices)
+    batch_shape = (len(devices), per_device, height, width, 3)
 
+    invert = _inverter(step, frozen, config.batch_size, len(devices))
     with ThreadPoolExecutor(2) as pool:
 
         def make(split: str, positions: Sequence[int]) -> Iterable[Made]:
@@ -81,7 +84,7 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
             {name: range(len(source)) for name, source in sources.items()},
             make,
             name="initial_inversions",
-            features=_features(config, step, frozen, len(devices)),
+            features=_features(step, frozen, batch_shape),
             description="Images with their initial inversions.",
             identity=identity,
             shard_length=max(16, _SHARD_PIXELS // np.prod(identity["size"])),
@@ -102,12 +105,12 @@ def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
     if not stored:
         return
     _check_config(config)
-    found = _identity(config, frozen)
+    own = _identity(frozen)
     for name in _NETWORKS:
-        if stored[name] != found[name]:
+        if stored[name] != own[name]:
             raise ValueError(
                 f"{path} has the initial inversions of {name} {stored[name][:12]}, but "
-                f"config.init.{name} is {found[name][:12]}; run `hyperstyle "
+                f"config.init.{name} is {own[name][:12]}; run `hyperstyle "
                 "pre-extract` with this config, or set config.data.path to images"
             )
     if config.data.flip and not stored["flip"]:
@@ -119,24 +122,24 @@ def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
 
 
 def shapes(config: ConfigDict) -> dict[str, tuple]:
-    """(shape, dtype) of what they add to each example of a run, by name.
+    """(shape, dtype) by name of what stored inversions add to each example of a run.
 
-    Nothing where the data set has none, or is not on this machine.
+    Empty where the data set has none, or is not on this machine.
     """
     if not _stored(config):
         return {}
     from hyperstyle_jax.data import builders  # seconds: only where they are needed
 
-    found = builders.shapes(config.data.path)
-    return {name: found[name] for name in initial_inversions.NAMES}
+    shapes = builders.shapes(config.data.path)
+    return {name: shapes[name] for name in initial_inversions.NAMES}
 
 
 def _stored(config: ConfigDict) -> dict[str, Any]:
-    """What the initial inversions in `config.data.path` were made of, or {}."""
+    """The identity of the initial inversions in `config.data.path`, or {}."""
     path = config.data.path
-    wanted = config.task == "hyperstyle" and config.data.kind == "tfds"
-    found = shards.identity(path) if wanted and shards.is_data_set(path) else {}
-    return found if found.get("kind") == _KIND else {}
+    usable = config.task == "hyperstyle" and config.data.kind == "tfds"
+    identity = shards.identity(path) if usable and shards.is_data_set(path) else {}
+    return identity if identity.get("kind") == _KIND else {}
 
 
 def _check_config(config: ConfigDict) -> None:
@@ -146,12 +149,12 @@ def _check_config(config: ConfigDict) -> None:
         raise ValueError("config.data.kind is faces, expected folder or tfds")
     if config.data.augment:
         raise ValueError(
-            f"config.data.augment is {config.data.augment}, but stored first "
+            f"config.data.augment is {config.data.augment}, but stored initial "
             "inversions are of the images as they are; set it to 0"
         )
 
 
-def _identity(config: ConfigDict, frozen: dict[str, Net]) -> dict[str, Any]:
+def _identity(frozen: dict[str, Net]) -> dict[str, Any]:
     return {"kind": _KIND} | {name: _sum(frozen[name]) for name in _NETWORKS}
 
 
@@ -164,12 +167,23 @@ def _sum(net: Net) -> str:
     return digest.hexdigest()
 
 
-def _step(config, state, frozen, batch, key):
-    """What to store of a batch, by name."""
+def _inverter(step, frozen, batch_size, num_devices):
+    """images [N <= batch_size, H, W, 3] → the arrays to store, by name."""
+
+    def invert(images):
+        full = pipeline.padded({"image": images}, batch_size)
+        pieces = parallel.split({"image": full["image"]}, num_devices)
+        stored = jax.device_get(step(None, frozen, pieces, np.int32(0)))
+        return {k: v.reshape(-1, *v.shape[2:]) for k, v in stored.items()}
+
+    return invert
+
+
+def _step(flip, dtype, state, frozen, batch, key):
+    """The arrays to store with a batch, by name."""
     x, stored = common.images(batch), {}
-    views = {"": x, "_flipped": x[:, :, ::-1]} if config.data.flip else {"": x}
+    views = {"": x, "_flipped": x[:, :, ::-1]} if flip else {"": x}
     for suffix, view in views.items():
-        dtype = jnp.dtype(config.precision)
         w_plus, image = iterations.initial_inversion(frozen, {"image": view}, dtype)
         # A W-encoder's rows are equal: one of them is stored.
         stored[f"w{suffix}"] = w_plus[:, 0].astype(jnp.float32)
@@ -178,12 +192,12 @@ def _step(config, state, frozen, batch, key):
 
 
 def _rows(source: pipeline.RecordSource) -> list[Row]:
-    """Of a data set that others have prepared, names alone."""
+    """A row per record; of a data set that others have prepared, with its name only."""
     return source.rows() or [Row(f"record {i}", "", "") for i in range(len(source))]
 
 
 def _made(source, rows, positions, batch_size, pool, invert) -> Iterable[Made]:
-    """The examples of some positions, inverted in batches while others are read."""
+    """Inverts the images at `positions` in batches while it reads the next ones."""
 
     def read(chosen):
         problems = {}
@@ -199,27 +213,26 @@ def _made(source, rows, positions, batch_size, pool, invert) -> Iterable[Made]:
         left = [int(i) for i in chosen if int(i) not in problems]
         if left:
             images = pipeline.joined(parts)["image"]
-            found = invert(images)
+            inverted = invert(images)
             for i, position in enumerate(left):
-                stored = {k: v[i] for k, v in found.items()}
-                yield _one(rows[position], images[i], stored)
+                stored = {k: v[i] for k, v in inverted.items()}
+                yield _example(rows[position], images[i], stored)
 
 
-def _one(row: Row, image: np.ndarray, stored: dict[str, np.ndarray]) -> Made:
+def _example(row: Row, image: np.ndarray, stored: dict[str, np.ndarray]) -> Made:
     example = {"image": images.encode_png(image), "name": row.name, **stored}
-    most = max(np.abs(v).max() for v in stored.values() if v.dtype == np.int16)
+    largest = max(np.abs(v).max() for v in stored.values() if v.dtype == np.int16)
     pixels = row.pixel_sum or shards.sha256(image.tobytes())
-    note = "clipped" if most == initial_inversions.LARGEST else ""
+    note = "clipped" if largest == initial_inversions.LARGEST else ""
     return Made(row.name, example, row.file_sum, pixels, note=note)
 
 
-def _features(config, step, frozen, count) -> dict[str, Any]:
-    height, width = cfg.image_size(config.data)
-    shape = (count, config.batch_size // count, height, width, 3)
-    image = jax.ShapeDtypeStruct(shape, np.uint8)
-    found = jax.eval_shape(step, None, frozen, {"image": image}, np.int32(0))
+def _features(step, frozen, batch_shape) -> dict[str, Any]:
+    """The data set's features by name, for images [devices, B, H, W, 3]."""
+    image = jax.ShapeDtypeStruct(batch_shape, np.uint8)
+    stored = jax.eval_shape(step, None, frozen, {"image": image}, np.int32(0))
     return {
-        "image": shards.png(height, width),
+        "image": shards.png(*batch_shape[2:4]),
         "name": shards.text(),
-        **{k: shards.tensor(v.shape[2:], v.dtype) for k, v in found.items()},
+        **{k: shards.tensor(v.shape[2:], v.dtype) for k, v in stored.items()},
     }

@@ -4,11 +4,9 @@ import base64
 import datetime
 import html
 from pathlib import Path
-
-from ml_collections import ConfigDict
+from typing import Any
 
 from hyperstyle_jax import plots
-from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, logs
 from hyperstyle_jax.system import atomic_files
 
@@ -23,26 +21,32 @@ td + td { font-variant-numeric: tabular-nums }
 """
 
 
-def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Path:
+def write(
+    workdir: str | Path, fields: dict[str, Any], progress: dict[str, Any] | None
+) -> Path:
     """Draws `curves.png` and writes `report.html`, which needs no other file.
 
     Args:
         workdir: folder of the run.
-        config: of the run. progress: of its newest checkpoint, or None.
+        fields: of the run's config, {"optim.lr": 1e-3, …}.
+        progress: of the run's newest checkpoint, or None.
 
     Returns:
         The page's path.
+
+    Raises:
+        OSError: the folder cannot be written to.
     """
     workdir = Path(workdir)
     rows = logs.read(workdir)
     plots.curves(rows, workdir / "curves.png")
     parts = [
-        f"<h1>{_text(config.task)}: {_text(workdir.absolute().name)}</h1>",
-        _table(_summary(config, rows, progress or {}, checkpoint.steps(workdir))),
+        f"<h1>{_text(fields['task'])}: {_text(workdir.absolute().name)}</h1>",
+        _table(_summary(fields, rows, progress or {}, checkpoint.steps(workdir))),
         *_section("Images", "".join(map(_image, _newest(workdir / "images")))),
         *_section("Curves", _image(workdir / "curves.png")),
         *_section("Last numbers", _columns(_table(_last(rows)))),
-        *_section("Config", _columns(_table(cfg.flatten(config)))),
+        *_section("Config", _columns(_table(fields))),
     ]
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -53,15 +57,15 @@ def write(workdir: str | Path, config: ConfigDict, progress: dict | None) -> Pat
     return atomic_files.write_whole(workdir / "report.html", page.encode())
 
 
-def _summary(config, rows, progress, steps) -> dict[str, str]:
+def _summary(fields, rows, progress, steps) -> dict[str, str]:
     done = max([*steps, *(row["step"] for row in rows)], default=0)
-    found = {"steps": f"{done:,} of {config.num_steps:,}"}
+    summary = {"steps": f"{done:,} of {fields['num_steps']:,}"}
     seconds = progress.get("seconds", 0)
-    found["time spent"] = str(datetime.timedelta(seconds=round(seconds)))
+    summary["time spent"] = str(datetime.timedelta(seconds=round(seconds)))
     if best := progress.get("best"):
         value = f"{best['value']:.4g} at step {best['step']:,}"
-        found[f"best {best['metric']}"] = value
-    return found | {"checkpoints": ", ".join(map(str, steps))}
+        summary[f"best {best['metric']}"] = value
+    return summary | {"checkpoints": ", ".join(map(str, steps))}
 
 
 def _last(rows: list[dict[str, float]]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """From a config to a trained run in a folder; with `describe`, what it would be."""
 
 import functools
-import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from hyperstyle_jax import faces, trees
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, fit, parallel
 from hyperstyle_jax.training import inputs, pre_extract, report, sources
+from hyperstyle_jax.training.tasks import make_task
 
 # What a step holds on a CPU besides XLA's plan (threads, packed operands of its
 # convolutions): 117, 159 and 172 MiB measured for plans of 216, 452 and 1666 MiB.
@@ -37,7 +38,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
         ValueError: a config that cannot work, or a workdir of another one.
     """
     _quiet()
-    cfg.check(config)
+    checks.check(config)
     parallel.devices(config.num_devices, config.batch_size)
     workdir = Path(workdir)
     _claim(workdir, config, force)
@@ -47,7 +48,10 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     step = fit.fit(task, config, workdir, train_data, eval_data)
     progress = checkpoint.progress(workdir)  # read by all processes or by none
     if parallel.is_writer():
-        print(f"report: {report.write(workdir, config, progress)}", flush=True)
+        print(
+            f"report: {report.write(workdir, cfg.flatten(config), progress)}",
+            flush=True,
+        )
     return step
 
 
@@ -58,7 +62,7 @@ def describe(config: ConfigDict) -> str:
     to prepare. A data set that is here may tell that it has initial inversions.
     """
     _quiet()
-    cfg.check(config)
+    checks.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
     task, *shapes = _abstract(config)
     state, frozen = (parallel.abstract(tree, devices) for tree in shapes)
@@ -142,21 +146,15 @@ def one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def make_task(config: ConfigDict) -> fit.Task:
-    """The task that the config names."""
-    module = importlib.import_module(f"hyperstyle_jax.training.{config.task}")
-    return module.make_task(config)
-
-
 def _data(config: ConfigDict):
     """Of several processes the first prepares the data set, for all on its disk."""
     if parallel.is_writer():
-        found = inputs.make_data(config)
+        data = inputs.make_data(config)
         parallel.wait_for_all("data")
     else:
         parallel.wait_for_all("data")
-        found = inputs.make_data(config)
-    return found
+        data = inputs.make_data(config)
+    return data
 
 
 def _quiet() -> None:

@@ -18,9 +18,9 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.cli import demo
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.evaluation import held_out_faces
+from hyperstyle_jax.evaluation import held_out_faces, tables
 from hyperstyle_jax.loop import checkpoint
-from hyperstyle_jax.training import common, hyperstyle
+from hyperstyle_jax.training import from_config, hyperstyle
 from hyperstyle_jax.weights import bundle
 
 ROLES = ("generator", "encoder", "feature_extractor")
@@ -64,8 +64,8 @@ def shipped(tmp_path_factory):
     """A folder of shipped bundles with one for configs/tiny.py in it."""
     config = tiny.get_config()
     shape = (config.data.size, config.data.size, 3)
-    modules = {role: getattr(common, role)(config) for role in ROLES}
-    modules["hypernet"] = hyperstyle.module(config)
+    modules = {role: getattr(from_config, role)(config) for role in ROLES}
+    modules["hypernet"] = from_config.hypernet(config)
     inputs = {"generator": None, "hypernet": [shape] * 2}
     nets = {
         role: random_net(module, 0, inputs.get(role, [shape]), 0.1)
@@ -137,7 +137,7 @@ def test_the_demo_leaves_everything_and_says_where(here, capfd):
     found = json.loads((out / "metrics.json").read_text())
     assert found["trained_steps"] == 7 and len(found["stages"]) == 4
     methods = [row["method"] for row in found["domains"]["in-domain"]["rows"]]
-    assert methods == [held_out_faces.FIRST, "trained, T = 2", "shipped, T = 2"]
+    assert methods == [tables.INITIAL, "trained, T = 2", "shipped, T = 2"]
     assert (out / "metrics.md").read_text() in said
     (out / "metrics.md").unlink()
     assert main(["demo"]) == 0
@@ -209,4 +209,4 @@ def test_with_a_real_training(shipped, tmp_path, monkeypatch, capfd):
     found = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert found["trained_steps"] == 3
     first, trained, ours = found["domains"]["accessories"]["rows"]
-    assert trained["l2"] != ours["l2"] and first["method"] == held_out_faces.FIRST
+    assert trained["l2"] != ours["l2"] and first["method"] == tables.INITIAL

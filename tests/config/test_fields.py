@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from hyperstyle_jax.config import errors
+from hyperstyle_jax.config import checks, errors
 from hyperstyle_jax.config import fields as cfg
 
 
 @pytest.mark.parametrize("task", cfg.TASKS)
 def test_defaults_pass_the_check(task):
-    cfg.check(cfg.base(task))
+    checks.check(cfg.base(task))
 
 
 def test_unknown_and_ill_typed_fields_are_refused():
@@ -53,7 +53,7 @@ def test_check_names_the_field_in_one_line(name, value):
     config = cfg.base("gan")
     config.update_from_flattened_dict({name: value})
     with pytest.raises(ValueError) as error:
-        cfg.check(config)
+        checks.check(config)
     assert name in str(error.value) and "\n" not in str(error.value)
 
 
@@ -61,25 +61,25 @@ def test_a_folder_needs_a_path():
     config = cfg.base("gan")
     config.data.kind = "folder"
     with pytest.raises(ValueError, match="data.path"):
-        cfg.check(config)
+        checks.check(config)
 
 
 def test_ranges_of_two_splits_or_folders_may_overlap():
     config = cfg.base("gan")
     config.data.update(kind="tfds", path="a", train=(0, 9), eval=(0, 9))
     with pytest.raises(ValueError, match="data.eval"):
-        cfg.check(config)
+        checks.check(config)
     config.data.eval_split = "test"
-    cfg.check(config)
+    checks.check(config)
     config.data.update(eval_split="train", eval_path="b")
-    cfg.check(config)
+    checks.check(config)
 
 
 def test_batch_must_be_divisible_by_devices():
     config = cfg.base("gan")
     config.batch_size, config.num_devices = 6, 4
     with pytest.raises(ValueError, match="multiple of num_devices = 4"):
-        cfg.check(config)
+        checks.check(config)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def config_of(task):
     config.data.train = (0, 10)
     config.optim.update(ema=0.9, clip=1.0, schedule="cosine", warmup_steps=2)
     if task in ("encoder", "hyperstyle"):
-        config.best, config.accumulate = "eval/loss", 2
+        config.best, config.accumulation_steps = "eval/loss", 2
         config.optim.name = "ranger"
     if task == "hyperstyle":
         config.num_iters, config.data.augment = 1, 0.5

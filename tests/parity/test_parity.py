@@ -24,10 +24,10 @@ def cases():
     if not GOLDENS.is_dir():
         reason = f"the official fixtures are not in {GOLDENS}"
         return [pytest.param("none", 0, marks=pytest.mark.skip(reason=reason))]
-    found = parity.find(GOLDENS)
+    fixtures = parity.find(GOLDENS)
     return [
         pytest.param(name, seed, id=f"{name}_seed{seed}", marks=marks(name, seed))
-        for name, seed in found
+        for name, seed in fixtures
     ]
 
 

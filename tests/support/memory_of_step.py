@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.training import run
@@ -29,7 +30,7 @@ def main(base: str, *changes: str) -> None:
         except (ValueError, SyntaxError):
             pass
         config.update_from_flattened_dict({name: value})
-    cfg.check(config)
+    checks.check(config)
     devices = jax.local_devices()[:1]
     task, *shapes = run._abstract(config)
     shapes = [parallel.abstract(tree, devices) for tree in shapes]

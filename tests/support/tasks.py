@@ -26,7 +26,7 @@ def tiny(task: str):
     c.model.discriminator.update(channel_base=32, channel_max=8)
     small = {"widths": (8,), "depths": (1,)}
     c.model.encoder.update(**small)
-    c.model.feature_extractor.update(**small, dim=5)
+    c.model.feature_extractor.update(**small, embedding_dim=5)
     c.model.hypernet.update(**small, embedding_dim=5, inner=4, inner_shared=4, hidden=3)
     # A large eps: Adam divides by the gradient, and rounding must not look like one.
     c.optim.update(lr=1e-2, eps=1e-3)
@@ -47,12 +47,12 @@ def train(task, config, steps, devices=1, examples=None):
     state = fit.fresh_state(task, config.seed, chosen)
     frozen = jax.device_put(task.frozen, parallel.replicated(chosen))
     pieces = parallel.split(examples or batch(config), devices)
-    found = []
+    history = []
     for step in range(1, steps + 1):
         number = np.int32(step)
         state, metrics = compiled[step](state, frozen, pieces, number)
-        found.append({k: float(v) for k, v in jax.device_get(metrics).items()})
-    return jax.device_get(state), found
+        history.append({k: float(v) for k, v in jax.device_get(metrics).items()})
+    return jax.device_get(state), history
 
 
 def assert_same_on_two(task, config, one, metrics, atol=1e-4):
@@ -71,8 +71,8 @@ def evaluated(task, config, state):
     key, axes = jax.random.key(0), (None, None, 0, None)
     step = jax.vmap(task.eval_step, axes, axis_name=parallel.AXIS)
     pieces = parallel.split(batch(config), 1)
-    found = jax.eval_shape(step, state, task.frozen, pieces, key)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), found)
+    outputs = jax.eval_shape(step, state, task.frozen, pieces, key)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), outputs)
 
 
 def assert_bundled(nets, folder, size=8):

@@ -57,9 +57,9 @@ def test_each_image_has_its_own_key(x, keys, always):
     again = augment.paste(x, keys, 1.0)
     np.testing.assert_array_equal(again, always)
     swapped = keys.at[0].set(keys[1])
-    found = augment.paste(x, swapped, 1.0)
-    np.testing.assert_array_equal(found[1:], always[1:])
-    assert changed(found, always)[0]
+    pasted = augment.paste(x, swapped, 1.0)
+    np.testing.assert_array_equal(pasted[1:], always[1:])
+    assert changed(pasted, always)[0]
     flat = jnp.zeros_like(x)
     masks = augment.paste(flat, keys, 1.0)
     assert changed(masks[1:], masks[:-1]).mean() > 0.9

@@ -6,7 +6,7 @@ import pytest
 import tasks
 
 from hyperstyle_jax.loop import fit, parallel
-from hyperstyle_jax.training import encoder
+from hyperstyle_jax.training import encoder, latent_losses
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,16 @@ def trained(task, config):
 def test_it_learns_one_batch(trained):
     _, metrics = trained
     names = {"l2", "lpips", "id", "latent", "loss", "grad_norm"}
-    for found in metrics:
-        assert found.keys() == names and np.isfinite(list(found.values())).all()
+    for step in metrics:
+        assert step.keys() == names and np.isfinite(list(step.values())).all()
     assert metrics[-1]["loss"] < metrics[0]["loss"]
 
 
 def test_the_loss_is_the_weighted_sum(config, trained):
     weights = config.loss
-    for found in trained[1]:
-        expected = sum(weights[k] * found[k] for k in ("l2", "lpips", "id", "latent"))
-        assert found["loss"] == pytest.approx(expected, rel=1e-4)
+    for metrics in trained[1]:
+        expected = sum(weights[k] * metrics[k] for k in ("l2", "lpips", "id", "latent"))
+        assert metrics["loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_frozen_networks_stay(task, config, trained):
@@ -61,9 +61,9 @@ def test_export_is_the_average_and_adds_the_mean_latent(
 
 
 def test_evaluation(task, config, trained):
-    found = tasks.evaluated(task, config, trained[0])
-    assert set(task.columns) == found["images"].keys()
-    assert {k: v.shape for k, v in found["per_image"].items()} == {
+    outputs = tasks.evaluated(task, config, trained[0])
+    assert set(task.columns) == outputs["images"].keys()
+    assert {k: v.shape for k, v in outputs["per_image"].items()} == {
         "l2": (4,), "lpips": (4,), "id": (4,), "loss": (4,),
     }  # fmt: skip
 
@@ -107,16 +107,15 @@ def test_the_penalty_makes_the_discriminators_loss_steeper(config):
     state = task.init(jax.random.key(0))
     rng = np.random.default_rng(0)
     real, fake = (rng.normal(size=(4, 6)).astype(np.float32) for _ in range(2))
-    found = []
-    for r1 in (False, True):
+    metrics = []
+    for r1 in (0.0, options.loss.w_r1):
 
         def step(params, r1=r1):
-            own = {"latent_discriminator": params}
-            return encoder._latent_discriminator_gradients(options, own, real, fake, r1)
+            return latent_losses.discriminator_gradients(params, real, fake, r1)
 
         run = jax.vmap(step, axis_name=parallel.AXIS, in_axes=None, axis_size=1)
-        found.append(run(state["latent_discriminator"])[1])
-    plain, punished = found
+        metrics.append(run(state["latent_discriminator"])[1])
+    plain, punished = metrics
     np.testing.assert_allclose(
         plain["latent_discriminator_loss"], punished["latent_discriminator_loss"]
     )

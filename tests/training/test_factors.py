@@ -19,10 +19,10 @@ def sides():
 
 
 def averaged(tree, large, devices=1):
-    """`factors.averaged` on devices that all hold the same."""
+    """`factors.average_gradients` on devices that all hold the same."""
 
     def run(_, tree, large):
-        tree, norm = factors.averaged(tree, large)
+        tree, norm = factors.average_gradients(tree, large)
         return factors.materialize(tree), norm
 
     run = jax.pmap(run, parallel.AXIS, in_axes=(0, None, None), out_axes=None)

@@ -33,10 +33,10 @@ def test_every_term_is_finite_and_the_regression_learns(trained):
     _, metrics = trained
     always = {"d_loss", "g_loss", "render_l2", "render_lpips", "render_attributes"}
     always |= {"d_grad_norm", "g_grad_norm"}
-    for step, found in enumerate(metrics, start=1):
+    for step, terms in enumerate(metrics, start=1):
         lazy = {"r1", "path_length"} if step % 2 == 0 else set()
-        assert found.keys() == always | lazy
-        assert np.isfinite(list(found.values())).all()
+        assert terms.keys() == always | lazy
+        assert np.isfinite(list(terms.values())).all()
     assert metrics[-1]["render_l2"] < 0.9 * metrics[0]["render_l2"]
 
 
@@ -81,10 +81,10 @@ def test_export_is_the_averaged_generator(task, config, trained, tmp_path):
 
 
 def test_evaluation_shows_and_scores(task, config, trained):
-    found = tasks.evaluated(task, config, trained[0])
-    assert set(task.columns) == found["images"].keys()
-    assert {x.shape for x in found["images"].values()} == {(4, 8, 8, 3)}
-    assert found["per_image"].keys() == {"real", "fake", "render_l2"}
+    outputs = tasks.evaluated(task, config, trained[0])
+    assert set(task.columns) == outputs["images"].keys()
+    assert {x.shape for x in outputs["images"].values()} == {(4, 8, 8, 3)}
+    assert outputs["per_image"].keys() == {"real", "fake", "render_l2"}
     rng = np.random.default_rng(0)
     points = rng.normal(size=(64, 3))
     l2 = rng.uniform(size=64)
@@ -98,7 +98,7 @@ def test_evaluation_shows_and_scores(task, config, trained):
 @pytest.mark.parametrize("count", [2, 4])
 def test_every_device_draws_images_of_its_own(task, config, trained, count):
     """Together those of one device."""
-    state, found = trained[0], []
+    state, features = trained[0], []
     assert noise_is_on(state["ema"])
     for number in (1, count):
         devices = jax.local_devices()[:number]
@@ -107,9 +107,9 @@ def test_every_device_draws_images_of_its_own(task, config, trained, count):
         placed, frozen = jax.device_put((state, task.frozen), place)
         pieces = parallel.split(tasks.batch(config), number)
         fake = step(placed, frozen, pieces, np.int32(0))["per_image"]["fake"]
-        found.append(np.asarray(fake).reshape(config.batch_size, -1))
-    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
-    assert len(np.unique(found[0].round(6), axis=0)) == config.batch_size
+        features.append(np.asarray(fake).reshape(config.batch_size, -1))
+    np.testing.assert_allclose(*features, rtol=1e-4, atol=1e-5)
+    assert len(np.unique(features[0].round(6), axis=0)) == config.batch_size
 
 
 def test_regularization_is_lazy(config):
@@ -121,6 +121,7 @@ def test_regularization_is_lazy(config):
     assert phase(4) == {"r1": False, "path": True}
     assert phase(16) == {"r1": True, "path": True}
     c.loss.update(r1=0.0, path_length=0.0)
+    phase = gan.make_task(c).phase
     assert phase(16) == {"r1": False, "path": False}
 
 

@@ -19,7 +19,13 @@ from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import apply_offsets
-from hyperstyle_jax.training import common, factors, hyperstyle, iterations
+from hyperstyle_jax.training import (
+    criteria,
+    factors,
+    from_config,
+    hyperstyle,
+    iterations,
+)
 
 NUM_ITERS = 2
 # The first step of configs/tiny.py, as `golden_config` changes it; on a failure the
@@ -110,24 +116,24 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
     @jax.jit
     def run(variables, frozen, x):
         net = Net(hypernet.module, variables)
-        target = common.extract_features(frozen, x)
+        target = criteria.extract_features(frozen, x)
         w_plus, image = iterations.initial_inversion(frozen, {"image": x})
         zero = iterations.no_offsets(net.module, len(x))
         start = iterations.State(w_plus, zero, image)
         loss_fn = partial(
-            iterations.iteration_loss, common.loss_weights(config), False, net.module,
-            frozen, target, jnp.float32,
+            iterations.iteration_loss, from_config.loss_weights(config), net.module,
+            frozen, target,
         )  # fmt: skip
         return iterations.run_iterations(loss_fn, net, start, NUM_ITERS, scanned)
 
-    found = run(hypernet.variables, frozen, x)
+    result = run(hypernet.variables, frozen, x)
     wanted = loop(hypernet, frozen, x, config.loss)
-    assert any("shared" in path for path in found.factors)
-    grads = trees.unflatten(trees.flatten(found.grads) | found.factors)
+    assert any("shared" in path for path in result.factors)
+    grads = trees.unflatten(trees.flatten(result.grads) | result.factors)
     for name, a, b in (
         ("gradient", factors.materialize(grads), wanted[0]),
-        ("BatchNorm's statistics", found.stats, wanted[1]),
-        ("offsets", found.state.offsets, wanted[2]),
+        ("BatchNorm's statistics", result.stats, wanted[1]),
+        ("offsets", result.state.offsets, wanted[2]),
     ):
         a, b = trees.flatten(a), trees.flatten(b)
         assert a.keys() == b.keys()
@@ -136,11 +142,11 @@ def test_the_gradient_inside_the_scan_is_that_of_the_loop(frozen, hypernet, scan
             np.testing.assert_allclose(
                 a[path], value, atol=scale, err_msg=f"{name} {path}"
             )
-    np.testing.assert_allclose(found.state.image, wanted[3], atol=1e-3)
-    np.testing.assert_allclose(found.losses["loss"], wanted[4], rtol=1e-4)
-    assert found.losses["l2"].shape == (NUM_ITERS,)
+    np.testing.assert_allclose(result.state.image, wanted[3], atol=1e-3)
+    np.testing.assert_allclose(result.losses["loss"], wanted[4], rtol=1e-4)
+    assert result.losses["l2"].shape == (NUM_ITERS,)
     moved = abs(
-        trees.flatten(found.stats)["trunk/stem/norm/mean"]
+        trees.flatten(result.stats)["trunk/stem/norm/mean"]
         - trees.flatten(hypernet.variables["batch_stats"])["trunk/stem/norm/mean"]
     )
     assert float(moved.max()) > 0
@@ -173,9 +179,9 @@ def test_golden_step(trained):
 def test_it_learns_one_batch(trained):
     state, metrics = trained
     assert metrics[0].keys() == {"l2", "lpips", "id", "loss", *GOLDEN}
-    for found in metrics:
-        assert np.isfinite(list(found.values())).all()
-        assert found["loss"] == found["loss/iteration2"]
+    for step in metrics:
+        assert np.isfinite(list(step.values())).all()
+        assert step["loss"] == step["loss/iteration2"]
     assert metrics[-1]["loss"] < metrics[0]["loss"]
     assert optax.tree.norm(state["params"]) != optax.tree.norm(state["ema"])
 
@@ -194,11 +200,11 @@ def test_export_inverts_and_evaluation_shows_every_iteration(task, trained, tmp_
     assert nets.keys() == {"hypernet", "generator", "encoder", "feature_extractor"}
     assert nets["hypernet"].params is state["ema"]
     tasks.assert_bundled(nets, tmp_path / "bundle", size=16)
-    found = tasks.evaluated(task, config, state)
-    assert found["images"].keys() == set(task.columns)
+    outputs = tasks.evaluated(task, config, state)
+    assert outputs["images"].keys() == set(task.columns)
     kinds = ("l2", "lpips", "id", "loss")
     names = {f"{k}/iteration{t}" for k in kinds for t in range(3)}
-    assert found["per_image"].keys() == names | set(kinds)
+    assert outputs["per_image"].keys() == names | set(kinds)
 
 
 def test_only_the_losses_that_count_are_computed():
@@ -207,6 +213,6 @@ def test_only_the_losses_that_count_are_computed():
     task = hyperstyle.make_task(config)
     assert task.frozen.keys() == {"generator", "encoder"}
     state = jax.eval_shape(task.init, jax.random.key(0))
-    found = tasks.evaluated(task, config, state)
+    outputs = tasks.evaluated(task, config, state)
     names = {f"{k}/iteration{t}" for k in ("l2", "loss") for t in range(3)}
-    assert found["per_image"].keys() == names | {"l2", "loss"}
+    assert outputs["per_image"].keys() == names | {"l2", "loss"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import images
+from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.data import preparing
 from hyperstyle_jax.training import inputs
@@ -43,7 +44,7 @@ def prepared(tmp_path, config):
     preparing.prepare("stanford-cars", [str(source)], out, 20, 16, partial=True)
     config.data.update(kind="tfds", path=str(out), size=20, height=16)
     config.data.update(train=(0, 100), eval=(0, 100), eval_split="test")
-    cfg.check(config)
+    checks.check(config)
     return config
 
 
@@ -56,9 +57,9 @@ def test_faces(config):
     batch = next(train)
     assert batch["image"].shape == (4, 16, 16, 3)
     assert {"index", "latent", "identity", "attributes"} <= batch.keys()
-    found = [b["index"] for b in evaluation()]
-    assert [len(x) for x in found] == [4, 2]
-    assert np.concatenate(found).tolist() == list(range(1_000_000, 1_000_006))
+    indices = [b["index"] for b in evaluation()]
+    assert [len(x) for x in indices] == [4, 2]
+    assert np.concatenate(indices).tolist() == list(range(1_000_000, 1_000_006))
     assert len(list(evaluation())) == 2  # starts anew
 
 
@@ -98,7 +99,7 @@ def test_two_folders_and_zip_files(folder, tmp_path):
     other = fill(tmp_path / "other", ["a.png", "b.png"])
     folder.data.eval_path = shutil.make_archive(str(tmp_path / "z"), "zip", other)
     folder.data.eval = (0, 100)
-    cfg.check(folder)
+    checks.check(folder)
     assert held_out(folder) == 2
 
 

@@ -15,12 +15,13 @@ from hyperstyle_jax.config import reading
 from hyperstyle_jax.data import pipeline, preparing
 from hyperstyle_jax.offsets import to_w_plus
 from hyperstyle_jax.training import (
-    common,
+    from_config,
     hyperstyle,
     inputs,
     iterations,
     pre_extract,
     run,
+    sources,
 )
 
 COUNT = 22  # two files, and the last batch of each is short
@@ -49,12 +50,13 @@ def tiny(path):
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """16 images a file; and a generator whose images stay within [-2, 2]."""
-    load, known = {"generator": common.load_generator,
-                   "encoder": common.load_encoder}, {}  # fmt: skip
+    functions = {"generator": from_config.load_generator,
+                 "encoder": from_config.load_encoder}  # fmt: skip
+    known = {}
 
-    def once(name, config):  # to draw weights takes seconds
+    def once(name, config, load):  # to draw weights takes seconds
         if (name, config.seed) not in known:
-            net = load[name](config)
+            net = functions[name](config, load)
             params = trees.flatten(net.params)
             scaled = {k: 0.2 * v if "torgb" in k else v for k, v in params.items()}
             known[name, config.seed] = net.with_params(trees.unflatten(scaled))
@@ -62,14 +64,16 @@ def small():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pre_extract, "_SHARD_PIXELS", 0)
-        for name in load:
-            patch.setattr(common, f"load_{name}", partial(once, name))
+        for name in functions:
+            patch.setattr(from_config, f"load_{name}", partial(once, name))
         yield
 
 
 def networks(config):
-    return {"generator": common.load_generator(config),
-            "encoder": common.load_encoder(config)}  # fmt: skip
+    return {
+        "generator": from_config.load_generator(config, sources.bundle_networks),
+        "encoder": from_config.load_encoder(config, sources.bundle_networks),
+    }
 
 
 @pytest.fixture
@@ -170,7 +174,7 @@ def test_other_networks_are_refused(stored, tmp_path, monkeypatch):
         ValueError, match="inverted has the initial inversions of encoder"
     ):
         pre_extract.check(config, frozen)
-    monkeypatch.setattr(run.loop, "fit", None)  # refused before
+    monkeypatch.setattr(run.fit, "fit", None)  # refused before
     with pytest.raises(ValueError, match="run `hyperstyle pre-extract`"):
         run.run(config, tmp_path)
 

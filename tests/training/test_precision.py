@@ -47,8 +47,8 @@ def test_two_equal_parts_have_the_gradient_of_the_whole():
     batch = tasks.batch(tasks.tiny("hyperstyle"))
     twice = {k: np.concatenate([v[:2], v[:2]]) for k, v in batch.items()}
     whole, metrics = one_step(twice)
-    parts, found = one_step(twice, accumulate=2)
-    assert found == pytest.approx(metrics, rel=1e-3)
+    parts, metrics_of_parts = one_step(twice, accumulation_steps=2)
+    assert metrics_of_parts == pytest.approx(metrics, rel=1e-3)
     for path, value in whole.items():
         if path.startswith("params/"):
             np.testing.assert_allclose(parts[path], value, atol=1e-4, err_msg=path)
@@ -61,7 +61,7 @@ def test_parts_average_gradients_and_hand_statistics_on(count):
         return grads, stats + part.sum(), part.mean()
 
     batch = jnp.arange(8.0).reshape(4, 2)
-    grads, stats, aux = common.in_parts(step, jnp.float32(1), batch, count)
+    grads, stats, aux = common.accumulate_gradients(step, jnp.float32(1), batch, count)
     np.testing.assert_allclose(grads["w"], batch.mean(0))
     assert float(stats) == 1 + batch.sum() and aux.shape == (count,)
     assert float(aux.mean()) == pytest.approx(float(batch.mean()))
@@ -100,8 +100,10 @@ def test_blocks_computed_twice_give_the_same_image_and_gradient():
         image = generator(w, "const", method="synthesis", remat=remat)
         return jnp.square(image).sum()
 
-    found = [jax.jit(jax.value_and_grad(lambda w, r=r: power(w, r)))(w) for r in (0, 1)]
-    for a, b in zip(*map(jax.tree.leaves, found), strict=True):
+    results = [
+        jax.jit(jax.value_and_grad(lambda w, r=r: power(w, r)))(w) for r in (0, 1)
+    ]
+    for a, b in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 

@@ -41,9 +41,9 @@ def start(workdir, devices, *arguments, program=TOY, **environment):
 
 
 def start_two(workdir, *arguments, **options):
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
     together = ["--coordinator", place, "--num_processes=2", *arguments]
     return [
         start(workdir, 2, *together, f"--process_id={i}", **options) for i in range(2)
@@ -68,18 +68,18 @@ def finish(*processes):
 
 def assert_same(workdir, other, names, atol=1e-6):
     """Two runs have come to the same state and to the same numbers, to rounding."""
-    found, wanted = (checkpoint.load_arrays(path, *names) for path in (workdir, other))
+    given, wanted = (checkpoint.load_arrays(path, *names) for path in (workdir, other))
 
     def close(path, a, b):
         text = jax.tree_util.keystr(path)
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=atol, err_msg=text)
 
-    jax.tree.map_with_path(close, found, wanted)
-    found, wanted = (logs.read(path)[-1] for path in (workdir, other))
+    jax.tree.map_with_path(close, given, wanted)
+    given, wanted = (logs.read(path)[-1] for path in (workdir, other))
     scores = wanted.keys() - tasks.MEASURED
     assert [name for name in scores if name.startswith("eval/")]
     for name in scores:
-        assert found[name] == pytest.approx(wanted[name], rel=1e-4), name
+        assert given[name] == pytest.approx(wanted[name], rel=1e-4), name
 
 
 @pytest.fixture(scope="module")

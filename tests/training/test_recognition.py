@@ -41,20 +41,22 @@ def net():
 
 def test_it_learns_one_batch(trained):
     _, metrics = trained
-    for found in metrics:
-        assert found.keys() == {"id", "attributes", "shape", "grad_norm"}
-        assert np.isfinite(list(found.values())).all()
+    for step in metrics:
+        assert step.keys() == {"id", "attributes", "shape", "grad_norm"}
+        assert np.isfinite(list(step.values())).all()
     for name in ("id", "attributes", "shape"):
         assert metrics[-1][name] < metrics[0][name]
 
 
-def test_one_row_for_each_person_and_statistics_of_the_domain(task, config, trained):
+def test_one_centre_for_each_identity_and_statistics_of_the_domain(
+    task, config, trained
+):
     state, _ = trained
-    assert state["params"]["people"].shape == (5, config.model.feature_extractor.dim)
-    labels = tasks.batch(config)["identity"] - recognition._first(config)
+    assert state["params"]["class_centres"].shape == (5, 5)
+    labels = tasks.batch(config)["identity"] - 9 // 2
     np.testing.assert_array_equal(labels, [0, 1, 1, 2])
-    found = faces.attributes(faces.latents(np.arange(9, 17)))
-    mean = np.stack([found[name].mean() for name in faces.ATTRIBUTES])
+    attributes = faces.attributes(faces.latents(np.arange(9, 17)))
+    mean = np.stack([attributes[name].mean() for name in faces.ATTRIBUTES])
     buffers = task.frozen["buffers"]
     np.testing.assert_allclose(buffers["attribute_mean"], mean, rtol=1e-4, atol=1e-5)
     means = trees.flatten(state["batch_stats"])
@@ -62,71 +64,71 @@ def test_one_row_for_each_person_and_statistics_of_the_domain(task, config, trai
     assert all(abs(mean).max() > 0 for mean in means)  # they start at 0
 
 
-def test_export_leaves_the_people_out(task, config, trained, tmp_path):
+def test_export_leaves_the_class_centres_out(task, config, trained, tmp_path):
     state, _ = trained
     nets = recognition.export(config, state, task.frozen)
     assert (
         nets.keys() == {"feature_extractor"}
-        and "people" not in nets["feature_extractor"].params
+        and "class_centres" not in nets["feature_extractor"].params
     )
     tasks.assert_bundled(nets, tmp_path / "bundle")
 
 
 def test_evaluation(task, config, trained):
-    found = tasks.evaluated(task, config, trained[0])["per_image"]
-    assert found["identity"].shape == (4, config.model.feature_extractor.dim)
-    assert found["error"].shape == (4, len(faces.ATTRIBUTES))
+    outputs = tasks.evaluated(task, config, trained[0])["per_image"]
+    assert outputs["embedding"].shape == (4, 5)
+    assert outputs["error"].shape == (4, len(faces.ATTRIBUTES))
 
 
 def test_arcface():
-    """−log softmax of s·cos θ, with s·cos(θ + m) for the right person."""
+    """−log softmax of s·cos θ, with s·cos(θ + m) for the image's own identity."""
     rng = np.random.default_rng(0)
-    identity = rng.normal(size=(6, 4))
-    identity /= np.linalg.norm(identity, axis=1, keepdims=True)
-    people = rng.normal(size=(3, 4))
+    embedding = rng.normal(size=(6, 4))
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    centres = rng.normal(size=(3, 4))
     labels = np.array([0, 1, 2, 0, 1, 2])
-    identity[0] = people[0] / np.linalg.norm(people[0])  # θ = 0
+    embedding[0] = centres[0] / np.linalg.norm(centres[0])  # θ = 0
     scale, margin = recognition._SCALE, recognition._MARGIN
     expected = []
-    for vector, label in zip(identity, labels, strict=True):
+    for vector, label in zip(embedding, labels, strict=True):
         angles = [
-            np.arccos(np.clip(vector @ p / np.linalg.norm(p), -1, 1)) for p in people
+            np.arccos(np.clip(vector @ p / np.linalg.norm(p), -1, 1)) for p in centres
         ]
         angles[label] += margin
         logits = scale * np.cos(angles)
         expected.append(np.log(np.exp(logits).sum()) - logits[label])
-    found = jax.jit(recognition.arcface)(identity, people, labels)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    entropies = jax.jit(recognition.arcface)(embedding, centres, labels)
+    np.testing.assert_allclose(entropies, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_arcface_never_rewards_a_larger_angle():
-    """Also past π − margin; the other person is at right angles all the while."""
+    """Also past π − margin; the other identity is at right angles all the while."""
     angles = jnp.linspace(0.01, np.pi - 0.01, 200)
     vectors = jnp.stack([jnp.cos(angles), jnp.sin(angles), 0 * angles], 1)
-    people = jnp.array([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    loss = jax.jit(recognition.arcface)(vectors, people, jnp.zeros(200, int))
+    centres = jnp.array([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    loss = jax.jit(recognition.arcface)(vectors, centres, jnp.zeros(200, int))
     assert (jnp.diff(loss) > -1e-5).all()  # rounding, where it is flat
     assert (jnp.diff(loss)[60:] > 1e-5).all()
 
 
 def test_summary():
     rng = np.random.default_rng(0)
-    person = np.repeat(np.arange(10), 3)
+    identity = np.repeat(np.arange(10), 3)
     centres = rng.normal(size=(10, 32))
-    identity = centres[person] + 0.01 * rng.normal(size=(30, 32))
-    identity /= np.linalg.norm(identity, axis=1, keepdims=True)
+    embedding = centres[identity] + 0.01 * rng.normal(size=(30, 32))
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
     error = np.full((30, len(faces.ATTRIBUTES)), 0.25)
     scores = recognition.summarize(
-        {"identity": identity, "person": person, "error": error}
+        {"embedding": embedding, "identity": identity, "error": error}
     )
     assert scores["attributes_r2"] == pytest.approx(0.75)
     assert scores["r2/smile"] == pytest.approx(0.75)
-    assert scores["same_person_auc"] == 1.0
+    assert scores["same_identity_auc"] == 1.0
     assert scores["similarity_same"] > 0.95 > scores["similarity_other"]
     strangers = recognition.summarize(
-        {"identity": identity, "person": np.arange(30), "error": error}
+        {"embedding": embedding, "identity": np.arange(30), "error": error}
     )
-    assert "same_person_auc" not in strangers
+    assert "same_identity_auc" not in strangers
 
 
 def test_identity_is_a_unit_vector_and_attributes_have_units(net):

@@ -10,6 +10,7 @@ import toy_config
 from PIL import Image
 
 from hyperstyle_jax import images
+from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, logs
 from hyperstyle_jax.training import report
 
@@ -45,9 +46,11 @@ def workdir(tmp_path):
     return tmp_path
 
 
-def read(workdir, config=None):
+def read(workdir, fields=None):
     progress = checkpoint.progress(workdir)
-    path = report.write(workdir, config or toy_config.get_config(), progress)
+    path = report.write(
+        workdir, fields or cfg.flatten(toy_config.get_config()), progress
+    )
     return Reader(path.read_text(encoding="utf-8"))
 
 
@@ -72,7 +75,7 @@ def test_it_needs_no_other_file(workdir):
 def test_names_are_text_and_not_markup(workdir):
     config = toy_config.get_config()
     config.data.path = "<script>alert(1)</script>"
-    page = read(workdir, config)
+    page = read(workdir, cfg.flatten(config))
     assert "script" not in page.tags and "<script>alert(1)</script>" in page.text
 
 

@@ -120,7 +120,12 @@ MIDDLE = (
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
     "what",
-    ["demo batch_size=8", "demo batch_size=32", MIDDLE, f"{MIDDLE} accumulate=2"],
+    [
+        "demo batch_size=8",
+        "demo batch_size=32",
+        MIDDLE,
+        f"{MIDDLE} accumulation_steps=2",
+    ],
 )
 def test_the_estimated_memory_is_near_the_measured_peak(what):
     command = [
@@ -153,8 +158,8 @@ def test_the_shapes_of_a_batch_are_those_of_the_data(images_per_identity):
 
 def test_the_shapes_of_images_that_are_not_square(config):
     config.data.update(kind="folder", path="cars", height=48)
-    found = {k: v.shape for k, v in run.batch_shapes(config).items()}
-    assert found.items() >= {"image": (8, 48, 64, 3), "index": (8,)}.items()
+    shapes = {k: v.shape for k, v in run.batch_shapes(config).items()}
+    assert shapes.items() >= {"image": (8, 48, 64, 3), "index": (8,)}.items()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from networks import random_net
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.models.resnet import FaceNet, ResNet
-from hyperstyle_jax.training import common, encoder, hyperstyle, sources
+from hyperstyle_jax.training import criteria, encoder, from_config, sources
 from hyperstyle_jax.weights import bundle
 
 
@@ -30,11 +30,11 @@ def resnet():
 def test_the_hypernetwork_begins_with_a_resnet(resnet, tmp_path):
     """On equal images its first convolution answers as the ResNet's on one."""
     config = config_with("hyperstyle", saved(tmp_path / "b", resnet=resnet))
-    found = hyperstyle._hypernet(config)
-    plain = hyperstyle._hypernet(tasks.tiny("hyperstyle"))
+    begun = from_config.load_hypernet(config, sources.bundle_networks)
+    plain = from_config.load_hypernet(tasks.tiny("hyperstyle"), sources.bundle_networks)
     for collection in ("params", "batch_stats"):
         flat, before, given = (
-            trees.flatten(net.variables[collection]) for net in (found, plain, resnet)
+            trees.flatten(net.variables[collection]) for net in (begun, plain, resnet)
         )
         for path, value in flat.items():
             inside = path.removeprefix("trunk/")
@@ -60,7 +60,7 @@ def test_a_trunk_of_another_width_is_refused(tmp_path):
     net = random_net(ResNet((4,), (1,), pool=False), 0, [(8, 8, 3)])
     config = config_with("hyperstyle", saved(tmp_path / "b", resnet=net))
     with pytest.raises(ValueError, match=r"config.init.trunk: trunk/.*change widths"):
-        hyperstyle._hypernet(config)
+        from_config.load_hypernet(config, sources.bundle_networks)
 
 
 def test_a_bundle_without_the_trunk_is_refused(resnet, tmp_path):
@@ -76,14 +76,15 @@ def test_moco_with_or_without_imagenets_statistics(tmp_path):
     config.loss.update(lpips=0.0, id=0.0, moco=0.5)
     config.init.moco = str(folder)
     x = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
-    found = {}
+    distances = {}
     for normalize in (True, False):
         config.loss.moco_normalize = normalize
-        nets = common.loss_networks(config)
-        assert not common.without_released(nets)
-        found[normalize] = common.distances(nets, -x, common.extract_features(nets, x))
-        assert found[normalize].keys() == {"l2", "moco"}
-    assert found[True]["moco"] != found[False]["moco"]
+        nets = from_config.loss_networks(config, sources.bundle_networks)
+        assert not criteria.without_published(nets)
+        target = criteria.extract_features(nets, x)
+        distances[normalize] = criteria.distances(nets, -x, target)
+        assert distances[normalize].keys() == {"l2", "moco"}
+    assert distances[True]["moco"] != distances[False]["moco"]
 
 
 def test_no_trunk_changes_nothing(resnet):

@@ -1,0 +1,124 @@
+"""What a run's config describes: networks, their weights, the optimizer, loss weights.
+
+The tasks read the config through these functions; what they call takes plain values.
+"""
+
+import optax
+from ml_collections import ConfigDict
+
+from hyperstyle_jax import faces
+from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.models.discriminator import Discriminator
+from hyperstyle_jax.models.encoders import WEncoder
+from hyperstyle_jax.models.feature_extractor import FeatureExtractor
+from hyperstyle_jax.models.generator import Generator
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
+from hyperstyle_jax.net import Net
+from hyperstyle_jax.training import optimizers, sources
+from hyperstyle_jax.training.sources import Load
+
+
+def image_shape(config: ConfigDict) -> tuple[int, int, int]:
+    """(H, W, 3) of the run's images."""
+    return (*cfg.image_size(config.data), 3)
+
+
+def generator(config: ConfigDict) -> Generator:
+    """The generator without weights."""
+    return Generator(**config.model.generator)
+
+
+def discriminator(config: ConfigDict) -> Discriminator:
+    """The discriminator of the generator's images, without weights."""
+    return Discriminator(
+        config.model.generator.resolution, **config.model.discriminator
+    )
+
+
+def encoder(config: ConfigDict) -> WEncoder:
+    """The W-encoder without weights."""
+    c = config.model.encoder
+    return WEncoder(config.model.generator.w_dim, c.widths, c.depths)
+
+
+def feature_extractor(config: ConfigDict) -> FeatureExtractor:
+    """The feature extractor of procedural faces, without weights."""
+    c = config.model.feature_extractor
+    return FeatureExtractor(len(faces.ATTRIBUTES), c.widths, c.depths, c.embedding_dim)
+
+
+def hypernet(config: ConfigDict) -> Hypernet:
+    """The hypernetwork for the config's generator, without weights."""
+    fields = dict(config.model.hypernet)
+    options = {k: fields.pop(k) for k in ("preset", "to_rgb", "separable")}
+    return Hypernet(tuned_layers(generator(config), **options), **fields)
+
+
+def load_generator(config: ConfigDict, load: Load) -> Net:
+    """The generator that the run begins with; for the errors see `sources.network`."""
+    return _load("generator", config, generator(config), load)
+
+
+def load_encoder(config: ConfigDict, load: Load) -> Net:
+    """The W-encoder that the run begins with, see `sources.network`."""
+    return _load("encoder", config, encoder(config), load, [image_shape(config)])
+
+
+def load_feature_extractor(config: ConfigDict, load: Load) -> Net:
+    """The feature extractor that the run begins with, see `sources.network`."""
+    module, shape = feature_extractor(config), image_shape(config)
+    return _load("feature_extractor", config, module, load, [shape])
+
+
+def load_hypernet(config: ConfigDict, load: Load) -> Net:
+    """The hypernetwork that the run begins with, on the trunk of `config.init.trunk`.
+
+    For the errors see `sources.network` and `sources.with_trunk`.
+    """
+    shapes = [image_shape(config)] * 2
+    net = _load("hypernet", config, hypernet(config), load, shapes)
+    return sources.with_trunk(net, "trunk", "resnet", config.init.trunk)
+
+
+def _load(name, config, module, load, inputs=None) -> Net:
+    source = config.init[name]
+    return sources.network(name, source, module, config.seed, inputs, load)
+
+
+def loss_networks(config: ConfigDict, load: Load) -> dict[str, Net]:
+    """The networks that the losses ask for: none where only L2 counts.
+
+    LPIPS and ArcFace where `init.lpips` and `init.arcface` name bundles with them,
+    else the feature extractor of the domain.
+
+    Raises:
+        ValueError: the loss MoCo has a weight but no network, or see `sources`.
+    """
+    weights, init = config.loss, config.init
+    network_of = {"lpips": "lpips", "id": "arcface", "moco": "moco"}
+    nets = {}
+    for loss, name in network_of.items():
+        if weights[loss] and init[name]:
+            net = sources.published(name, init[name])
+            raw = name == "moco" and not weights.moco_normalize
+            nets["moco_raw" if raw else name] = net
+        elif weights[loss] and loss == "moco":
+            raise ValueError(
+                f"config.loss.moco is {weights.moco} but config.init.moco is empty: "
+                "name a bundle with MoCo's network, or set config.loss.moco=0"
+            )
+        elif weights[loss] and "feature_extractor" not in nets:
+            nets["feature_extractor"] = load_feature_extractor(config, load)
+    return nets
+
+
+def loss_weights(config: ConfigDict) -> dict[str, float]:
+    """λ of the distances between images, by their names in `criteria.distances`."""
+    return {name: config.loss[name] for name in ("l2", "lpips", "id", "moco")}
+
+
+def optimizer(config: ConfigDict, **ranger_options) -> optax.GradientTransformation:
+    """The optimizer of `config.optim`, see `optimizers.make`."""
+    fields = dict(config.optim)
+    fields.pop("ema")  # of the weights: the tasks average them after the step
+    return optimizers.make(**fields, num_steps=config.num_steps, **ranger_options)
