@@ -22,7 +22,8 @@ def collect(inputs: Iterable[Path], out: Path) -> Photos:
 
     Args:
         inputs: files, folders and zip files.
-        out: the folder of results; what an earlier run wrote there is no photo.
+        out: the folder of results; what an earlier run wrote there is no photo, unless
+            it is named itself.
 
     Raises:
         ValueError: there is nothing to read at all; says why.
@@ -30,11 +31,9 @@ def collect(inputs: Iterable[Path], out: Path) -> Photos:
     from hyperstyle_jax.data import walking
     from hyperstyle_jax.data.entries import left_out_line, shown
 
-    walk, failed, results = walking.Walk(), {}, f"only images of {out}, the folder of "
+    walk, failed = walking.Walk(), {}
     for path in inputs:
         try:
-            if path.is_dir() and _is_in(path, out):
-                raise ValueError(f"{path}: {results}results; name the photos")
             walk.add(path)
         except (ValueError, OSError) as error:
             failed[shown(str(path))] = str(error)
@@ -43,7 +42,7 @@ def collect(inputs: Iterable[Path], out: Path) -> Photos:
     named = {str(path) for path in inputs}
     files = [f for f in listing.files if f.path in named or not _is_in(f.path, out)]
     if listing.files and not files:
-        failed[str(out)] = f"{results}results; name the photos"
+        failed[str(out)] = "only images of this folder of results; name the photos"
     failed |= {file.path: file.problem for file in files if file.problem}
     files = [file for file in files if not file.problem]
     if not files:
@@ -53,9 +52,8 @@ def collect(inputs: Iterable[Path], out: Path) -> Photos:
 
 
 def _is_in(path: str | Path, folder: Path) -> bool:
-    """Whether a path is a folder or lies below it, links followed."""
-    path, folder = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    return folder == path or folder in path.parents
+    """Whether a file stands in a folder (not in one below it), links followed."""
+    return os.path.realpath(os.path.dirname(path)) == os.path.realpath(folder)
 
 
 def _with_path(failure: tuple[str, str]) -> str:

@@ -53,7 +53,7 @@ def test_results_are_no_photos(tmp_path):
     photos = photo_files.collect([folder, out / "a.png"], out)
     assert [file.name for file in photos.files] == ["a.png", "out/a.png"]
     with pytest.raises(
-        ValueError, match="out: only images of .*, the folder of res"
+        ValueError, match="out: only images of this folder of results"
     ):
         photo_files.collect([out], out)
 
