@@ -183,8 +183,9 @@ def no_offsets(module: Hypernet, batch: int) -> dict[str, jax.Array]:
     The shapes are those of the decoders' outputs.
     """
     offsets = {}
-    for path, i, o, kernel, kind in module.tuned_layers:
-        full = kind == "separable" or (kind == "shared" and module.shared_kernel)
-        taps = (kernel, kernel) if full else ()
-        offsets[path] = jnp.zeros((batch, *taps, i, o))
+    for layer in module.tuned_layers:
+        shared = layer.kind == "shared" and module.shared_kernel
+        taps = 2 * (layer.kernel,) if shared or layer.kind == "separable" else ()
+        shape = (batch, *taps, layer.in_channels, layer.out_channels)
+        offsets[layer.path] = jnp.zeros(shape)
     return offsets
