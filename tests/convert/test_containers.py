@@ -117,6 +117,7 @@ WRAPPED = {
         "generator": f["generator"]["g_ema"],
         "mean_latent": f["generator"]["latent_avg"][None],
     },
+    "in a list": lambda f: [f["generator"]["g_ema"], {"epoch": 3}],
     "Lightning": lightning,
     "params_ema": params_ema,
     "NVIDIA, bare": lambda f: f["nvidia"],
