@@ -1,7 +1,8 @@
-"""The start scripts of clusters, with commands that only write down what they get."""
+"""Scripts: the start on clusters, with commands that only write down what they get."""
 
 import os
 import subprocess
+import sys
 
 import pytest
 from paths import ROOT
@@ -63,3 +64,12 @@ def test_every_host_of_a_tpu_slice_starts_the_same_command(run):
 def test_without_arguments_it_says_how(run):
     done, calls = run("tpu_pod.sh", [], {"gcloud": ""})
     assert done.returncode == 2 and "NAME ZONE" in done.stderr and not calls
+
+
+@pytest.mark.slow
+def test_mutated_files_do_no_harm():
+    script = ROOT / "scripts" / "reliability" / "mutated_files.py"
+    command = [sys.executable, "-W", "ignore", str(script), "--count", "80"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| all | 80 |" in done.stdout

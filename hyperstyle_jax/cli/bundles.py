@@ -80,12 +80,13 @@ def export(args):
     info |= {k: v for k in ("summary", "limits") if (v := getattr(args, k))}
     if "feature_extractor" in nets:
         info["attributes"] = list(faces.ATTRIBUTES)
+    made_of = [_run(run, args.best) for run in args.runs]
     made = bundle.save(
         args.out,
         nets,
         info=info,
         dtype="float16" if args.half else "float32",
-        made_of=provenance.record("hyperstyle export", map(_run, args.runs)),
+        made_of=provenance.record("hyperstyle export", made_of),
     )
     size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
     print(f"bundle {made} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
@@ -103,7 +104,7 @@ def _metrics(run: Path) -> dict:
     return {"dataset": f"the evaluation set of {run.name}", "values": values}
 
 
-def _run(run: Path) -> dict:
+def _run(run: Path, best: bool) -> dict:
     """A run for the bundle's provenance, with the networks that it started from."""
     from hyperstyle_jax.loop import checkpoint
     from hyperstyle_jax.system import atomic_files
@@ -113,7 +114,7 @@ def _run(run: Path) -> dict:
     return {
         "name": run.name,
         "kind": f"run of {config['task']}",
-        "step": max(checkpoint.steps(run)),
+        "step": "best evaluation" if best else max(checkpoint.steps(run)),
         "sha256": atomic_files.sha256(run / "config.json"),
         "started_from": {k: _identity(v) for k, v in started_from.items()},
     }

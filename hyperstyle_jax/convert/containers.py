@@ -13,12 +13,12 @@ import numpy as np
 
 from hyperstyle_jax.torch_format.pickle_values import Module
 
-Place = tuple[str, ...]
+Place = tuple[str | int, ...]  # keys of dicts, positions in lists
 Tensors = dict[str, np.ndarray]
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 _MEAN_LATENTS = ("latent_avg", "mean_latent", "dlatent_avg", "w_avg")
-_MAX_DEPTH = 4
+_MAX_DEPTH, _LONGEST_LIST = 4, 16
 # Where a file has several generators, the averaged one is the one that is used.
 _AVERAGED = ("ema", "avg", "average", "smooth")
 
@@ -126,7 +126,12 @@ def _unwrapped(group: _Group) -> _Group:
 
 def _groups(value, place) -> Iterator[_Group]:
     """All dicts with tensors in a file."""
-    if not isinstance(value, dict) or len(place) > _MAX_DEPTH:
+    if len(place) > _MAX_DEPTH:
+        return
+    if isinstance(value, (list, tuple)) and len(value) <= _LONGEST_LIST:
+        for i, entry in enumerate(value):
+            yield from _groups(entry, (*place, i))
+    if not isinstance(value, dict):
         return
     tensors = {
         k: v
@@ -213,7 +218,7 @@ def _side_values(value) -> Iterator[tuple[str, Any, Place]]:
 
 
 def _is_averaged(place: Place) -> bool:
-    return any(word in part.lower() for part in place for word in _AVERAGED)
+    return any(word in str(part).lower() for part in place for word in _AVERAGED)
 
 
 def _without_common_prefix(group: _Group) -> _Group | None:

@@ -83,7 +83,7 @@ def recognize(value: Any, kind: str = "auto") -> Source:
                 if kind not in ("auto", source.kind):
                     raise ValueError(f"it is {source.kind}, not {kind}")
                 return source._replace(places=layout.places)
-    raise ValueError(f"no known kind of weights: {_summary(value)}")
+    raise ValueError(f"no known kind of weights: {_summary(value)}{_hint(value)}")
 
 
 def _summary(value) -> str:
@@ -93,6 +93,13 @@ def _summary(value) -> str:
         names = ", ".join(f"{k!r:.40}" for k in list(value)[:5])
         return f"a dict of {len(value)} ({names}{', …' * (len(value) > 5)})"
     return f"a {type(value).__name__}"
+
+
+def _hint(value) -> str:
+    """What a hypernetwork alone lacks: its layers are known by the generator's."""
+    if any("refinement_blocks." in name for name in containers.names(value)):
+        return "; a hypernetwork without its generator (decoder.…), which is needed"
+    return ""
 
 
 def _is_tensors(value) -> bool:

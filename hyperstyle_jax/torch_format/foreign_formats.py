@@ -24,7 +24,7 @@ _BEGINNINGS = tuple(
     _Format(*row)
     for row in (
         (
-            rb"\s*(<!doctype|<html|<\?xml|<head|<body|<error)",
+            rb"(\xef\xbb\xbf)?\s*<[!?a-z]",
             "an HTML page or XML (of a refused download?), not weights: "
             "download the file itself",
         ),
@@ -56,6 +56,11 @@ _BEGINNINGS = tuple(
             rb"VariableV?2?|NoOp|Add)",
             f"a TensorFlow graph, which is not read here: {_EXPORT}",
         ),
+        (  # the list of operations at the beginning of a .meta file
+            rb"(?s)\x0a.{2,20}?\x0a[\x02-\x20][A-Z][A-Za-z0-9]+\x12",
+            f"a TensorFlow graph, which is not read here: {_EXPORT}",
+        ),
+        (rb"MATLAB ", f"a MATLAB file, which is not read here: {_EXPORT}"),
         (
             rb"model_checkpoint_path:",
             "the list of a TensorFlow checkpoint, whose weights lie in other files "
@@ -117,6 +122,13 @@ def describe_folder(names: Iterable[str]) -> str:
     names = set(names)
     if "bundle.json" in names:
         return "a bundle, which needs no conversion"
+    if {"config.json", "checkpoints"} <= names:
+        return "a run of train.py: `hyperstyle export` makes a bundle of it"
+    if names & {"_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt"}:
+        return (
+            "a checkpoint of orbax: where it is one of a run of train.py, give the "
+            "run's folder to `hyperstyle export`"
+        )
     if "data.pkl" in names:
         return (
             "an unpacked file of PyTorch: pack it again without compression "

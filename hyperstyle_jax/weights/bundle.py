@@ -139,7 +139,12 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
 
     Returns:
         The bundle's id, which is the same as before.
+
+    Raises:
+        ValueError: not a bundle, or one at an address.
     """
+    if hub.is_address(path):
+        raise ValueError(f"{path} is not yours to change: copy the bundle to a folder")
     path = find(path)
     manifest = manifests.read(path)
     with _replacing(path) as temporary:

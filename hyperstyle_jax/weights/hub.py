@@ -7,7 +7,7 @@ The checksum is that of bundle.json, which has those of all other files; `hypers
 verify` prints it. Whoever serves the files cannot change them unnoticed.
 """
 
-import hashlib
+import http.client
 import json
 import os
 import re
@@ -17,6 +17,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+
+from hyperstyle_jax.system import atomic_files
 
 _JSON = "bundle.json"
 _MAX_JSON = 16 << 20
@@ -99,8 +101,7 @@ def _files(manifest: Path, address: str) -> dict[str, dict]:
 
 
 def _check(file: Path, expected: str, address: str):
-    with open(file, "rb") as f:
-        actual = hashlib.file_digest(f, "sha256").hexdigest()
+    actual = atomic_files.sha256(file)
     if actual != expected.lower():
         raise ValueError(
             f"{address}: the sha256 of {file.name} is {actual[:12]}…, expected "
@@ -129,8 +130,9 @@ def _get_from_web(address: str, name: str, target: Path, limit: int):
             f"{url}: {error.code} {error.reason}; expected the address of a folder "
             f"with {_JSON}"
         ) from None
-    except urllib.error.URLError as error:
-        raise OSError(f"{url} cannot be reached: {error.reason}") from None
+    except (urllib.error.URLError, http.client.HTTPException) as error:
+        why = getattr(error, "reason", None) or error
+        raise OSError(f"{url} cannot be reached: {why}") from None
 
 
 def _get_from_hub(address: str, name: str, target: Path, limit: int):

@@ -25,6 +25,7 @@ from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
+from hyperstyle_jax.models.resnet import ResNet
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.weights import safetensors_writer
 
@@ -116,6 +117,7 @@ WRAPPED = {
         "generator": f["generator"]["g_ema"],
         "mean_latent": f["generator"]["latent_avg"][None],
     },
+    "in a list": lambda f: [f["generator"]["g_ema"], {"epoch": 3}],
     "Lightning": lightning,
     "params_ema": params_ema,
     "NVIDIA, bare": lambda f: f["nvidia"],
@@ -161,6 +163,16 @@ def test_bare_state_dicts_of_checkpoints(published, nets, role, prefix):
     assert set(made.nets) == {role, "generator"}
     params, expected = made.nets[role].params, nets[role].params
     jax.tree.map(np.testing.assert_array_equal, params, expected)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "_orig_mod.net."])
+def test_other_networks_in_a_trainers_file(prefix):
+    net = networks.random_net(ResNet((4, 8), (1, 1)), 0, [(SIZE, SIZE, 3)])
+    tensors = prefixed(as_numpy(official.tensors(net)), prefix)
+    for value in (tensors, {"state_dict": tensors, "epoch": 3}, {"model": tensors}):
+        made, _ = converted(value)
+        found = made.nets["resnet"].variables
+        jax.tree.map(np.testing.assert_array_equal, found, net.variables)
 
 
 @pytest.mark.parametrize("in_dict", [True, False])

@@ -23,6 +23,8 @@ GRAPH = b"\n\x1c\n\x05input\x12\x0bPlaceholder"
 FORMATS = {
     "HTML": (b"<!DOCTYPE html><html>Sign in", "HTML page.*download the file itself"),
     "XML": (b'<?xml version="1.0"?><Error><Code>AccessDenied', "XML"),
+    "HTML with a mark": (b"\xef\xbb\xbf\n<!-- x --><html>", "HTML page"),
+    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'>", "XML"),
     "git-lfs": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "gzip": (gzip.compress(b"x" * 99), "packed.*unpack it"),
     "bzip2": (b"BZh91AY&SY", "packed"),
@@ -34,6 +36,8 @@ FORMATS = {
     "HDF5": (b"\x89HDF\r\n\x1a\n\x00", "HDF5.*Keras"),
     "ONNX": (ONNX, "ONNX.*state dict"),
     "TensorFlow graph": (GRAPH, "TensorFlow graph"),
+    "TensorFlow meta": (b"\n\xb4\x05\x12\xb1\x05\n-\n\x03Add\x12\x06", "graph"),
+    "MATLAB": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64", "MATLAB"),
     "SavedModel": (b"\x08\x01\x12\x85\x02\n\xf8", "SavedModel"),
     "TensorFlow index": (
         b"\x00\x00\x0b\x12" + b"\x9f" * 90 + bytes.fromhex("57fb808b247547db"),
@@ -72,6 +76,8 @@ def test_other_formats_are_named(tmp_path, name):
         (["data.pkl", "data", "version"], "zip -0"),
         (["model.index", "model.data-00000-of-00001"], "TensorFlow"),
         (["__0_0.distcp", ".metadata"], "dcp_to_torch_save"),
+        (["config.json", "checkpoints", "images"], "hyperstyle export"),
+        (["_CHECKPOINT_METADATA", "d"], "orbax"),
         (["photo.png"], "give a file in it"),
     ],
 )

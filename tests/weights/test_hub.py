@@ -153,6 +153,12 @@ def test_without_its_package_the_hub_says_what_to_install(monkeypatch):
         hs.load("hf://owner/name", sha256="0" * 64)
 
 
+def test_a_bundle_at_an_address_is_not_changed(served):
+    _, address, sha256 = served
+    with pytest.raises(ValueError, match="copy the bundle to a folder"):
+        bundle.set_directions(f"{address}#sha256={sha256}", {})
+
+
 def test_windows_drives_and_folders_are_no_addresses():
     for path in ("C:/models/x", "demo", "https:/x", Path("http://x")):
         assert not hub.is_address(path)
