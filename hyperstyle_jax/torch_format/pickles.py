@@ -226,9 +226,7 @@ class _Machine:
             target.state = state
         elif isinstance(target, Object):
             target.state = state
-        elif not isinstance(
-            target, (dict, list)
-        ):  # attributes of containers are dropped
+        elif not isinstance(target, (dict, list)):  # their attributes are dropped
             raise ValueError(f"state for a {type(target).__name__.strip('_')}")
 
 
