@@ -1,4 +1,4 @@
-"""HyperStyle in JAX: photos into a generator's latent space and weights, and edits.
+"""HyperStyle in JAX: photos become a generator's latents and weights, and are edited.
 
     bundle = hs.load("demo")
     inversion = hs.invert(bundle, [hs.read_image("me.png")])

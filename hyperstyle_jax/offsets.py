@@ -1,8 +1,8 @@
-"""An inverted image: a latent, and the weights of the generator that are its own.
+"""An inverted image is a latent together with the generator's weights for this image.
 
 HyperStyle changes weights relatively, θ̂ = θ·(1 + Δ) (https://arxiv.org/abs/2111.15666,
 equation 4); pivotal tuning replaces them (https://arxiv.org/abs/2106.05744). The
-generator knows neither: it is given other parameters.
+generator knows of neither: it is applied with other parameters.
 """
 
 from functools import partial
@@ -17,10 +17,10 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.models import ops
 from hyperstyle_jax.net import Net
 
-# Images that are rendered together when each has kernels of its own. A batch of them is
-# a grouped convolution: on a CPU 5–6 times slower than one image after another (256²,
-# batch 4: 12.4 s against 2.1 s). On an H200 a batch of 8 takes 0.83–1.1 times as long
-# as its images one by one (64² to 1024², bfloat16).
+# The number of images that are rendered together when each has kernels of its own. A
+# batch of them is a grouped convolution. On a CPU it is 5–6 times slower than one image
+# after another: 12.4 s instead of 2.1 s for 4 images of 256². On an H200 a batch of 8
+# takes 0.83–1.1 times as long as its images one by one (64² to 1024², bfloat16).
 _CHUNK = {"cpu": 1}
 
 
@@ -45,7 +45,7 @@ class Inversion:
     Attributes:
         w_plus: latents [B, L, D], a row for each layer of the generator.
         offsets: {path: Δ [B, I, O] or [B, K, K, I, O]}, relative changes of weights.
-        replaced: {path: [B, …]}, weights that take the place of the generator's.
+        replaced: {path: [B, …]}, parameters that take the place of the generator's.
         embeddings: the compact form of `offsets`, where a hypernetwork made them:
             tens of kilobytes for each image instead of tens of megabytes.
 
@@ -88,18 +88,20 @@ def apply_offsets(
     offsets: dict[str, jax.Array],
     replaced: dict[str, jax.Array] | None = None,
 ) -> dict[str, Any]:
-    """New parameters θ·(1 + Δ); weights without an offset are shared, not copied.
+    """Makes the parameters θ·(1 + Δ) of one image.
 
     Args:
-        params: nested dict of one network.
-        offsets: {path: Δ}, Δ broadcasting to the weight: [I, O] (one number for each
-            channel pair) or [K, K, I, O].
-        replaced: {path: θ}, weights that take the place of those in `params`, before
+        params: nested dict of a network.
+        offsets: {path: Δ} of a shape that broadcasts to the weight: [I, O] (one number
+            for each channel pair) or [K, K, I, O].
+        replaced: {path: θ}, parameters that take the place of those in `params` before
             the offsets are applied.
 
+    Returns:
+        A new nested dict; parameters that do not change are shared with `params`.
+
     Raises:
-        ValueError: an offset or a weight has no parameter of its name, or another
-            shape.
+        ValueError: `params` has no parameter of this path, or one of another shape.
     """
     flat = trees.flatten(params)
     for path, weight in (replaced or {}).items():
@@ -112,20 +114,21 @@ def apply_offsets(
     return trees.unflatten(flat)
 
 
-def _check_fit(what, path, shape, flat, result):
-    """Refuses a change of `path` unless it leaves a weight of the same shape."""
+def _check_fit(kind, path, shape, flat, new_shape):
+    """Refuses a change of a parameter unless it keeps its shape."""
     if path not in flat:
-        raise ValueError(f"{what} for {path!r}: the generator has no such weight")
-    if result != flat[path].shape:
+        raise ValueError(f"{kind} for {path!r}: the generator has no such weight")
+    if new_shape != flat[path].shape:
         raise ValueError(
-            f"{what} for {path!r} has shape {shape}, expected one that broadcasts to "
+            f"{kind} for {path!r} has shape {shape}, expected one that broadcasts to "
             f"{flat[path].shape}"
         )
 
 
-def _broadcast(small: tuple[int, ...], shape: tuple[int, ...] | None):
+def _broadcast(shape: tuple[int, ...], target: tuple[int, ...] | None):
+    """The shape of a product of arrays of two shapes; None if there is none."""
     try:
-        return np.broadcast_shapes(small, shape or ())
+        return np.broadcast_shapes(shape, target or ())
     except ValueError:
         return None
 
@@ -144,11 +147,14 @@ def synthesize(
         generator: Net of a Generator.
         inversion: of B images.
         noise: as in `Generator.synthesis`; so are the options `dtype` and `remat`.
-        chunk: images rendered at a time when each has weights of its own (default:
-            measured for each backend).
+        chunk: the number of images at a time when each has weights of its own; the
+            default was measured for each backend.
 
     Returns:
         [B, R, R, 3], about [-1, 1], not clipped.
+
+    Raises:
+        ValueError: latents of another generator.
     """
     w_plus = inversion.w_plus[:, None]
     return render(generator, inversion, w_plus, noise=noise, chunk=chunk, **options)[
@@ -165,13 +171,15 @@ def render(
     chunk: int | None = None,
     **options,
 ) -> jax.Array:
-    """Renders S latents with the weights of each image, which are made once.
+    """Renders several latents with the weights of each image, which are made once.
 
     Args:
-        w_plus: [B, S, L, D], used in place of the inversion's own.
+        generator, noise, chunk, options: as in `synthesize`.
+        inversion: of B images; its weights are used, its latents are not.
+        w_plus: S latents for each image, [B, S, L, D].
 
     Returns:
-        [B, S, R, R, 3]; see `synthesize` for the other arguments.
+        [B, S, R, R, 3], about [-1, 1], not clipped.
 
     Raises:
         ValueError: latents of another generator.
@@ -183,19 +191,19 @@ def render(
         images = generator(flat, noise, **synthesis)
         return images.reshape(*w_plus.shape[:2], *images.shape[1:])
 
-    # For a gradient the convolutions' results are kept, not the kernels that each image
-    # has of its own: they are larger, and cheap to make again.
-    kept = jax.checkpoint_policies.save_only_these_names(ops.CONVOLVED)
+    # A gradient keeps the results of convolutions and not the kernels of each image,
+    # which are larger and cheap to make again.
+    policy = jax.checkpoint_policies.save_only_these_names(ops.CONVOLVED)
 
-    @partial(jax.checkpoint, policy=kept)
-    def render_one(image):
+    @partial(jax.checkpoint, policy=policy)
+    def render_image(image):
         w, offsets, replaced = image
         params = apply_offsets(generator.params, offsets, replaced)
         return generator.with_params(params)(w, noise, **synthesis)
 
     chunk = chunk or _CHUNK.get(jax.default_backend(), 8)
     images = (w_plus, inversion.offsets, inversion.replaced)
-    return jax.lax.map(render_one, images, batch_size=chunk)
+    return jax.lax.map(render_image, images, batch_size=chunk)
 
 
 def _check_latents(generator, w_plus):

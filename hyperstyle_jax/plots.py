@@ -1,15 +1,16 @@
-"""Charts as PNG files (matplotlib)."""
+"""Draws charts of runs, iterations and tables to PNG files, with matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
 def curves(rows: list[dict[str, float]], path: str | Path) -> None:
-    """One panel per metric over the steps; `eval/x` is drawn into the panel of `x`.
+    """Draws each metric of a run over the steps, in a panel of its own.
 
     Args:
-        rows: as in `metrics.jsonl`, each with `step`.
-        path: PNG file to write.
+        rows: as in `metrics.jsonl`, each with `step`; the metric `eval/x` is drawn in
+            the panel of `x`. Without metrics no file is written.
+        path: of the PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -34,21 +35,21 @@ def iterations(
     title: str = "L2",
     reference: str = "initial inversion",
 ) -> None:
-    """A measure after every iteration, one curve per model.
+    """Draws a measure after each iteration, with one curve for each model.
 
     Args:
         series: {label: [value of the initial inversion, after iteration 1, …]}.
-        path: PNG file to write.
-        title: what is measured.
-        reference: what to call the dotted line at the first curve's start.
+        path: of the PNG file.
+        title: of the measure.
+        reference: the label of a dotted line at the start of the first curve.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(5.2, 3.4), layout="constrained")
     panel = figure.subplots()
-    first = next(iter(series.values()))[0]
-    panel.axhline(first, color="0.5", ls=":", label=f"{reference} {first:.3g}")
+    initial = next(iter(series.values()))[0]
+    panel.axhline(initial, color="0.5", ls=":", label=f"{reference} {initial:.3g}")
     for label, values in series.items():
         (line,) = panel.plot(range(len(values)), values, "o-", ms=4, label=label)
         end = (len(values) - 1, values[-1])
@@ -66,17 +67,17 @@ def iterations(
 
 
 def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
-    """How seconds grow, one panel for each thing that grows; both axes double.
+    """Draws how seconds grow with each quantity, on logarithmic axes.
 
     Args:
-        table: {"batch": {1: seconds, 2: …}, …}.
-        path: PNG file to write.
+        table: {quantity: {its size: seconds}}, as {"batch": {1: 0.5, 2: 0.9}}.
+        path: of the PNG file.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.0 * max(len(table), 1), 2.8), layout="constrained")
     panels = figure.subplots(1, max(len(table), 1), squeeze=False)[0]
-    for panel, (what, times) in zip(panels, table.items(), strict=False):
+    for panel, (quantity, times) in zip(panels, table.items(), strict=False):
         sizes = sorted(times)
         panel.loglog(sizes, [times[n] for n in sizes], "o-", ms=4, base=2)
         panel.set_xticks(sizes, [str(n) for n in sizes])
@@ -86,22 +87,22 @@ def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
                 f"{times[n]:.3g} s", (n, times[n]), (-4, 5),
                 textcoords="offset points", ha="right", fontsize="small",
             )  # fmt: skip
-        panel.set_title(what)
+        panel.set_title(quantity)
         panel.yaxis.set_major_formatter("{x:g}")
         panel.margins(x=0.38, y=0.2)
         low, high = panel.get_ylim()
-        if high < 4 * low:  # what hardly changes shall not look as if it did
+        if high < 4 * low:  # small changes shall not look large
             panel.set_ylim(0.5 * (low * high) ** 0.5, 2 * (low * high) ** 0.5)
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
 
 
 def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
-    """A table as bars with their numbers, one panel per measure.
+    """Draws a table as bars with their numbers, with a panel for each measure.
 
     Args:
-        table: {measure: {method: value}}; a method may be missing from a measure.
-        path: PNG file to write.
+        table: {measure: {method: value}}; a measure may lack some methods.
+        path: of the PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -110,11 +111,11 @@ def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(table), squeeze=False, sharey=True)[0]
     for panel, (measure, row) in zip(panels, table.items(), strict=True):
-        shown = [m for m in methods if m in row]
-        places = [methods.index(m) for m in shown]
-        colours = [f"C{i % 10}" for i in places]
-        drawn = panel.barh(places, [row[m] for m in shown], color=colours)
-        panel.bar_label(drawn, [f"{row[m]:.3g}" for m in shown], padding=3)
+        measured = [m for m in methods if m in row]
+        positions = [methods.index(m) for m in measured]
+        colours = [f"C{i % 10}" for i in positions]
+        container = panel.barh(positions, [row[m] for m in measured], color=colours)
+        panel.bar_label(container, [f"{row[m]:.3g}" for m in measured], padding=3)
         panel.set_yticks(range(len(methods)), methods)
         panel.set_title(measure, fontsize="medium")
         panel.margins(x=0.25)

@@ -1,4 +1,4 @@
-"""Parameters by path: every leaf has a name like `synthesis/b64/conv0/weight`."""
+"""Trees of parameters whose leaves have paths, as `synthesis/b64/conv0/weight`."""
 
 import re
 from typing import Any
@@ -19,20 +19,31 @@ def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def select(tree: dict[str, Any], pattern: str) -> dict[str, Any]:
-    """The flat entries whose whole path matches the regular expression."""
-    found = {k: v for k, v in flatten(tree).items() if re.fullmatch(pattern, k)}
-    if not found:
+    """Selects leaves by their paths.
+
+    Args:
+        tree: nested dict.
+        pattern: regular expression for whole paths.
+
+    Returns:
+        {path: leaf}.
+
+    Raises:
+        ValueError: no path matches.
+    """
+    selected = {k: v for k, v in flatten(tree).items() if re.fullmatch(pattern, k)}
+    if not selected:
         raise ValueError(f"no parameter path matches {pattern!r}")
-    return found
+    return selected
 
 
 def merge(reference: dict[str, Any], given: dict[str, Any], what: str = "parameters"):
-    """`given` in the structure of `reference`, refusing any difference.
+    """Gives arrays the order and dtypes of a reference, and refuses all differences.
 
     Args:
         reference: nested dict of arrays or `jax.ShapeDtypeStruct`s.
         given: nested dict of arrays.
-        what: the name used in the error.
+        what: their name in the error.
 
     Returns:
         Nested dict with the leaves of `given` in the dtypes of `reference`.
@@ -40,24 +51,29 @@ def merge(reference: dict[str, Any], given: dict[str, Any], what: str = "paramet
     Raises:
         ValueError: lists missing paths (−), unexpected paths (+) and shapes (≠).
     """
-    want, have = flatten(reference), flatten(given)
-    lines = [f"− {k} {tuple(want[k].shape)}" for k in sorted(want.keys() - have.keys())]
-    lines += [f"+ {k} {np.shape(have[k])}" for k in sorted(have.keys() - want.keys())]
+    expected, arrays = flatten(reference), flatten(given)
+    shapes = {path: tuple(leaf.shape) for path, leaf in expected.items()}
+    lines = [f"− {k} {shapes[k]}" for k in sorted(shapes.keys() - arrays.keys())]
     lines += [
-        f"≠ {k} {np.shape(have[k])}, expected {tuple(want[k].shape)}"
-        for k in sorted(want.keys() & have.keys())
-        if np.shape(have[k]) != tuple(want[k].shape)
+        f"+ {k} {np.shape(arrays[k])}" for k in sorted(arrays.keys() - shapes.keys())
+    ]
+    lines += [
+        f"≠ {k} {np.shape(arrays[k])}, expected {shapes[k]}"
+        for k in sorted(shapes.keys() & arrays.keys())
+        if np.shape(arrays[k]) != shapes[k]
     ]
     if lines:
-        shown = "\n  ".join(
+        listing = "\n  ".join(
             lines[:20] + [f"… and {len(lines) - 20} more"] * (len(lines) > 20)
         )
         raise ValueError(
-            f"{what} do not fit the network (− missing, + unexpected):\n  {shown}"
+            f"{what} do not fit the network (− missing, + unexpected):\n  {listing}"
         )
-    return unflatten({k: have[k].astype(want[k].dtype, copy=False) for k in want})
+    return unflatten(
+        {k: arrays[k].astype(leaf.dtype, copy=False) for k, leaf in expected.items()}
+    )
 
 
 def count(tree: Any) -> int:
-    """Number of elements in all leaves (arrays or shapes)."""
+    """The number of elements in all leaves, which are arrays or shapes."""
     return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(tree))

@@ -1,9 +1,12 @@
+"""Losses between images, each a number for each image."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import losses
-from hyperstyle_jax.models.resnet import FaceNet, ResNet
+from hyperstyle_jax.models.irnet import FaceNet
+from hyperstyle_jax.models.resnet import ResNet
 from hyperstyle_jax.net import Net
 
 KEY = jax.random.key(0)
@@ -46,9 +49,9 @@ def test_moco_takes_one_image():
     moco = jax.jit(losses.moco)
     assert moco(net, x, y).shape == (1,)
     np.testing.assert_allclose(moco(net, x, x), 0.0, atol=1e-6)
-    plain = losses.moco_features(net, x, normalize=False)
-    np.testing.assert_allclose(jnp.linalg.norm(plain, axis=-1), 1.0, rtol=1e-5)
-    assert not np.allclose(plain, losses.moco_features(net, x))
+    vector = losses.moco_features(net, x, normalize=False)
+    np.testing.assert_allclose(jnp.linalg.norm(vector, axis=-1), 1.0, rtol=1e-5)
+    assert not np.allclose(vector, losses.moco_features(net, x))
 
 
 def test_target_gets_no_gradient():

@@ -1,3 +1,5 @@
+"""Measures of image quality against plain loops and known values."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""The idea's laws: parameters times one plus offset, and nothing else changes."""
+"""Inversions: parameters times one plus offset, and nothing else changes."""
 
 import jax
 import jax.numpy as jnp
@@ -38,37 +38,37 @@ def inversion():
 
 def test_zero_offsets_change_nothing(generator, inversion):
     zeros = jax.tree.map(jnp.zeros_like, inversion.offsets)
-    one = {path: zero[0] for path, zero in zeros.items()}
+    first_zeros = {path: zero[0] for path, zero in zeros.items()}
     jax.tree.map(
         np.testing.assert_array_equal,
-        apply_offsets(generator.params, one),
+        apply_offsets(generator.params, first_zeros),
         generator.params,
     )
     render = jax.jit(synthesize)
     without = render(generator, inversion.replace(offsets={}))
-    found = render(generator, inversion.replace(offsets=zeros))
-    np.testing.assert_allclose(found, without, atol=1e-5)
+    images = render(generator, inversion.replace(offsets=zeros))
+    np.testing.assert_allclose(images, without, atol=1e-5)
 
 
 def test_offsets_multiply_and_broadcast(generator, inversion):
-    one = {path: delta[0] for path, delta in inversion.offsets.items()}
-    found = trees.flatten(apply_offsets(generator.params, one))
+    offsets = {path: delta[0] for path, delta in inversion.offsets.items()}
+    changed = trees.flatten(apply_offsets(generator.params, offsets))
     params = trees.flatten(generator.params)
-    for path, delta in one.items():
+    for path, delta in offsets.items():
         expected = np.asarray(params[path]) * (1 + np.asarray(delta))
-        np.testing.assert_allclose(found[path], expected, rtol=1e-6)
+        np.testing.assert_allclose(changed[path], expected, rtol=1e-6)
     scalar = apply_offsets(generator.params, {PATHS[0]: jnp.float32(1)})
     np.testing.assert_array_equal(trees.flatten(scalar)[PATHS[0]], 2 * params[PATHS[0]])
 
 
 def test_other_parameters_are_shared_and_none_is_mutated(generator, inversion):
     before = trees.flatten(jax.tree.map(np.array, generator.params))
-    one = {path: delta[0] for path, delta in inversion.offsets.items()}
-    found = trees.flatten(apply_offsets(generator.params, one))
+    offsets = {path: delta[0] for path, delta in inversion.offsets.items()}
+    changed = trees.flatten(apply_offsets(generator.params, offsets))
     params = trees.flatten(generator.params)
     for path, value in params.items():
         np.testing.assert_array_equal(value, before[path])
-        assert (found[path] is value) == (path not in one)
+        assert (changed[path] is value) == (path not in offsets)
 
 
 def test_unknown_layers_are_refused(generator):
@@ -90,21 +90,21 @@ def test_images_get_their_own_kernels_however_many_at_a_time(generator, inversio
 
     expected = []
     for i, w_plus in enumerate(inversion.w_plus):
-        one = {path: delta[i] for path, delta in inversion.offsets.items()}
-        expected.append(alone(generator, w_plus, one))
+        offsets = {path: delta[i] for path, delta in inversion.offsets.items()}
+        expected.append(alone(generator, w_plus, offsets))
     render = jax.jit(synthesize, static_argnames="chunk")
     for chunk in (1, 2):  # 2: the last chunk is short
-        found = render(generator, inversion, chunk=chunk)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        images = render(generator, inversion, chunk=chunk)
+        np.testing.assert_allclose(images, expected, atol=1e-5)
     plain = render(generator, inversion.replace(offsets={}))
     assert float(abs(np.stack(expected) - plain).max()) > 1e-2
 
 
-def test_another_generator_takes_them_and_noise_is_passed_on(generator, inversion):
+def test_another_generator_takes_offsets_and_noise_is_passed_on(generator, inversion):
     render = jax.jit(synthesize, static_argnames="noise")
     own = render(generator, inversion)
-    other = render(tiny_generator(seed=1), inversion)
-    assert float(abs(other - own).max()) > 1e-2
+    adapted = render(tiny_generator(seed=1), inversion)
+    assert float(abs(adapted - own).max()) > 1e-2
     clean = render(generator, inversion, noise="none")
     assert float(abs(clean - own).max()) > 1e-3
 
@@ -139,8 +139,8 @@ def test_replaced_weights_render_as_if_they_were_the_generators(generator, inver
     image = jax.jit(synthesize)(generator, inversion.replace(replaced={PATHS[1]: own}))
     for i in range(3):
         net = generator.with_params(trees.unflatten({**params, PATHS[1]: own[i]}))
-        one = jax.tree.map(lambda x, i=i: x[i : i + 1], inversion)
-        expected = jax.jit(synthesize)(net, one)
+        single = jax.tree.map(lambda x, i=i: x[i : i + 1], inversion)
+        expected = jax.jit(synthesize)(net, single)
         np.testing.assert_allclose(image[i : i + 1], expected, atol=1e-4)
     with pytest.raises(ValueError, match="replaced weight for 'synthesis/b4/const2'"):
         apply_offsets(generator.params, {}, {"synthesis/b4/const2": own})

@@ -240,8 +240,8 @@ def _full_config(size: int, num_iters: int):
 
 
 def _full_loss_networks(config):
+    from hyperstyle_jax.models.irnet import FaceNet
     from hyperstyle_jax.models.lpips import LPIPS
-    from hyperstyle_jax.models.resnet import FaceNet
     from hyperstyle_jax.training import from_config
 
     loss_networks = {"lpips": _random(LPIPS()), "arcface": _random(FaceNet())}

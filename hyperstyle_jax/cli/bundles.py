@@ -169,7 +169,7 @@ def _effect(generator, features, labelled, known, direction) -> str:
     """The attributes that a direction changes most, in words."""
     from hyperstyle_jax.editing import learned
 
-    found = learned.effect(generator, features, labelled, direction)
+    found = learned.measure_effect(generator, features, labelled, direction)
     largest = sorted(zip(found, known, strict=True), key=lambda pair: -abs(pair[0]))
     most = ", ".join(f"{name} {value:+.2f}" for value, name in largest[:4])
     return f"{most} standard deviations"

@@ -10,9 +10,10 @@ from hyperstyle_jax.convert import rules
 from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
-from hyperstyle_jax.models.generator import Generator, channels
+from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, TunedLayer
 from hyperstyle_jax.models.resnet import ResNet
+from hyperstyle_jax.models.synthesis import channels
 
 Tensors = Mapping[str, np.ndarray]
 

@@ -19,9 +19,9 @@ from hyperstyle_jax.convert import (
 )
 from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.models.encoders import StyleEncoder
+from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import Heads, Trunk
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
-from hyperstyle_jax.models.resnet import FaceNet
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -393,9 +393,12 @@ def _ganspace(value) -> dict[str, np.ndarray] | None:
     There `lat_` is the latent space; `act_` the activations, which are the same thing
     for the space W.
     """
-    names = ("mean", "std", "comp"), *(
-        tuple(f"{space}_{k}" for k in ("mean", "stdev", "comp"))
-        for space in ("lat", "act")
+    names = (
+        ("mean", "std", "comp"),
+        *(
+            tuple(f"{space}_{k}" for k in ("mean", "stdev", "comp"))
+            for space in ("lat", "act")
+        ),
     )
     for found in names:
         if _has(value, *found) and _is_tensors({k: value[k] for k in found}):

@@ -1,4 +1,4 @@
-"""GANSpace: principal components of w. https://arxiv.org/abs/2004.02546"""
+"""GANSpace edits along principal components of w, https://arxiv.org/abs/2004.02546."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,11 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax.editing.directions import at_rows
+from hyperstyle_jax.editing.eigenvectors import sorted_eigenvectors
 from hyperstyle_jax.offsets import Inversion
 
 
 class Components(NamedTuple):
-    """mean [D], unit directions [K, D] (the widest first) and their spread [K]."""
+    """The principal components of a set of latents.
+
+    Attributes:
+        mean: of the latents, [D].
+        directions: unit vectors [K, D], the one of the largest variance first.
+        std: standard deviation of the latents along each direction, [K].
+    """
 
     mean: np.ndarray
     directions: np.ndarray
@@ -19,20 +26,22 @@ class Components(NamedTuple):
 
 
 def fit_components(w: np.ndarray, count: int | None = None) -> Components:
-    """Principal components of latents w [N, D]; each one's largest entry is positive.
+    """Fits the principal components of latents.
 
     `edit(inversion, c.directions[i] * c.std[i], strength)` moves along one of them, in
     units of its standard deviation.
+
+    Args:
+        w: [N, D].
+        count: K, the number of components; by default D.
+
+    Returns:
+        Components; the largest entry of each direction is positive.
     """
     w = np.asarray(w, np.float64)
     mean = w.mean(0)
     covariance = (w - mean).T @ (w - mean) / max(len(w) - 1, 1)
-    values, vectors = np.linalg.eigh(covariance)
-    order = np.argsort(values)[::-1][:count]
-    directions = vectors[:, order].T
-    largest = np.abs(directions).argmax(1)
-    directions *= np.sign(directions[np.arange(len(directions)), largest])[:, None]
-    std = np.sqrt(np.maximum(values[order], 0.0))
+    std, directions = sorted_eigenvectors(covariance, count)
     return Components(*(a.astype(np.float32) for a in (mean, directions, std)))
 
 
@@ -43,22 +52,25 @@ def move_to(
     position: float,
     rows: Sequence[int],
 ) -> Inversion:
-    """Moves the chosen rows to an absolute position along one component.
+    """Moves rows of w+ to an absolute position along one component.
 
     The published GANSpace edits are such (component, rows, position) triples. The
-    current position is that of row 0.
+    current position of an image is that of its row 0.
 
     Args:
-        inversion: with w_plus [B, L, D].
+        inversion: of B images.
         components: of the generator's w.
-        index: which component.
+        index: of the component.
         position: in standard deviations from the mean latent.
-        rows: the rows of w+ that move.
+        rows: the indices of the rows that move.
+
+    Raises:
+        ValueError: latents of another shape, or a row that w+ does not have.
     """
     w = inversion.w_plus
     if w.ndim != 3:
         raise ValueError(f"w_plus of shape {w.shape}: expected [B, L, D]")
     direction, std = components.directions[index], components.std[index]
-    now = jnp.dot(w[:, 0] - components.mean, direction, precision="highest") / std
+    current = jnp.dot(w[:, 0] - components.mean, direction, precision="highest") / std
     step = at_rows(jnp.asarray(direction * std), rows, w.shape[1])
-    return inversion.replace(w_plus=w + (position - now)[:, None, None] * step)
+    return inversion.replace(w_plus=w + (position - current)[:, None, None] * step)

@@ -1,4 +1,4 @@
-"""Generated images and what a feature extractor sees in them, to fit directions."""
+"""Draws images and labels them with a feature extractor, to fit edit directions."""
 
 from functools import partial
 from typing import NamedTuple
@@ -10,8 +10,14 @@ import numpy as np
 from hyperstyle_jax.net import Net
 
 
-class Labelled(NamedTuple):
-    """Latents w [N, D], attributes [N, A] and identity vectors [N, E] of N images."""
+class LabelledLatents(NamedTuple):
+    """Latents of N generated images, and what a feature extractor reads of these.
+
+    Attributes:
+        w: [N, D].
+        attributes: [N, A], in their units.
+        identity: vectors [N, E] of length one.
+    """
 
     w: np.ndarray
     attributes: np.ndarray
@@ -19,28 +25,36 @@ class Labelled(NamedTuple):
 
 
 def label(
-    generator: Net, features: Net, count: int, *, seed: int = 0, batch_size: int = 64
-) -> Labelled:
-    """Draws `count` images and labels them.
+    generator: Net,
+    feature_extractor: Net,
+    count: int,
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> LabelledLatents:
+    """Draws images from the generator and labels them.
 
     Args:
         generator: Net of a Generator.
-        features: Net of a FeatureExtractor for images of the generator's size.
-        count: how many; an attribute that one image in k shows needs some 500·k.
+        feature_extractor: Net of a FeatureExtractor for images of the generator's size.
+        count: N; for an attribute that one image in k shows, some 500·k are needed.
         seed: of the latents.
-        batch_size: images at a time.
+        batch_size: the number of images at a time.
     """
     keys = jax.random.split(jax.random.key(seed), -(-count // batch_size))
-    parts = [jax.device_get(_draw(generator, features, k, batch_size)) for k in keys]
-    return Labelled(
-        *(np.concatenate(part)[:count] for part in zip(*parts, strict=True))
+    batches = [
+        jax.device_get(_label_batch(generator, feature_extractor, key, batch_size))
+        for key in keys
+    ]
+    return LabelledLatents(
+        *(np.concatenate(arrays)[:count] for arrays in zip(*batches, strict=True))
     )
 
 
 @partial(jax.jit, static_argnums=3)
-def _draw(generator, features, key, batch_size):
+def _label_batch(generator, feature_extractor, key, batch_size):
     z = jax.random.normal(key, (batch_size, generator.module.z_dim))
     w = generator(z, method="mapping")
     image = jnp.clip(generator(w, method="synthesis"), -1, 1)
-    identity, attributes = features(image)
+    identity, attributes = feature_extractor(image)
     return w, attributes, identity

@@ -1,17 +1,18 @@
-"""StyleCLIP's global directions: a change of text → a shift of style channels.
+"""StyleCLIP's global directions turn a change of text into a shift of styles.
 
-https://arxiv.org/abs/2103.17249. A shift of a layer's style is a shift of the bias of
-its `affine` layer: the generator itself needs no change.
+https://arxiv.org/abs/2103.17249. The styles of all layers are the generator's S space.
 """
 
 from collections.abc import Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.models.generator import Layer
 from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion
 
 
 def global_direction(
@@ -22,20 +23,19 @@ def global_direction(
     beta: float,
     last_resolution: int = 128,
 ) -> dict[str, np.ndarray]:
-    """The channels that move an image along a direction of CLIP's space.
+    """The shift of styles that moves an image along a direction of CLIP's space.
 
     Args:
-        effects: [N, C], what one standard deviation of every channel of the
-            convolutions (toRGB left out) does in CLIP's space.
-        text: [C], target minus neutral text, of any length.
-        std: {path of the layer's kernel: [I]} standard deviation of every channel.
+        effects: [N, C], how one standard deviation of each channel of the convolutions
+            (without toRGB) moves an image in CLIP's space.
+        text: [C], the target text's vector minus that of a neutral text, of any length.
+        std: {path of the layer's kernel: [I]}, standard deviation of each channel.
         layers: `Generator.layers()`.
-        beta: channels with less effect than this are left alone; the published range
-            is 0.08 to 0.2.
-        last_resolution: finer layers are left alone.
+        beta: channels with a smaller effect do not move; published are 0.08 to 0.2.
+        last_resolution: finer layers do not move.
 
     Returns:
-        {path: [I]}, to be scaled by a strength and given to `shift_styles`.
+        {path of the layer's kernel: [I]}, for `shift_styles`.
 
     Raises:
         ValueError: `effects` does not fit the layers.
@@ -52,37 +52,75 @@ def global_direction(
             f"{total}: they were measured on another generator"
         )
     ends = np.cumsum([layer.in_channels for layer in convolutions])
-    parts = np.split(relevance, ends[:-1])
+    layer_relevance = np.split(relevance, ends[:-1])
     return {
-        layer.path: part * np.asarray(std[layer.path], np.float32)
-        for layer, part in zip(convolutions, parts, strict=True)
+        layer.path: values * np.asarray(std[layer.path], np.float32)
+        for layer, values in zip(convolutions, layer_relevance, strict=True)
         if layer.resolution <= last_resolution
     }
 
 
-def shift_styles(generator: Net, shifts: Mapping[str, jax.Array]) -> Net:
-    """The generator whose styles are shifted.
+def shift_styles(
+    inversion: Inversion,
+    generator: Net,
+    shifts: Mapping[str, jax.Array],
+    strength=1.0,
+) -> Inversion:
+    """Shifts styles to s + strength·shift; latents and offsets stay.
+
+    A style is an affine function of w, s = w·A + b: its shift is one of b.
 
     Args:
-        generator: Net of a Generator.
+        inversion: of B images.
+        generator: Net of the Generator whose styles are shifted.
         shifts: {path of a layer's kernel: [I]}.
+        strength: a number, or one for each image [B].
+
+    Returns:
+        The inversion with the shifted b [B, I] among its `replaced` weights.
+
+    Raises:
+        ValueError: the generator has no such layer, or another number of channels.
     """
-    flat = trees.flatten(generator.params)
-    for path, shift in shifts.items():
-        bias = path.removesuffix("weight") + "affine/bias"
-        if bias not in flat:
-            raise ValueError(f"shift for {path!r}: the generator has no such layer")
-        flat[bias] = flat[bias] + shift
-    return generator.with_params(trees.unflatten(flat))
+    params, batch = trees.flatten(generator.params), len(inversion.w_plus)
+    strength = jnp.reshape(jnp.asarray(strength, jnp.float32), (-1, 1))
+    biases = {}
+    for kernel_path, shift in shifts.items():
+        path = f"{_affine_path(kernel_path)}/bias"
+        if path not in params:
+            raise ValueError(
+                f"shift for {kernel_path!r}: the generator has no such layer"
+            )
+        if np.shape(shift) != params[path].shape:
+            raise ValueError(
+                f"shift for {kernel_path!r} has shape {np.shape(shift)}, expected "
+                f"{params[path].shape}: it was made for another generator"
+            )
+        bias = inversion.replaced.get(path, params[path]) + strength * shift
+        biases[path] = jnp.broadcast_to(bias, (batch, len(shift)))
+    return inversion.replace(replaced={**inversion.replaced, **biases})
 
 
 def styles(generator: Net, w_plus: jax.Array) -> dict[str, jax.Array]:
-    """The styles [B, I] of every layer by the path of its kernel, toRGB included."""
+    """The styles of all layers, toRGB included.
+
+    Args:
+        generator: Net of a Generator.
+        w_plus: [B, L, D], or w [B, D] for the same row in every layer.
+
+    Returns:
+        {path of the layer's kernel: s [B, I]}.
+    """
     params = trees.flatten(generator.params)
-    found = {}
+    styles_by_path = {}
     for layer in generator.module.layers():
-        root = layer.path.removesuffix("weight") + "affine/"
+        affine = _affine_path(layer.path)
         w = w_plus if w_plus.ndim == 2 else w_plus[:, layer.w_index]
-        weight = params[f"{root}weight"] / np.sqrt(w.shape[-1]).astype(np.float32)
-        found[layer.path] = w @ weight + params[f"{root}bias"]
-    return found
+        weight = params[f"{affine}/weight"] / np.sqrt(w.shape[-1]).astype(np.float32)
+        styles_by_path[layer.path] = w @ weight + params[f"{affine}/bias"]
+    return styles_by_path
+
+
+def _affine_path(kernel_path: str) -> str:
+    """The path of the layer that makes the style of a convolution."""
+    return kernel_path.removesuffix("weight") + "affine"

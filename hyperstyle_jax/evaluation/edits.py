@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from hyperstyle_jax import images, losses
 from hyperstyle_jax.editing.directions import sweep
-from hyperstyle_jax.inversion import hyperstyle, pipeline
+from hyperstyle_jax.inversion import cropping, pipeline
 from hyperstyle_jax.inversion.optimize import optimize
 from hyperstyle_jax.offsets import Inversion
 from hyperstyle_jax.weights.bundle import Bundle
@@ -209,7 +209,7 @@ def _l2(y, x) -> float:
 def _resized(edited: jax.Array, size: tuple[int, int]) -> jax.Array:
     """[B, S, R, R, 3] → [B, S, h, w, 3], clipped to [-1, 1]."""
     batch, strengths = edited.shape[:2]
-    flat = hyperstyle.crop_and_pool(edited.reshape(-1, *edited.shape[2:]), size)
+    flat = cropping.crop_and_pool(edited.reshape(-1, *edited.shape[2:]), size)
     return jnp.clip(flat, -1, 1).reshape(batch, strengths, *flat.shape[1:])
 
 

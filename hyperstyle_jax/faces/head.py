@@ -1,22 +1,22 @@
-"""The geometry of a head: an ellipsoid turned in space.
+"""The geometry of a head, which is an ellipsoid turned in space.
 
-Camera coordinates are the image's; *face coordinates* (u, v) are the point of the
-head's surface seen at a pixel, turned back to the frontal pose, in units of half the
-face's height. Features are drawn in face coordinates, so they turn with the head.
+Camera coordinates are those of the image. *Face coordinates* (u, v) name the point of
+the head's surface at a pixel, turned back to the frontal pose, in units of half the
+face's height. What is drawn in face coordinates, as the eyes, turns with the head.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from hyperstyle_jax.faces.canvas import Canvas, Window, bump, edge, step
+from hyperstyle_jax.faces.canvas import Canvas, Window, bump, edge, smoothstep
 
 ASPECT = np.float32(0.75)  # half width of an average face, in half heights
 
 
 @dataclass
 class Face:
-    """Geometry of the heads of a batch; planes are [B, H, W], numbers [B, 1, 1]."""
+    """The heads of a batch; maps are [B, H, W], numbers [B, 1, 1]."""
 
     canvas: Canvas
     half_width: np.ndarray
@@ -39,6 +39,7 @@ class Face:
 
     @classmethod
     def of(cls, p, canvas: Canvas) -> "Face":
+        """The heads of faces with the parameters `p`, {name: [B, 1, 1]}."""
         a = 0.46 * (1 + 0.09 * p["face_width"])
         b = 0.615 * (1 + 0.05 * p["face_height"]) * (1 + 0.02 * p["mouth_open"])
         yaw, pitch, roll = (np.deg2rad(p[k]) for k in ("yaw", "pitch", "roll"))
@@ -50,7 +51,7 @@ class Face:
         y = dy * tilt[0] - dx * tilt[1] + 0.55
         ny = y / b
         # The chin is further forward than the skull's axis: it swings with the yaw.
-        x = x - 0.07 * turn[1] * step(0.0, 1.0, ny)
+        x = x - 0.07 * turn[1] * smoothstep(0.0, 1.0, ny)
         width = a * _profile(p, ny)
         nx = x / width
         r2 = nx * nx + ny * ny
@@ -74,7 +75,10 @@ class Face:
         return self.canvas.px / self.half_height
 
     def project(self, u, v, out=1.0):
-        """Normalised camera position (nx, ny) of a face point, `out` radii out."""
+        """The camera position (nx, ny) of a face point, in half widths and heights.
+
+        With `out` the point is so many radii from the head's centre.
+        """
         u = u / ASPECT
         z = np.sqrt(np.clip(1 - u * u - v * v, 0, None))
         cos_yaw, sin_yaw, cos_pitch, sin_pitch = self.turn
@@ -83,7 +87,7 @@ class Face:
         return out * (u * cos_yaw + forward * sin_yaw), out * ny
 
     def place(self, nx, ny):
-        """Image coordinates of a normalised camera position (roughly: no taper)."""
+        """Image coordinates of a camera position; the chin's taper is left out."""
         x, y = nx * self.half_width, ny * self.half_height - 0.55
         cos, sin = self.tilt
         return (
@@ -92,7 +96,7 @@ class Face:
         )
 
     def window(self, u, v, ru, rv, out=1.0) -> Window:
-        """A window around a feature at (u, v) of radii (ru, rv) in face coordinates."""
+        """A window around a shape at (u, v) of radii (ru, rv) in face coordinates."""
         x, y = self.place(*self.project(u, v, out))
         reach = self.half_height * np.float32(1.1)
         margin = np.float32(0.25)  # tilt and taper
@@ -101,20 +105,20 @@ class Face:
         )
 
     def at(self, window: Window):
-        """Face coordinates and head coverage inside a window."""
+        """Face coordinates u and v and the head's coverage inside a window."""
         rows, columns = window
         cut = (slice(None), rows, columns)
         return (
             self.u[cut],
             self.v[cut],
-            self.mask[cut] * step(-0.4, -0.15, self.depth[cut]),
+            self.mask[cut] * smoothstep(-0.4, -0.15, self.depth[cut]),
         )
 
 
 def _profile(p, ny):
-    """Half width along the face's height: narrower towards the chin."""
+    """The half width along the face's height, which shrinks towards the chin."""
     jaw = 0.20 - 0.09 * p["jaw_width"]
     chin = 0.10 - 0.07 * p["chin_width"]
     cheeks = 0.035 * p["cheekbones"]
-    taper = jaw * step(0.0, 0.75, ny) + chin * step(0.45, 1.0, ny)
+    taper = jaw * smoothstep(0.0, 0.75, ny) + chin * smoothstep(0.45, 1.0, ny)
     return 1 - taper + cheeks * bump(((ny - 0.15) / 0.45) ** 2)

@@ -1,9 +1,9 @@
-"""The drawing of a face, layer by layer from the background to the hat."""
+"""Draws a face layer by layer, from the background to the hat."""
 
 import numpy as np
 
-from hyperstyle_jax.faces import accessories, hair, materials, parts
-from hyperstyle_jax.faces.canvas import Canvas, bump, edge, smooth_max, step
+from hyperstyle_jax.faces import accessories, eyes, hair, materials, parts
+from hyperstyle_jax.faces.canvas import Canvas, bump, edge, smooth_max, smoothstep
 from hyperstyle_jax.faces.head import Face
 
 
@@ -11,8 +11,8 @@ def paint(parameters: dict[str, np.ndarray], size: int, worn=None) -> np.ndarray
     """Draws a batch of faces.
 
     Args:
-        parameters: what `faces._parameters` returns, name → [B].
-        size: side in pixels.
+        parameters: what `parameters.to_parameters` returns, {name: [B]}.
+        size: side of the images in pixels.
         worn: the accessories of each image, or None.
 
     Returns:
@@ -22,15 +22,15 @@ def paint(parameters: dict[str, np.ndarray], size: int, worn=None) -> np.ndarray
     canvas = Canvas(len(p["yaw"]), size)
     face = Face.of(p, canvas)
     colours = materials.colours(p)
-    wear = accessories.Painter(worn, canvas, face) if worn is not None else None
+    painter = accessories.Painter(worn, canvas, face) if worn is not None else None
     _background(canvas, p, colours)
-    if wear:
-        wear.background()
+    if painter:
+        painter.background()
     _clothes(canvas, p, colours)
     _ears(canvas, face, p, colours)
     hair.behind(canvas, face, p, colours)
-    if wear:
-        wear.earrings()
+    if painter:
+        painter.earrings()
     _neck(canvas, face, p, colours)
     _head(canvas, face, p, colours)
     parts.cheeks(canvas, face, p, colours)
@@ -38,15 +38,15 @@ def paint(parameters: dict[str, np.ndarray], size: int, worn=None) -> np.ndarray
     parts.beard(canvas, face, p, colours)
     parts.mouth(canvas, face, p, colours)
     for side in (-1, 1):
-        parts.eye(canvas, face, p, colours, side)
-        parts.brow(canvas, face, p, colours, side)
+        eyes.eye(canvas, face, p, colours, side)
+        eyes.brow(canvas, face, p, colours, side)
     parts.nose(canvas, face, p)
-    if wear:
-        wear.paint()
+    if painter:
+        painter.paint()
     hair.front(canvas, face, p, colours)
-    parts.glasses(canvas, face, p)
-    if wear:
-        wear.hats()
+    eyes.glasses(canvas, face, p)
+    if painter:
+        painter.hats()
     return canvas.finish()
 
 
@@ -64,7 +64,7 @@ def _clothes(canvas, p, colours) -> None:
     mask = edge((shoulder - y) * 0.85, canvas.px) + np.zeros_like(p["yaw"])
     canvas.fill(mask, colours["clothes"], window)
     lx, _, _ = materials.light(p)
-    fold = 0.18 * lx * x - 0.30 * np.abs(x) ** 2 - 0.10 * step(0.72, 1.0, y)
+    fold = 0.18 * lx * x - 0.30 * np.abs(x) ** 2 - 0.10 * smoothstep(0.72, 1.0, y)
     canvas.shade(mask * fold, window)
 
 
@@ -72,11 +72,11 @@ def _ears(canvas, face, p, colours) -> None:
     lx, _, _ = materials.light(p)
     size = 0.94 + 0.18 * p["ear_size"]
     for side in (-1, 1):
-        near = np.clip(-side * face.turn[1], -0.5, 0.5)  # the side turned to us
-        nx = side * (1.0 + 0.02 * near - 0.16 * np.clip(-near, 0, 1))
-        ny = 0.08 + 0.55 * face.turn[3] * np.abs(face.turn[1]) * np.sign(near)
+        nearness = np.clip(-side * face.turn[1], -0.5, 0.5)  # the side turned to us
+        nx = side * (1.0 + 0.02 * nearness - 0.16 * np.clip(-nearness, 0, 1))
+        ny = 0.08 + 0.55 * face.turn[3] * np.abs(face.turn[1]) * np.sign(nearness)
         cx, cy = nx * face.half_width, ny * face.half_height
-        rx, ry = 0.082 * size * (1 + 0.5 * near), 0.145 * size
+        rx, ry = 0.082 * size * (1 + 0.5 * nearness), 0.145 * size
         window = canvas.window(*face.place(nx, ny), 0.22 * size, 0.25 * size)
         cut = (slice(None), *window)
         x, y = (face.x[cut] - cx) / rx, (face.y[cut] - cy) / ry
@@ -92,7 +92,7 @@ def _neck(canvas, face, p, colours) -> None:
     width = face.half_width * (0.52 + 0.08 * p["jaw_width"])
     window = canvas.window(shift, np.float32(0.65), 0.55, 0.40)
     x, y = canvas.x[:, :, window[1]] - shift, canvas.y[:, window[0]]
-    half = width + 0.16 * step(0.62, 0.92, y)
+    half = width + 0.16 * smoothstep(0.62, 0.92, y)
     bottom = y - 0.93 + 1.1 * x * x
     mask = edge(smooth_max(np.abs(x) - half, bottom, np.float32(0.06)), canvas.px)
     lx, _, _ = materials.light(p)

@@ -1,8 +1,8 @@
-"""HyperStyle's refinement: every iteration adds to the offsets of the generator.
+"""HyperStyle's refinement adds to the offsets of the generator in each iteration.
 
-Δ ← Δ + H(x, y); y ← G(w; θ·(1 + Δ)) (https://arxiv.org/abs/2111.15666, section 4.2).
-One scan runs all iterations. It carries the summed layer embeddings, 17·512 numbers for
-each image, and not the offsets that they decode to.
+Δ ← Δ + H(x, y); y ← G(w; θ·(1 + Δ)), https://arxiv.org/abs/2111.15666, section 4.2. One
+scan runs all iterations. It carries the sums of the layer embeddings, 17·512 numbers
+for each image, and not the offsets that they decode to.
 """
 
 from typing import NamedTuple
@@ -11,19 +11,20 @@ import flax
 import jax
 import jax.numpy as jnp
 
+from hyperstyle_jax.inversion.cropping import crop_and_pool
 from hyperstyle_jax.models.hypernet import Hypernet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, LayerEmbeddings, synthesize, to_w_plus
 
 
 class Refinement(NamedTuple):
-    """Result of `invert`, in compact form; `decode` makes an `Inversion` of it.
+    """The result of `invert` in compact form; `decode` makes an `Inversion` of it.
 
     Attributes:
         w_plus: [B, L, D].
-        embeddings: of T iterations.
-        images: [T + 1, B, h, w, 3] at the hypernetwork's size, the reconstruction
-            after every iteration; row 0 is the initial inversion.
+        embeddings: summed over T iterations.
+        images: [T + 1, B, h, w, 3], the reconstruction after each iteration at the
+            hypernetwork's size; row 0 is that of the initial inversion.
     """
 
     w_plus: jax.Array
@@ -33,12 +34,12 @@ class Refinement(NamedTuple):
 
 @flax.struct.dataclass
 class RefinementState:
-    """What the refinement carries from one iteration to the next.
+    """What one iteration hands to the next.
 
     Attributes:
-        w_plus: [B, L, D], the same in every iteration.
+        w_plus: [B, L, D], the same in all iterations.
         embeddings: {path: [B, C] or [B, T, C]}, summed so far.
-        image: [B, h, w, 3], the reconstruction so far.
+        image: [B, h, w, 3], the latest reconstruction.
     """
 
     w_plus: jax.Array
@@ -46,45 +47,16 @@ class RefinementState:
     image: jax.Array
 
 
-def block_mean(image: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Means of equal blocks of [B, H, W, C], one for each pixel of `size`.
-
-    Raises:
-        ValueError: H and W are not multiples of `size`.
-    """
-    (b, height, width, c), (h, w) = image.shape, size
-    if (height, width) == (h, w):
-        return image
-    if height % h or width % w:
-        raise ValueError(
-            f"cannot average {height}x{width} images to {h}x{w}: not a multiple"
-        )
-    return image.reshape(b, h, height // h, w, width // w, c).mean((2, 4))
-
-
-def crop_and_pool(image: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """A square generator's image as the hypernetwork sees it, [B, h, w, C]."""
-    return block_mean(middle_rows(image, size), size)
-
-
-def middle_rows(image: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """The middle of [B, H, W, C] with the aspect ratio of `size`, as wide as it is.
-
-    Domains whose images are wider than high use these rows of a square image.
-    """
-    _, height, width, _ = image.shape
-    rows = width * size[0] // size[1]
-    top = (height - rows) // 2
-    return image[:, top : top + rows]
-
-
 def initial_inversion(
     encoder: Net, generator: Net, x: jax.Array, noise="const"
 ) -> tuple[jax.Array, jax.Array]:
-    """The latent that the encoder finds, w = E(x), and its image y = G(w; θ).
+    """Encodes images and renders their latents: w = E(x), y = G(w; θ).
 
     Args:
+        encoder: Net of a WEncoder.
+        generator: Net of a Generator.
         x: [B, h, w, 3] in [-1, 1]; its dtype is that of the feature maps.
+        noise: as in `Generator.synthesis`.
 
     Returns:
         w_plus [B, L, D] and the image [B, h, w, 3].
@@ -95,10 +67,12 @@ def initial_inversion(
 
 
 def no_embeddings(module: Hypernet, batch: int, num_iters: int) -> dict:
-    """Zeros for every tuned layer: nothing is predicted yet.
+    """The layer embeddings before the first iteration, all zero.
 
     Args:
-        num_iters: iterations that will follow; separable layers keep a row for each.
+        module: the hypernetwork.
+        batch: B.
+        num_iters: T, the iterations to come; separable layers keep a row for each.
 
     Returns:
         {path: [B, C]}, of separable layers [B, T, C].
@@ -111,7 +85,15 @@ def no_embeddings(module: Hypernet, batch: int, num_iters: int) -> dict:
 
 
 def single_iteration(module: Hypernet, embeddings: dict) -> dict:
-    """The embeddings of one iteration in the form that `Hypernet.decode` reads."""
+    """Makes the hypernetwork's answer what `Hypernet.decode` reads for T = 1.
+
+    Args:
+        module: the hypernetwork.
+        embeddings: {path: [B, C]} of one iteration.
+
+    Returns:
+        {path: [B, C]}, of separable layers [B, 1, C].
+    """
     kinds = {layer.path: layer.kind for layer in module.tuned_layers}
     return {
         path: embedding[:, None] if kinds[path] == "separable" else embedding
@@ -120,15 +102,21 @@ def single_iteration(module: Hypernet, embeddings: dict) -> dict:
 
 
 def add_embeddings(total: dict, new: dict, iteration) -> dict:
-    """The embeddings after one more iteration, counted from 0.
+    """Adds the embeddings of one iteration; separable layers get a row each.
 
-    Sums, or for separable layers the row of this iteration.
+    Args:
+        total: {path: [B, C] or [B, T, C]}, of the iterations before.
+        new: {path: [B, C]}, of this iteration.
+        iteration: its number, from 0.
+
+    Returns:
+        Of the shapes of `total`.
     """
 
-    def add(old, embedding):
-        if old.ndim == embedding.ndim:
-            return old + embedding
-        return jax.lax.dynamic_update_index_in_dim(old, embedding, iteration, 1)
+    def add(so_far, embedding):
+        if so_far.ndim == embedding.ndim:
+            return so_far + embedding
+        return jax.lax.dynamic_update_index_in_dim(so_far, embedding, iteration, 1)
 
     return {path: add(total[path], new[path]) for path in total}
 
@@ -141,12 +129,24 @@ def refine(
     iteration,
     noise="const",
 ) -> RefinementState:
-    """One iteration in evaluation mode: new embeddings and a new image."""
+    """Runs one iteration in evaluation mode.
+
+    Args:
+        hypernet: Net of a Hypernet.
+        generator: Net of a Generator.
+        x: targets [B, h, w, 3] in [-1, 1].
+        state: after the iterations before.
+        iteration: its number, from 0.
+        noise: as in `Generator.synthesis`.
+
+    Returns:
+        The state with new embeddings and a new image.
+    """
     new = hypernet(x, state.image)
     embeddings = add_embeddings(state.embeddings, new, iteration)
     offsets = hypernet(embeddings, iteration + 1, method="decode")
-    tuned = Inversion(state.w_plus, offsets)
-    image = synthesize(generator, tuned, noise=noise, dtype=x.dtype)
+    inversion = Inversion(state.w_plus, offsets)
+    image = synthesize(generator, inversion, noise=noise, dtype=x.dtype)
     image = crop_and_pool(image, x.shape[1:3])
     return state.replace(embeddings=embeddings, image=image)
 
@@ -159,11 +159,13 @@ def invert(
     num_iters: int = 5,
     noise="const",
 ) -> Refinement:
-    """Inverts images; pure, to be jitted with `num_iters` static.
+    """Inverts images; a pure function, to be jitted with `num_iters` static.
 
     Args:
-        encoder: Net of a WEncoder. hypernet: of a Hypernet. generator: of a Generator.
-        x: [B, h, w, 3] in [-1, 1] at the size the networks were trained with. Its
+        encoder: Net of a WEncoder.
+        hypernet: Net of a Hypernet.
+        generator: Net of a Generator.
+        x: [B, h, w, 3] in [-1, 1], of the size that the networks were trained with. Its
             dtype, float32 or bfloat16, is that of all feature maps; parameters,
             embeddings and images stay float32.
         num_iters: T, the number of iterations; 0 gives the initial inversion alone.
@@ -171,20 +173,20 @@ def invert(
     """
     w_plus, image = initial_inversion(encoder, generator, x, noise)
     embeddings = no_embeddings(hypernet.module, len(x), num_iters)
-    start = RefinementState(w_plus, embeddings, image)
+    initial = RefinementState(w_plus, embeddings, image)
 
     def body(state, iteration):
         state = refine(hypernet, generator, x, state, iteration, noise)
         return state, state.image
 
-    end, images = jax.lax.scan(body, start, jnp.arange(num_iters))
+    final, images = jax.lax.scan(body, initial, jnp.arange(num_iters))
     images = jnp.concatenate([image[None], images])
-    return Refinement(w_plus, LayerEmbeddings(end.embeddings, num_iters), images)
+    return Refinement(w_plus, LayerEmbeddings(final.embeddings, num_iters), images)
 
 
 @jax.jit
 def decode(hypernet: Net, w_plus: jax.Array, embeddings: LayerEmbeddings) -> Inversion:
-    """The inversion that a latent and layer embeddings stand for.
+    """Decodes layer embeddings to offsets and so completes an inversion.
 
     Args:
         hypernet: Net of the Hypernet that predicted the embeddings.

@@ -1,7 +1,7 @@
-"""Latent optimization: a search of the latent itself, slow, with nothing learned.
+"""Latent optimization inverts images by gradient descent on the latent; it is slow.
 
-StyleGAN2's projection (https://arxiv.org/abs/1912.04958, appendix D) in W or, more
-expressive and harder to edit, in W+ (Image2StyleGAN, https://arxiv.org/abs/1904.03189).
+In W it is StyleGAN2's projection (https://arxiv.org/abs/1912.04958, appendix D). In W+
+(Image2StyleGAN, https://arxiv.org/abs/1904.03189) it is more exact and harder to edit.
 """
 
 from collections.abc import Callable
@@ -14,28 +14,30 @@ import jax.numpy as jnp
 import optax
 
 from hyperstyle_jax import losses
-from hyperstyle_jax.inversion.hyperstyle import middle_rows
+from hyperstyle_jax.inversion.cropping import middle_rows
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, latent_only
 
-# The shares of all steps in which the step size rises and falls.
-_RAMP_UP, _RAMP_DOWN = 0.05, 0.25
-# The norm of an image's gradient counts for at most `_LARGEST` times its running
-# average, in which each new norm has the weight `_SHARE`.
-_LARGEST, _SHARE = 2.0, 0.1
-# Noise on the latent, relative to the spread of w; it is 0 from this share of steps on.
-_NOISE, _NOISE_SHARE = 0.05, 0.75
+# The learning rate rises in this share of the steps at the start, and falls in this
+# share at the end.
+_LR_RAMPUP_LENGTH, _LR_RAMPDOWN_LENGTH = 0.05, 0.25
+# The noise on the latent at the start, relative to the deviation of w; it falls to 0
+# in this share of the steps.
+_INITIAL_NOISE_FACTOR, _NOISE_RAMP_LENGTH = 0.05, 0.75
+# The norm of an image's gradient is limited to so many times its running average, in
+# which each new norm has this weight.
+_MAX_NORM_RATIO, _NORM_AVERAGE_WEIGHT = 2.0, 0.1
 
 Loss = Callable[[Any, jax.Array, jax.Array], jax.Array]
 
 
 class OptimizeResult(NamedTuple):
-    """The inversion, its image, and the loss before every step.
+    """The result of `optimize`.
 
     Attributes:
         inversion: latents without offsets.
         image: [B, H, W, 3] at the size of the targets.
-        losses: [steps, B].
+        losses: [steps, B], the loss of each image before each step.
     """
 
     inversion: Inversion
@@ -44,25 +46,25 @@ class OptimizeResult(NamedTuple):
 
 
 @flax.struct.dataclass
-class _Search:
-    """What stays the same in all steps of a search."""
+class _Setting:
+    """What stays the same in all steps of an optimization."""
 
     generator: Net
     frozen: Any
     x: jax.Array
-    spread: jax.Array
+    w_std: jax.Array
     key: jax.Array
     steps: jax.Array
     lr: jax.Array
 
 
 def l2_loss(frozen, y_hat: jax.Array, x: jax.Array) -> jax.Array:
-    """Mean squared error, [B]."""
+    """Mean squared error [B] of images [B, H, W, 3]; needs no networks."""
     return losses.l2(y_hat, x)
 
 
 def l2_lpips_loss(net: Net, y_hat: jax.Array, x: jax.Array) -> jax.Array:
-    """L2 + 0.8·LPIPS, [B]; `net` is a `models.lpips.LPIPS`."""
+    """L2 + 0.8·LPIPS, [B], of images [B, H, W, 3]; `net` is a `models.lpips.LPIPS`."""
     return losses.l2(y_hat, x) + 0.8 * losses.lpips(net, y_hat, x)
 
 
@@ -78,88 +80,91 @@ def optimize(
     start: jax.Array | None = None,
     seed: int = 0,
 ) -> OptimizeResult:
-    """Searches the latents that reproduce images, with Adam on steadied gradients.
+    """Finds latents that reproduce images, with Adam on limited gradients.
 
     Args:
         generator: Net of a Generator.
         x: [B, H, W, 3] in [-1, 1]; images of the generator are
             cropped to this aspect ratio and averaged down to H×W.
-        space: "w" for one latent per image, "w_plus" for one per layer.
-        steps: how many gradient steps; 0 returns the start.
-        lr: the largest step size; it is ramped up at the start and down at the end.
-        loss: (frozen, y_hat, x) → [B], for example `l2_lpips_loss`.
+        space: "w" for one latent for each image, "w_plus" for one for each layer.
+        steps: the number of gradient steps; 0 returns the start.
+        lr: the largest learning rate; it rises at the start and falls at the end.
+        loss: a function (frozen, y_hat, x) → [B], for example `l2_lpips_loss`.
         frozen: the networks that `loss` uses.
-        start: [B, D] or [B, L, D]; the mean latent if not given.
-        seed: of the noise on the latents while searching.
+        start: [B, D] or [B, L, D]; by default the mean latent.
+        seed: of the noise on the latents.
 
     Returns:
-        OptimizeResult; an image's result does not depend on the others in the batch.
+        OptimizeResult; the result of an image does not depend on others in the batch.
 
     Raises:
-        ValueError: unknown space, or a start that does not fit it.
+        ValueError: an unknown space, or a start that does not fit it.
     """
     if space not in ("w", "w_plus"):
         raise ValueError(f'space {space!r}: expected "w" or "w_plus"')
-    w, history = _start(generator, x.shape[0], space, start), []
+    w, loss_history = _initial_latents(generator, x.shape[0], space, start), []
     keys = jax.random.split(jax.random.key(seed))
-    spread = _spread(generator, keys[0])
-    search = _Search(generator, frozen, x, spread, keys[1], steps, lr)
+    w_std = _latent_std(generator, keys[0])
+    setting = _Setting(generator, frozen, x, w_std, keys[1], steps, lr)
     state = _adam(lr, steps).init(w)
-    # A loop in Python and no scan: one program serves any number of steps, and XLA's
-    # CPU backend is slow inside loops (64², 16 images: 1.05 s a step instead of 0.40).
+    # A loop in Python and not a scan: one program serves any number of steps, and
+    # XLA's CPU backend is slow inside loops. A step for 16 images of 64² takes 0.40 s
+    # here and 1.05 s in a scan.
     for step in range(steps):
-        w, state, values = _step(search, w, state, step, loss=loss)
-        history.append(values)
+        w, state, values = _step(setting, w, state, step, loss=loss)
+        loss_history.append(values)
     return OptimizeResult(
         latent_only(w, generator.module.num_ws),
         _render(generator, w, x.shape),
-        jnp.array(history).reshape(steps, x.shape[0]),
+        jnp.array(loss_history).reshape(steps, x.shape[0]),
     )
 
 
 @partial(jax.jit, static_argnames="loss")
-def _step(search: _Search, w, state, step, *, loss):
-    left = jnp.maximum(1.0 - step / (_NOISE_SHARE * search.steps), 0.0)
-    draw = jax.random.normal(jax.random.fold_in(search.key, step), w.shape[1:])
-    noise = _NOISE * search.spread * left**2 * draw
+def _step(setting: _Setting, w, state, step, *, loss):
+    """One step of Adam → new latents, new state, and the loss [B] before it."""
+    ramp = jnp.maximum(1.0 - step / (_NOISE_RAMP_LENGTH * setting.steps), 0.0)
+    noise = jax.random.normal(jax.random.fold_in(setting.key, step), w.shape[1:])
+    noise = _INITIAL_NOISE_FACTOR * setting.w_std * ramp**2 * noise
 
     def loss_fn(w):
-        y = _render(search.generator, w + noise, search.x.shape)
-        values = loss(search.frozen, y, search.x)
+        y = _render(setting.generator, w + noise, setting.x.shape)
+        values = loss(setting.frozen, y, setting.x)
         return values.sum(), values
 
     (_, values), grad = jax.value_and_grad(loss_fn, has_aux=True)(w)
-    updates, state = _adam(search.lr, search.steps).update(grad, state)
+    updates, state = _adam(setting.lr, setting.steps).update(grad, state)
     return optax.apply_updates(w, updates), state, values
 
 
 def _adam(lr, steps):
-    return optax.chain(_steadied(), optax.adam(_schedule(lr, steps)))
+    return optax.chain(_limit_gradients(), optax.adam(_learning_rate(lr, steps)))
 
 
-def _steadied() -> optax.GradientTransformation:
-    """Limits the gradient of each image by what is usual for it.
+def _limit_gradients() -> optax.GradientTransformation:
+    """Limits the gradient of each image by the running average of its norm.
 
-    Perceptual losses divide features by their length. Where one passes zero, a single
-    gradient is a thousand times the others. Adam would walk on in its direction for
-    tens of steps, while its variance, large for long, silences all that come after.
+    Perceptual losses divide features by their length. Where a feature passes zero, a
+    single gradient is a thousand times as long as the others. Adam would follow its
+    direction for tens of steps, and its estimate of the variance, large for long, would
+    make all later steps small.
     """
 
     def init(w):
         return jnp.zeros(len(w))
 
-    def update(grads, usual, params=None):
+    def update(grads, average, params=None):
         norm = jnp.sqrt(jnp.square(grads).sum(tuple(range(1, grads.ndim))))
-        usual = jnp.where(usual == 0, norm, usual)
-        counted = jnp.minimum(norm, _LARGEST * usual)
-        scale = jnp.where(norm > counted, counted / norm, 1.0)
+        average = jnp.where(average == 0, norm, average)
+        limited = jnp.minimum(norm, _MAX_NORM_RATIO * average)
+        scale = jnp.where(norm > limited, limited / norm, 1.0)
         grads = grads * scale.reshape(-1, *(1,) * (grads.ndim - 1))
-        return grads, usual + _SHARE * (counted - usual)
+        return grads, average + _NORM_AVERAGE_WEIGHT * (limited - average)
 
     return optax.GradientTransformation(init, update)
 
 
-def _start(generator, batch, space, start):
+def _initial_latents(generator, batch, space, start):
     module = generator.module
     rows = (module.num_ws,) if space == "w_plus" else ()
     shape = (batch, *rows, module.w_dim)
@@ -174,17 +179,19 @@ def _start(generator, batch, space, start):
 
 
 @partial(jax.jit, static_argnames="samples")
-def _spread(generator, key, samples=2000):
-    """Root mean square distance of w from its mean, per dimension."""
+def _latent_std(generator, key, samples=2000):
+    """The standard deviation of w, averaged over its dimensions."""
     z = jax.random.normal(key, (samples, generator.module.z_dim))
     return generator(z, method="mapping").std(0).mean()
 
 
-def _schedule(lr, steps):
+def _learning_rate(lr, steps):
+    """StyleGAN2's schedule: a linear rise, a plateau, and half a cosine down."""
+
     def rate(step):
         t = step / steps
-        up = jnp.minimum(1.0, (t + 1 / steps) / _RAMP_UP)
-        down = jnp.minimum(1.0, (1.0 - t) / _RAMP_DOWN)
+        up = jnp.minimum(1.0, (t + 1 / steps) / _LR_RAMPUP_LENGTH)
+        down = jnp.minimum(1.0, (1.0 - t) / _LR_RAMPDOWN_LENGTH)
         return lr * up * (0.5 - 0.5 * jnp.cos(jnp.pi * down))
 
     return rate
@@ -192,5 +199,6 @@ def _schedule(lr, steps):
 
 @partial(jax.jit, static_argnames="shape")
 def _render(generator, w, shape):
+    """The images of latents, cropped and averaged to `shape` [B, H, W, 3]."""
     y = middle_rows(generator(w, method="synthesis"), shape[1:3])
     return y if y.shape == shape else losses.adaptive_pool(y, shape[1:3])

@@ -1,4 +1,4 @@
-"""Inverts photos with the networks of a bundle: sizes, defaults, compilation."""
+"""Inverts photos with the networks of a bundle, at its image size and defaults."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
 
 _MAX_ITERS = 100
-_FAR_OUT = 4  # generated images leave [-1, 1] a little; this far is another scale
+_MAX_VALUE = 4  # generated images exceed [-1, 1], but not by this much
 
 
 def invert(
@@ -20,9 +20,13 @@ def invert(
 
     Args:
         bundle: with encoder, hypernetwork and generator.
-        x: [B, H, W, 3], uint8 or float in [-1, 1]; cropped and resized as needed.
-        num_iters: iterations; default the bundle's own, 0 the initial inversion alone.
+        x: [B, H, W, 3] or a list of any sizes, uint8 or float in [-1, 1]; cropped and
+            resized as needed.
+        num_iters: T, by default the bundle's own; 0 gives the initial inversion alone.
         dtype: of the feature maps; "bfloat16" is faster on GPUs and TPUs.
+
+    Raises:
+        ValueError: no images, or a number of iterations outside 0 … 100.
     """
     num_iters = checked_num_iters(bundle, num_iters)
     refinement = refine(bundle, prepare(bundle, x), num_iters, dtype)
@@ -30,17 +34,20 @@ def invert(
 
 
 def refine(bundle: Bundle, x, num_iters: int, dtype="float32") -> hyperstyle.Refinement:
-    """Like `invert`, with the image after every iteration, in compact form.
+    """Inverts like `invert`, but returns the compact form and each iteration's image.
 
     Args:
-        x: [B, h, w, 3] float in [-1, 1] as `prepare` returns it.
+        bundle: with encoder, hypernetwork and generator.
+        x: [B, h, w, 3] float in [-1, 1], as `prepare` returns it.
+        num_iters: T.
+        dtype: of the feature maps.
     """
     nets = bundle.require("encoder", "hypernet", "generator")
     return _invert(*nets, jnp.asarray(x, dtype), num_iters)
 
 
 def decode(bundle: Bundle, refinement: hyperstyle.Refinement) -> Inversion:
-    """The inversion that a refinement found, ready to render."""
+    """Makes an inversion, ready to render, of a refinement's compact form."""
     (hypernet,) = bundle.require("hypernet")
     return hyperstyle.decode(hypernet, refinement.w_plus, refinement.embeddings)
 
@@ -48,33 +55,41 @@ def decode(bundle: Bundle, refinement: hyperstyle.Refinement) -> Inversion:
 def full_size(
     bundle: Bundle, refinement: hyperstyle.Refinement, dtype="float32"
 ) -> jax.Array:
-    """The reconstructions at the generator's own size: [B, R, R, 3], not clipped."""
+    """Renders the reconstructions at the generator's own size.
+
+    Returns:
+        [B, R, R, 3], about [-1, 1], not clipped.
+    """
     (generator,) = bundle.require("generator")
-    last = refinement.images[-1]
-    if last.shape[1:3] == (generator.module.resolution,) * 2:
-        return last
+    reconstruction = refinement.images[-1]
+    if reconstruction.shape[1:3] == (generator.module.resolution,) * 2:
+        return reconstruction
     return synthesize(generator, decode(bundle, refinement), dtype=dtype)
 
 
 def prepare(bundle: Bundle, photos) -> np.ndarray:
-    """Photos as the networks take them: the centre, in the bundle's size.
+    """Crops photos to their centre and resizes them to the bundle's image size.
 
     Args:
+        bundle: gives the size (h, w).
         photos: [B, H, W, 3] or a list of any sizes, uint8 or float in [-1, 1].
 
     Returns:
         [B, h, w, 3] float32 in [-1, 1].
+
+    Raises:
+        ValueError: no photos, or one of another shape or other units.
     """
-    ready = [_prepare_one(np.asarray(photo), *bundle.image_size) for photo in photos]
-    if not ready:
+    x = [_prepare_photo(np.asarray(photo), *bundle.image_size) for photo in photos]
+    if not x:
         raise ValueError("no photos: expected an array [B, H, W, 3] or a list")
-    return np.stack(ready)
+    return np.stack(x)
 
 
-def _prepare_one(photo, height, width):
+def _prepare_photo(photo, height, width):
     if photo.ndim != 3 or photo.shape[-1] != 3:
         raise ValueError(f"photo of shape {photo.shape}: expected [H, W, 3]")
-    if photo.dtype != np.uint8 and not np.abs(photo).max() < _FAR_OUT:
+    if photo.dtype != np.uint8 and not np.abs(photo).max() < _MAX_VALUE:
         raise ValueError(
             f"photo with values up to {np.abs(photo).max():g}: expected uint8, or "
             "float in [-1, 1]"
@@ -85,7 +100,11 @@ def _prepare_one(photo, height, width):
 
 
 def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
-    """`num_iters`, checked; None is the number that the bundle was trained with."""
+    """The number of iterations to run, by default the one the bundle was trained with.
+
+    Raises:
+        ValueError: not a whole number from 0 to 100.
+    """
     chosen = bundle.info.get("num_iters", 5) if num_iters is None else num_iters
     if not isinstance(chosen, int) or not 0 <= chosen <= _MAX_ITERS:
         raise ValueError(
@@ -95,15 +114,16 @@ def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
 
 
 def measure(bundle: Bundle, x, images) -> dict[str, np.ndarray]:
-    """How close images are to their targets.
+    """Measures how close reconstructions are to their targets.
 
     Args:
-        x: targets [B, h, w, 3].
-        images: [S, B, h, w, 3], several reconstructions of each target.
+        bundle: its feature extractor, if there is one, measures too.
+        x: targets [B, h, w, 3] in [-1, 1].
+        images: [S, B, h, w, 3], S reconstructions of each target.
 
     Returns:
-        {name: [S, B]}: `l2`, and where the bundle has a feature extractor of its domain
-        `lpips` (perceptual distance) and `identity` (cosine similarity).
+        {name: [S, B]}: `l2`, and with a feature extractor `lpips` (a perceptual
+        distance) and `identity` (cosine similarity).
     """
     extractor = bundle.nets.get("feature_extractor")
     return jax.device_get(_measure(extractor, x, images))

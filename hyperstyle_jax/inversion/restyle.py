@@ -1,6 +1,6 @@
-"""ReStyle: an encoder that corrects its latent from the image that it renders.
+"""ReStyle corrects its latent several times, from the image that the latent renders.
 
-w ← w + E(x, G(w)), starting from the mean latent (https://arxiv.org/abs/2104.02699).
+w ← w + E(x, G(w)), starting from the mean latent, https://arxiv.org/abs/2104.02699.
 """
 
 from typing import NamedTuple
@@ -8,15 +8,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hyperstyle_jax.inversion.hyperstyle import crop_and_pool
+from hyperstyle_jax.inversion.cropping import crop_and_pool
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion
 
 
-class Restyled(NamedTuple):
-    """The inversion, and the image [T + 1, B, h, w, C] after every iteration.
+class RestyleResult(NamedTuple):
+    """The result of `invert`.
 
-    Row 0 is the image of the mean latent.
+    Attributes:
+        inversion: latents without offsets.
+        images: [T + 1, B, h, w, 3], the reconstruction after each iteration; row 0 is
+            the image of the mean latent.
     """
 
     inversion: Inversion
@@ -25,18 +28,15 @@ class Restyled(NamedTuple):
 
 def invert(
     encoder: Net, generator: Net, x: jax.Array, num_iters: int = 5, noise="const"
-) -> Restyled:
-    """Inverts images; pure, to be jitted with `num_iters` static.
+) -> RestyleResult:
+    """Inverts images; a pure function, to be jitted with `num_iters` static.
 
     Args:
-        encoder: a `StyleEncoder` of 6 channels; its mean latent is the start.
-        generator: that the encoder was trained for.
+        encoder: Net of a `StyleEncoder` of 6 channels; its mean latent is the start.
+        generator: Net of the Generator that the encoder was trained for.
         x: [B, h, w, 3] in [-1, 1].
-        num_iters: iterations.
+        num_iters: T, the number of iterations.
         noise: as in `Generator.synthesis`.
-
-    Returns:
-        Latents w_plus [B, L, D] without offsets, and images of the size of `x`.
     """
 
     def render(w):
@@ -53,4 +53,4 @@ def invert(
         return (w, image), image
 
     (w, _), images = jax.lax.scan(body, (w, image), length=num_iters)
-    return Restyled(Inversion(w), jnp.concatenate([image[None], images]))
+    return RestyleResult(Inversion(w), jnp.concatenate([image[None], images]))

@@ -1,8 +1,8 @@
-"""Inversions as small files: latent and layer embeddings, decoded when they are read.
+"""Stores inversions as small files of a latent and layer embeddings.
 
-A `.npz` holds `w_plus` [L, D], `embeddings` [N, C] with the names of the `layers` [N]
-they belong to, `num_iters`, and the id of the `bundle` whose hypernetwork predicted
-them. Separable layers have a row for each iteration, `path#0`, `path#1`, …
+A `.npz` holds `w_plus` [L, D], `embeddings` [N, C] with the names of their `layers`
+[N], `num_iters`, and the id of the `bundle` whose hypernetwork predicted them.
+Separable layers have a row for each iteration: `path#0`, `path#1`, …
 """
 
 import io
@@ -26,14 +26,14 @@ _NAMES = ("w_plus", "embeddings", "layers", "num_iters", "bundle")
 _MAX_ITERS = 1000
 
 
-class Saved(NamedTuple):
+class StoredInversion(NamedTuple):
     """The content of one file.
 
     Attributes:
         w_plus: [L, D].
-        embeddings: {path: [C] or [T, C]}; {} after no iterations.
-        num_iters: T.
-        bundle: the id of the bundle that made it.
+        embeddings: {path: [C] or [T, C]}; {} for T = 0.
+        num_iters: T, the number of iterations that the embeddings sum.
+        bundle: the id of the bundle whose hypernetwork predicted them.
     """
 
     w_plus: np.ndarray
@@ -45,13 +45,16 @@ class Saved(NamedTuple):
 def save(
     path: str | os.PathLike, inverted: Inversion | Refinement, i: int, bundle: Bundle
 ) -> Path:
-    """Writes image `i` of an inversion.
+    """Writes one image of an inversion to a file.
 
     Args:
-        path: the `.npz` file.
+        path: of the `.npz` file.
         inverted: an inversion or its compact form.
-        i: which image of the batch.
-        bundle: that made it.
+        i: the index of the image in the batch.
+        bundle: whose networks made it.
+
+    Returns:
+        The path of the file.
 
     Raises:
         ValueError: the inversion has weights that no layer embeddings decode to.
@@ -60,7 +63,7 @@ def save(
     if isinstance(inverted, Inversion):
         _check_compact(inverted)
     values = embeddings.values if embeddings.num_iters else {}
-    rows = _rows({k: np.asarray(v[i]) for k, v in values.items()})
+    rows = _to_rows({k: np.asarray(v[i]) for k, v in values.items()})
     arrays = {
         "w_plus": np.asarray(inverted.w_plus[i]),
         "embeddings": np.stack([*rows.values()]) if rows else np.zeros((0, 0), "f4"),
@@ -68,9 +71,9 @@ def save(
         "num_iters": np.int32(embeddings.num_iters),
         "bundle": np.str_(bundle.id),
     }
-    out = io.BytesIO()
-    np.savez(out, **arrays)
-    return atomic_files.write_whole(path, out.getvalue())
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return atomic_files.write_whole(path, buffer.getvalue())
 
 
 def _check_compact(inversion: Inversion):
@@ -81,14 +84,14 @@ def _check_compact(inversion: Inversion):
         )
 
 
-def load(path: str | os.PathLike) -> Saved:
+def load(path: str | os.PathLike) -> StoredInversion:
     """Reads one file.
 
     Raises:
-        ValueError: not such a file, or damaged.
+        ValueError: not a file of an inversion, or a damaged one.
     """
     try:
-        return _saved(files.content(path))
+        return _from_content(files.content(path))
     except ValueError as error:
         raise ValueError(
             f"{path} is not an inversion ({error}): expected a .npz file that "
@@ -96,11 +99,11 @@ def load(path: str | os.PathLike) -> Saved:
         ) from None
 
 
-def _saved(content) -> Saved:
-    """What a file has in it, if that is an inversion.
+def _from_content(content) -> StoredInversion:
+    """Checks what a file contains.
 
     Raises:
-        ValueError: what is missing, or not as it should be.
+        ValueError: says what is missing, or not as it should be.
     """
     if not isinstance(content, dict):
         raise ValueError("it holds no named arrays")
@@ -116,11 +119,12 @@ def _saved(content) -> Saved:
         raise ValueError("its num_iters is not a number")
     if not 0 <= num_iters <= _MAX_ITERS:
         raise ValueError(f"its num_iters is {num_iters}")
-    embeddings = _embeddings(dict(zip(layers, rows, strict=True)))
-    return Saved(w_plus, embeddings, int(num_iters), bundle)
+    embeddings = _from_rows(dict(zip(layers, rows, strict=True)))
+    return StoredInversion(w_plus, embeddings, int(num_iters), bundle)
 
 
 def _floats(content, name: str) -> np.ndarray:
+    """The array of this name, if it is a matrix of finite numbers."""
     array = content[name]
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
         raise ValueError(f"its {name} is no table of numbers")
@@ -130,53 +134,58 @@ def _floats(content, name: str) -> np.ndarray:
     return array
 
 
-def restore(bundle: Bundle, saved: Sequence[Saved]) -> Inversion:
-    """The files of one bundle and one number of iterations as one inversion.
+def restore(bundle: Bundle, stored: Sequence[StoredInversion]) -> Inversion:
+    """Makes one inversion, ready to render, of the contents of B files.
+
+    Args:
+        bundle: whose networks made them.
+        stored: of one number of iterations.
 
     Raises:
         ValueError: they were made with another bundle, or differ among themselves.
     """
-    if other := sorted({s.bundle for s in saved} - {bundle.id}):
+    if foreign := sorted({s.bundle for s in stored} - {bundle.id}):
         raise ValueError(
-            f"inverted with bundle {other[0]}, but this one is {bundle.id}: give the "
+            f"inverted with bundle {foreign[0]}, but this one is {bundle.id}: give the "
             "--model that made it, or invert the photo again"
         )
-    if len({(s.num_iters, *_shapes(s).items()) for s in saved}) != 1:
+    if len({(s.num_iters, *_shapes(s).items()) for s in stored}) != 1:
         raise ValueError("inversions of different kinds cannot share a batch")
-    _check_fit(bundle, saved[0])
-    w_plus = jnp.stack([s.w_plus for s in saved])
-    if saved[0].num_iters == 0:
+    _check_fit(bundle, stored[0])
+    w_plus = jnp.stack([s.w_plus for s in stored])
+    if stored[0].num_iters == 0:
         return Inversion(w_plus)
-    values = jax.tree.map(lambda *a: jnp.stack(a), *(s.embeddings for s in saved))
-    embeddings = LayerEmbeddings(values, saved[0].num_iters)
+    values = jax.tree.map(lambda *a: jnp.stack(a), *(s.embeddings for s in stored))
+    embeddings = LayerEmbeddings(values, stored[0].num_iters)
     return hyperstyle.decode(*bundle.require("hypernet"), w_plus, embeddings)
 
 
-def _shapes(saved: Saved) -> dict[str, tuple[int, ...]]:
-    shapes = {path: value.shape for path, value in sorted(saved.embeddings.items())}
-    return {"w_plus": saved.w_plus.shape, **shapes}
+def _shapes(stored: StoredInversion) -> dict[str, tuple[int, ...]]:
+    shapes = {path: value.shape for path, value in sorted(stored.embeddings.items())}
+    return {"w_plus": stored.w_plus.shape, **shapes}
 
 
-def _check_fit(bundle: Bundle, saved: Saved):
-    """Refuses damaged files; the bundle's id does not tell for files made by hand."""
+def _check_fit(bundle: Bundle, stored: StoredInversion):
+    """Refuses arrays that do not fit the networks, in files made by hand or damaged."""
     (generator,) = bundle.require("generator")
     expected = {"w_plus": (generator.module.num_ws, generator.module.w_dim)}
-    if saved.num_iters:
+    if stored.num_iters:
         (hypernet,) = bundle.require("hypernet")
         zeros = jax.eval_shape(
-            lambda: no_embeddings(hypernet.module, 1, saved.num_iters)
+            lambda: no_embeddings(hypernet.module, 1, stored.num_iters)
         )
         expected |= {path: value.shape[1:] for path, value in zeros.items()}
-    shapes = _shapes(saved)
-    if bad := sorted(p for p in expected if shapes.get(p) != expected[p]):
-        raise ValueError(
-            f"{bad[0]} has shape {shapes.get(bad[0])}, expected {expected[bad[0]]}: "
-            "the file is damaged; invert the photo again"
-        )
+    shapes = _shapes(stored)
+    for path in sorted(expected):
+        if shapes.get(path) != expected[path]:
+            raise ValueError(
+                f"{path} has shape {shapes.get(path)}, expected {expected[path]}: "
+                "the file is damaged; invert the photo again"
+            )
 
 
-def _rows(embeddings: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """{path: [C] or [T, C]} → one named row [C] each."""
+def _to_rows(embeddings: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{path: [C] or [T, C]} → {name: row [C]}."""
     rows = {}
     for path, value in sorted(embeddings.items()):
         if value.ndim == 2:
@@ -186,8 +195,8 @@ def _rows(embeddings: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return rows
 
 
-def _embeddings(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `_rows`."""
+def _from_rows(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `_to_rows`."""
     embeddings = {}
     for name, row in rows.items():
         path, _, t = name.partition("#")

@@ -1,4 +1,7 @@
-"""StyleGAN2's residual discriminator (https://arxiv.org/abs/1912.04958)."""
+"""StyleGAN2's residual discriminator of images, and e4e's discriminator of latents.
+
+https://arxiv.org/abs/1912.04958, https://arxiv.org/abs/2102.02766
+"""
 
 import math
 from collections.abc import Callable
@@ -8,8 +11,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hyperstyle_jax.models import ops
-from hyperstyle_jax.models.generator import channels, resolutions
-from hyperstyle_jax.models.resnet import Linear
+from hyperstyle_jax.models.layers import Linear
+from hyperstyle_jax.models.synthesis import channels, resolutions
 
 
 class Discriminator(nn.Module):
@@ -22,61 +25,69 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, image, on_whole_batch: Callable | None = None):
-        """The logits.
+        """Logits [B, 1]; higher for images that look real.
 
         Args:
-            on_whole_batch: where devices share a batch, (function, x) → the function of
-                all its images for the part x that this device has.
+            image: [B, R, R, 3] in [-1, 1].
+            on_whole_batch: where devices share a batch, a function (f, x) → f of the
+                features of all devices, for the part x of this one.
         """
         sizes = resolutions(self.resolution)[::-1]
         x = image
         for res in sizes[:-1]:
             width = channels(res, self.channel_base, self.channel_max)
-            after = channels(res // 2, self.channel_base, self.channel_max)
-            x = Block(width, after, first=res == self.resolution, name=f"b{res}")(x)
+            out_width = channels(res // 2, self.channel_base, self.channel_max)
+            is_first = res == self.resolution
+            x = Block(width, out_width, is_first, name=f"b{res}")(x)
         width = channels(4, self.channel_base, self.channel_max)
         stddev = partial(minibatch_stddev, group=self.mbstd_group)
-        found = on_whole_batch(stddev, x) if on_whole_batch else stddev(x)
-        return Epilogue(width, name="b4")(x, found)
+        std = on_whole_batch(stddev, x) if on_whole_batch else stddev(x)
+        return Epilogue(width, name="b4")(x, std)
 
 
 class Block(nn.Module):
-    """Two convolutions, the second halves the size, beside a filtered skip."""
+    """Two convolutions, the second with stride 2, and a filtered skip connection.
+
+    The first block starts with a 1×1 convolution of the image ("fromRGB").
+    """
 
     width: int
-    after: int
-    first: bool
+    out_width: int
+    is_first: bool
 
     @nn.compact
     def __call__(self, x):
-        if self.first:
+        """x [B, H, W, width], or an image → [B, H / 2, W / 2, out_width]."""
+        if self.is_first:
             x = ops.leaky_relu(ops.EqualConv(self.width, 1, name="fromrgb")(x))
-        skip = ops.EqualConv(self.after, 1, True, use_bias=False, name="skip")(x)
+        skip = ops.EqualConv(self.out_width, 1, True, use_bias=False, name="skip")(x)
         x = ops.leaky_relu(ops.EqualConv(self.width, name="conv0")(x))
-        x = ops.leaky_relu(ops.EqualConv(self.after, down=True, name="conv1")(x))
+        x = ops.leaky_relu(ops.EqualConv(self.out_width, down=True, name="conv1")(x))
         return (x + skip) / math.sqrt(2)
 
 
 class Epilogue(nn.Module):
-    """Minibatch statistics, one convolution, two linear layers."""
+    """One convolution and two linear layers, which see the minibatch's deviation."""
 
     width: int
 
     @nn.compact
-    def __call__(self, x, stddev):
-        x = jnp.concatenate([x, stddev], axis=-1)
+    def __call__(self, x, std):
+        """Features [B, 4, 4, C] and their deviation [B, 4, 4, 1] → logits [B, 1]."""
+        x = jnp.concatenate([x, std], axis=-1)
         x = ops.leaky_relu(ops.EqualConv(self.width, name="conv")(x))
         x = ops.EqualLinear(self.width, name="fc")(x.reshape(x.shape[0], -1))
         return ops.EqualLinear(1, name="out")(ops.leaky_relu(x))
 
 
 class LatentDiscriminator(nn.Module):
-    """Latents [B, D] → logits [B, 1] (https://arxiv.org/abs/2102.02766)."""
+    """e4e's discriminator of latents: w [B, D] → logits [B, 1]."""
 
     depth: int = 4
 
     @nn.compact
     def __call__(self, w):
+        """w [B, D] → logits [B, 1]; higher for latents of the mapping network."""
         x, width = w, w.shape[-1]
         for i in range(self.depth - 1):
             x = Linear(width, name=f"fc{i}")(x)
@@ -85,14 +96,18 @@ class LatentDiscriminator(nn.Module):
 
 
 def minibatch_stddev(x, group: int):
-    """Mean standard deviation over groups of the batch as one more channel.
+    """The mean standard deviation of each group of images, as one channel.
 
     Args:
-        x: [B, H, W, C]; B divisible by min(B, group). Image i belongs to the group of
-            all images with the same i mod (B / group).
+        x: features [B, H, W, C]; images with the same index mod (B / group) are a
+            group.
+        group: number of images in a group, or all of a smaller batch.
 
     Returns:
         [B, H, W, 1].
+
+    Raises:
+        ValueError: the groups do not divide the batch.
     """
     b, h, w, c = x.shape
     size = min(b, group)

@@ -1,6 +1,7 @@
-"""Encoders: images → latents, the initial inversion that a hypernetwork refines.
+"""Encoders from images to latents: the initial inversion that HyperStyle refines.
 
-One W-encoder and one W+ encoder; the published W+ methods differ in two switches:
+There is one encoder into W and one into W+. The published W+ encoders differ in two
+fields of the latter:
 
 | method | pyramid | progressive |
 |---|---|---|
@@ -17,15 +18,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hyperstyle_jax.models.irnet import IRNet
+from hyperstyle_jax.models.layers import Conv
 from hyperstyle_jax.models.ops import EqualLinear
-from hyperstyle_jax.models.resnet import Conv, IRNet, ResNet
+from hyperstyle_jax.models.resnet import ResNet
 
-# Where the three groups of styles begin: rows 0–2 are coarse, 3–6 medium, 7… fine.
-_MEDIUM, _FINE = 3, 7
+# Rows 0–2 of w+ are coarse, rows 3–6 medium, rows from 7 on fine.
+_FIRST_MEDIUM_ROW, _FIRST_FINE_ROW = 3, 7
 
 
 class WEncoder(nn.Module):
-    """One w per image: images [B, H, W, C] → w [B, D], the mean latent added."""
+    """One latent for each image: w = w_avg + E(x), [B, H, W, C] → [B, D]."""
 
     w_dim: int = 512
     widths: Sequence[int] = (64, 128, 256, 512)
@@ -34,6 +37,7 @@ class WEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """x [B, H, W, C] in [-1, 1] → w [B, D]; `train` as in `BatchNorm`."""
         latent_avg = self.variable("buffers", "latent_avg", jnp.zeros, (self.w_dim,))
         body = IRNet(self.widths, self.depths, axis_name=self.axis_name, name="body")
         features = body(x, train).mean((1, 2))
@@ -41,11 +45,12 @@ class WEncoder(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """One w per layer: images [B, H, W, C] → w_plus [B, L, D].
+    """One latent for each layer: images [B, H, W, C] → w_plus [B, L, D].
 
-    With `pyramid`, medium and fine rows read finer feature maps. With `progressive`,
-    rows are offsets from the first one, switched on by `stage`. Restyle encoders see
-    target and reconstruction (6 channels) and are called with the current `latent`.
+    With `pyramid`, medium and fine rows are made of finer feature maps. With
+    `progressive`, rows are offsets from the first one, switched on by `stage`. ReStyle
+    encoders see target and reconstruction, 6 channels, and are called with the current
+    `latent`.
     """
 
     num_ws: int
@@ -68,28 +73,32 @@ class StyleEncoder(nn.Module):
         """Encodes images.
 
         Args:
-            x: [B, H, W, C].
-            latent: [B, L, D] (or broadcasting), what the rows are added to;
-                the mean latent if not given.
-            stage: rows 1 … stage are used besides row 0; None means all.
+            x: [B, H, W, C] in [-1, 1].
+            latent: what the rows are added to, of a shape that broadcasts to [B, L, D];
+                by default the mean latent.
+            stage: rows 1 … stage are used besides row 0; None means all rows.
             train: use and update the statistics of the batch.
 
         Returns:
-            [B, L, D].
+            w_plus [B, L, D].
+
+        Raises:
+            ValueError: an unknown trunk.
         """
         shape = (self.num_ws, self.w_dim)
         latent_avg = self.variable("buffers", "latent_avg", jnp.zeros, shape)
-        maps = self._maps(self._body().stages(x, train))
+        maps = self._feature_maps(self._body().stages(x, train))
         rows = [
             StyleBlock(self.w_dim, name=f"style{i}")(maps[self._level(i)])
             for i in range(self.num_ws)
         ]
-        codes = jnp.stack(rows, axis=1)
+        latents = jnp.stack(rows, axis=1)
         if self.progressive:
-            last = self.num_ws - 1 if stage is None else stage
-            used = (jnp.arange(self.num_ws) <= last) & (jnp.arange(self.num_ws) > 0)
-            codes = codes[:, :1] + jnp.where(used[:, None], codes, 0.0)
-        return codes + (latent_avg.value if latent is None else latent)
+            last_row = self.num_ws - 1 if stage is None else stage
+            index = jnp.arange(self.num_ws)
+            is_offset = (index > 0) & (index <= last_row)
+            latents = latents[:, :1] + jnp.where(is_offset[:, None], latents, 0.0)
+        return latents + (latent_avg.value if latent is None else latent)
 
     def _body(self):
         sizes = (self.widths, self.depths)
@@ -101,43 +110,48 @@ class StyleEncoder(nn.Module):
             )
         raise ValueError(f'trunk {self.trunk!r}: expected "ir_se" or "resnet"')
 
-    def _maps(self, stages):
+    def _feature_maps(self, stages):
         """Coarse, medium and fine feature maps; without pyramid only the coarse one."""
         if not self.pyramid:
             return stages[-1:]
         fine, medium, coarse = stages[-3:]
         lateral1 = Conv(self.widths[-1], 1, use_bias=True, name="lateral1")
         lateral2 = Conv(self.widths[-1], 1, use_bias=True, name="lateral2")
-        medium = _resize(coarse, medium.shape) + lateral1(medium)
-        return [coarse, medium, _resize(medium, fine.shape) + lateral2(fine)]
+        medium = _resize_bilinear(coarse, medium.shape) + lateral1(medium)
+        fine = _resize_bilinear(medium, fine.shape) + lateral2(fine)
+        return [coarse, medium, fine]
 
     def _level(self, row):
-        return (row >= _MEDIUM) + (row >= _FINE) if self.pyramid else 0
+        """The index of the feature map that a row of w+ is made of."""
+        if not self.pyramid:
+            return 0
+        return (row >= _FIRST_MEDIUM_ROW) + (row >= _FIRST_FINE_ROW)
 
 
 class StyleBlock(nn.Module):
-    """Strided convolutions down to one pixel, then a linear layer: [B, D]."""
+    """Strided convolutions down to one pixel, then a linear layer."""
 
     w_dim: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, h, w, F] → [B, D]."""
         for i in range(math.ceil(math.log2(max(x.shape[1:3])))):
             conv = Conv(self.w_dim, 3, 2, use_bias=True, name=f"conv{i}")
             x = nn.leaky_relu(conv(x), 0.01)
         return EqualLinear(self.w_dim, name="linear")(x[:, 0, 0])
 
 
-def _resize(x, shape):
+def _resize_bilinear(x, shape):
     """Bilinear interpolation with the corner pixels of both grids aligned."""
-    rows = _interpolation(x.shape[1], shape[1])
-    columns = _interpolation(x.shape[2], shape[2])
+    rows = _interpolation_matrix(x.shape[1], shape[1])
+    columns = _interpolation_matrix(x.shape[2], shape[2])
     exact = jax.lax.Precision.HIGHEST
     return jnp.einsum("hi,bijc,wj->bhwc", rows, x, columns, precision=exact)
 
 
-def _interpolation(size_in, size_out):
-    """Matrix [size_out, size_in]."""
+def _interpolation_matrix(size_in, size_out):
+    """[size_out, size_in]; row i interpolates linearly between two neighbours."""
     position = jnp.linspace(0.0, size_in - 1.0, size_out)
     distance = jnp.abs(position[:, None] - jnp.arange(size_in))
     return jnp.maximum(1.0 - distance, 0.0)

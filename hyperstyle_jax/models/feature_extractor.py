@@ -1,7 +1,7 @@
-"""A small network that knows a domain: identity, attributes, perceptual distance.
+"""A small network that reads identity and attributes of the images of one domain.
 
-Where no pretrained ArcFace and LPIPS exist (or may be downloaded), one network trained
-on the domain's own labels serves for both.
+It takes the places of ArcFace and LPIPS where no such pretrained networks are at hand,
+and is trained on the domain's own labels.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hyperstyle_jax.models.resnet import BatchNorm, Linear, ResNet
+from hyperstyle_jax.models.layers import BatchNorm, Linear
+from hyperstyle_jax.models.resnet import ResNet
 
 
 class FeatureExtractor(nn.Module):
-    """Images [B, H, W, 3] → unit identity vectors [B, E] and attributes [B, A]."""
+    """Images [B, H, W, 3] → identity vectors [B, E] and attributes [B, A]."""
 
     num_attributes: int
     widths: Sequence[int] = (16, 32, 64, 128)
@@ -23,12 +24,14 @@ class FeatureExtractor(nn.Module):
     axis_name: str | None = None
 
     def setup(self):
+        """Builds the trunk, a head for identities and one for attributes."""
         self.trunk = ResNet(
             self.widths, self.depths, prelu=True, pool=False, stem_kernel=3,
             stem_stride=1, axis_name=self.axis_name,
         )  # fmt: skip
         self.identity_head = Linear(self.embedding)
-        # Without it all vectors start almost parallel and ArcFace's loss stalls.
+        # Without this normalization all identity vectors of fresh weights are almost
+        # parallel, and ArcFace's loss stalls.
         self.identity_norm = BatchNorm(affine=False, axis_name=self.axis_name)
         self.attribute_head = Linear(self.num_attributes)
         shape = (self.num_attributes,)
@@ -36,7 +39,12 @@ class FeatureExtractor(nn.Module):
         self.std = self.variable("buffers", "attribute_std", jnp.ones, shape)
 
     def __call__(self, x, train: bool = False):
-        """Identity [B, E], of length one, and attributes [B, A] in their own units."""
+        """Identity vectors [B, E] of length one, and attributes [B, A] in their units.
+
+        Args:
+            x: [B, H, W, 3] in [-1, 1].
+            train: use and update the statistics of the batch.
+        """
         return self._heads(self.trunk.stages(x, train)[-1], train)
 
     def _heads(self, features, train=False):
@@ -46,11 +54,15 @@ class FeatureExtractor(nn.Module):
         return _normalized(identity), attributes
 
     def pooled(self, x):
-        """What the last stage sees, averaged over positions: [B, F]."""
+        """x [B, H, W, 3] → mean features of the last stage [B, F]."""
         return self.trunk.stages(x)[-1].mean((1, 2))
 
     def extract_features(self, x):
-        """What `distances` compares: normalized features of all stages, identity."""
+        """What `feature_distances` compares, of images [B, H, W, 3].
+
+        Returns:
+            Normalized features [B, h, w, F] of all stages, and identity vectors [B, E].
+        """
         stages = self.trunk.stages(x)
         return [_normalized(s) for s in stages], self._heads(stages[-1])[0]
 
@@ -61,32 +73,39 @@ class FeatureExtractor(nn.Module):
             x, y: [B, H, W, 3] in [-1, 1]. No gradient flows into y.
 
         Returns:
-            distance [B], similarity (cosine) [B].
+            Distance [B] and cosine similarity [B].
         """
         stages, identity = self.extract_features(
             jnp.concatenate([x, jax.lax.stop_gradient(y)])
         )
-        halves = [jnp.split(s, 2) for s in (*stages, identity)]
-        (a, b) = (([h[i] for h in halves[:-1]], halves[-1][i]) for i in (0, 1))
-        return feature_distances(a, b)
+        *stage_pairs, identity_pair = [jnp.split(s, 2) for s in (*stages, identity)]
+        x_features, y_features = (
+            ([pair[i] for pair in stage_pairs], identity_pair[i]) for i in (0, 1)
+        )
+        return feature_distances(x_features, y_features)
 
 
-def feature_distances(a, b) -> tuple[jax.Array, jax.Array]:
-    """Perceptual distance [B] and identity similarity [B] of extracted features.
+def feature_distances(x_features, y_features) -> tuple[jax.Array, jax.Array]:
+    """Perceptual distance and identity similarity of two batches' features.
 
-    The distance has LPIPS's form: squared differences of features of length one,
+    The distance has LPIPS's form: the squared difference of features of length one,
     averaged over positions and stages.
+
+    Args:
+        x_features, y_features: as `FeatureExtractor.extract_features` returns them.
+
+    Returns:
+        Distance [B] and cosine similarity [B].
     """
-    (stages, identity), (others, other) = a, b
+    (x_stages, x_identity), (y_stages, y_identity) = x_features, y_features
     stage_distances = [
-        jnp.square(s - o).sum(-1).mean((1, 2))
-        for s, o in zip(stages, others, strict=True)
+        jnp.square(x - y).sum(-1).mean((1, 2))
+        for x, y in zip(x_stages, y_stages, strict=True)
     ]
-    return sum(stage_distances) / len(stage_distances), jnp.sum(
-        identity * other, axis=-1
-    )
+    distance = sum(stage_distances) / len(stage_distances)
+    return distance, jnp.sum(x_identity * y_identity, axis=-1)
 
 
 def _normalized(v):
-    # The root of a sum that is never zero, so that the gradient is always finite.
+    # A small number under the root keeps the gradient finite where v is zero.
     return v * jax.lax.rsqrt(jnp.square(v).sum(-1, keepdims=True) + 1e-8)

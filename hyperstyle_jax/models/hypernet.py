@@ -1,8 +1,8 @@
-"""HyperStyle's hypernetwork: two images → offsets for the generator's kernels.
+"""HyperStyle's hypernetwork: from two images to offsets of the generator's kernels.
 
 https://arxiv.org/abs/2111.15666, section 4. A trunk sees the target and the
-reconstruction, a few convolutions for each tuned layer make an embedding of its
-features, and a decoder turns the embedding into offsets (`offset_decoders.py`).
+reconstruction. For each tuned layer a few convolutions make an embedding of the trunk's
+features, and a decoder (`offset_decoders.py`) turns the embedding into offsets.
 """
 
 import re
@@ -34,10 +34,14 @@ PRESETS = {
 class TunedLayer(NamedTuple):
     """A layer of the generator whose kernel gets offsets.
 
-    `path` is that of its kernel, `kernel` the kernel's side in taps. `kind` says which
-    decoder makes the offsets: "shared" (one for all layers of the widest shape),
-    "channel" (one number for each channel pair), "rgb" (the same, for toRGB) or
-    "separable" (outer products).
+    Attributes:
+        path: of its kernel [K, K, I, O], as `synthesis/b64/conv0/weight`.
+        in_channels: I.
+        out_channels: O.
+        kernel: K.
+        kind: the decoder of its offsets, "shared" (one for all layers of the widest
+            shape), "channel" (one number for each channel pair), "rgb" (the same, for
+            toRGB) or "separable" (outer products).
     """
 
     path: str
@@ -48,7 +52,7 @@ class TunedLayer(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its part of the names of submodules, as "b64_conv0"."""
+        """The part of submodules' names that stands for this layer: "b64_conv0"."""
         return "_".join(self.path.split("/")[1:-1])
 
 
@@ -62,40 +66,44 @@ def tuned_layers(
     """The layers of a generator that a hypernetwork tunes.
 
     Args:
-        generator: gives paths and shapes, any resolution and width.
-        preset: a name from `PRESETS`, or a regular expression over paths.
+        generator: of any resolution and width; it gives paths and shapes.
+        preset: a name from `PRESETS`, or a regular expression for paths.
         to_rgb: tune the toRGB layers too.
         separable: bilinear instead of channel-wise decoders (the paper's ablation).
 
     Raises:
         ValueError: the expression matches no layer.
     """
-    pattern, chosen = PRESETS.get(preset, preset), []
+    pattern, tuned = PRESETS.get(preset, preset), []
     widest = generator.channel_max
     for layer in generator.layers():
         if layer.kernel == 1:
-            kind, wanted = "rgb", to_rgb
+            kind, is_tuned = "rgb", to_rgb
         else:
             kind = "separable" if separable else "channel"
             square = layer.in_channels == layer.out_channels == widest
             kind = "shared" if square else kind
-            wanted = re.fullmatch(pattern, layer.path)
-        if wanted:
-            chosen.append(TunedLayer(*layer[:4], kind))
-    if not chosen:
+            is_tuned = re.fullmatch(pattern, layer.path)
+        if is_tuned:
+            tuned.append(TunedLayer(*layer[:4], kind))
+    if not tuned:
         names = ", ".join(layer.path for layer in generator.layers())
         raise ValueError(f"preset {preset!r} matches no layer; there are {names}")
-    return tuple(chosen)
+    return tuple(tuned)
 
 
 def centralized_axes(path: str, ndim: int) -> tuple[int, ...]:
-    """The axes over which the release's Ranger gives a gradient the mean 0.
+    """The axes over which the release's Ranger subtracts the mean of a gradient.
 
-    These are the inputs of convolutions and matrices. Of the shared decoder's two
-    matrices, which the release stores the other way round, they are the outputs.
+    These are the inputs of convolutions and linear layers. For the two matrices of the
+    shared decoder, which the release stores transposed, they are the outputs.
 
     Args:
-        path: of a parameter, as "shared/w1". ndim: its number of axes.
+        path: of a parameter of the hypernetwork, as `shared/w1`.
+        ndim: its number of axes.
+
+    Returns:
+        The axes; none for biases and the like.
     """
     *_, layer, name = path.split("/")
     if name in ("w1", "w2"):
@@ -109,9 +117,19 @@ def centralized_axes(path: str, ndim: int) -> tuple[int, ...]:
 class Hypernet(nn.Module):
     """Layer embeddings from two images (`__call__`), offsets from them (`decode`).
 
-    The defaults are the released network at 256×256 input: ResNet-34 trunk, embeddings
-    of 512 numbers, full 3×3 kernels from the shared decoder. `layers` are those of the
-    function `tuned_layers`, or the lists that JSON makes of them.
+    The defaults are the released network for images of 256×256: a ResNet-34 as trunk,
+    embeddings of 512 numbers, full 3×3 kernels from the shared decoder.
+
+    Attributes:
+        layers: what the function `tuned_layers` returns, or lists with the same values.
+        widths, depths, stem_stride: of the trunk, see `ResNet`.
+        embedding_dim: C, the length of a layer's embedding.
+        inner_shared, inner: channels of the embedders' convolutions, for layers of the
+            shared decoder and for all others.
+        hidden: channels between the two matrices of the shared decoder.
+        shared_kernel: the shared decoder gives full kernels, else one number for each
+            channel pair.
+        axis_name: of the devices that share a batch, for `BatchNorm`.
     """
 
     layers: Sequence[Sequence]
@@ -120,29 +138,31 @@ class Hypernet(nn.Module):
     embedding_dim: int = 512
     inner_shared: int = 128
     inner: int = 256
-    hidden: int = 512  # between the two matrices of the shared decoder
-    shared_kernel: bool = True  # full kernels, or one number for each channel pair
+    hidden: int = 512
+    shared_kernel: bool = True
     stem_stride: int = 2
     axis_name: str | None = None
 
     @property
     def tuned_layers(self) -> tuple[TunedLayer, ...]:
+        """The layers of the generator that get offsets."""
         return tuple(TunedLayer(*layer) for layer in self.layers)
 
     def setup(self):
+        """Builds the trunk, and an embedder and a decoder for each tuned layer."""
         self.trunk = ResNet(
             self.widths, self.depths, prelu=True, pool=False,
             stem_stride=self.stem_stride, axis_name=self.axis_name,
         )  # fmt: skip
         layers = self.tuned_layers
         shared = [layer for layer in layers if layer.kind == "shared"]
-        own = [layer for layer in layers if layer.kind != "shared"]
+        unshared = [layer for layer in layers if layer.kind != "shared"]
         self.embedders = {layer.name: self._embedder(layer) for layer in layers}
-        self.decoders = {layer.name: self._decoder(layer) for layer in own}
+        self.decoders = {layer.name: self._decoder(layer) for layer in unshared}
         if shared:
             kernel = shared[0].kernel if self.shared_kernel else 1
             width = shared[0].in_channels
-            self.linears = {layer.name: self._linear(layer) for layer in shared}
+            self.linears = {s.name: self._linear(s) for s in shared}
             self.shared = SharedDecoder(self.embedding_dim, self.hidden, width, kernel)
 
     def _embedder(self, layer):
@@ -163,8 +183,8 @@ class Hypernet(nn.Module):
         """The layer embeddings of one iteration.
 
         Args:
-            x: target [B, H, W, 3] in [-1, 1]; its dtype is that of the computation.
-            y_hat: reconstruction, the same shape.
+            x: target [B, H, W, 3] in [-1, 1]; its dtype is that of the feature maps.
+            y_hat: reconstruction, of the same shape.
             train: use and update the statistics of the batch.
 
         Returns:
@@ -186,7 +206,7 @@ class Hypernet(nn.Module):
         }
 
     def decode(self, embeddings, num_iters=1) -> dict[str, jax.Array]:
-        """The sum of the offsets of several iterations.
+        """The sum Δ of the offsets of several iterations.
 
         Args:
             embeddings: {path: [B, C]}, summed over the iterations; separable layers
@@ -211,7 +231,7 @@ class Hypernet(nn.Module):
         return {layer.path: offsets[layer.path] for layer in layers}
 
     def initialize(self, x, y_hat):
-        """Touches every parameter, for `init`."""
+        """Uses every parameter, so that `init` makes them all."""
         embeddings = self(x, y_hat)
         for layer in self.tuned_layers:
             if layer.kind == "separable":

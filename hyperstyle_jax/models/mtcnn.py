@@ -1,28 +1,28 @@
 """MTCNN's three networks, which find faces and their landmarks.
 
-https://arxiv.org/abs/1604.02878, in the layout of TreB1eN's InsightFace_Pytorch.
-Images are NHWC, (u8 − 127.5) / 128. Every network gives the probability of a face and
-the correction of its box as fractions of the box.
+https://arxiv.org/abs/1604.02878, in the layout of TreB1eN's InsightFace_Pytorch. Images
+are [B, H, W, 3] with values (u8 − 127.5) / 128. Each network returns the probabilities
+of no face and of a face, and the correction of its box in fractions of the box.
 """
 
 import jax
 from flax import linen as nn
 
-from hyperstyle_jax.models.resnet import Conv, Linear, PReLU, max_pool
+from hyperstyle_jax.models.layers import Conv, Linear, PReLU, max_pool
 
 
 class PNet(nn.Module):
-    """Proposals: any image [B, H, W, 3] → maps, one entry per 12×12 window.
+    """The proposal network: looks at each window of 12×12 pixels of any image.
 
-    `across_width` normalizes the probabilities over a row of the map instead of over
-    no and yes: a slip of HyperStyle's release, to be compared with it.
+    With `across_width` the probabilities are normalized over a row of windows and not
+    over "no face" and "face", as in HyperStyle's release, to be compared with it.
     """
 
     across_width: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
-        """{"face": [B, h, w, 2] (no, yes), "box": [B, h, w, 4]}."""
+        """x [B, H, W, 3] → {"face": [B, h, w, 2], "box": [B, h, w, 4]}, by window."""
         x = max_pool(_conv_prelu(x, 1, 10), 2, ceil=True)
         x = _conv_prelu(x, 2, 16)
         x = _conv_prelu(x, 3, 32)
@@ -34,37 +34,37 @@ class PNet(nn.Module):
 
 
 class RNet(nn.Module):
-    """Refinement: crops [B, 24, 24, 3]."""
+    """The refinement network, for crops of 24×24 pixels."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
-        """{"face": [B, 2], "box": [B, 4]}."""
+        """x [B, 24, 24, 3] → {"face": [B, 2], "box": [B, 4]}."""
         x = max_pool(_conv_prelu(x, 1, 28), 3, ceil=True)
         x = max_pool(_conv_prelu(x, 2, 48), 3, ceil=True)
         x = _conv_prelu(x, 3, 64, kernel=2)
-        x = _linear_prelu(x, 4, 128)
-        return {
-            "face": nn.softmax(Linear(2, name="face")(x)),
-            "box": Linear(4, name="box")(x),
-        }
+        return _face_and_box(_linear_prelu(x, 4, 128))
 
 
 class ONet(nn.Module):
-    """Output: crops [B, 48, 48, 3]; also five landmarks, all x and then all y."""
+    """The output network, for crops of 48×48 pixels, with five landmarks."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
-        """{"face": [B, 2], "box": [B, 4], "landmarks": [B, 10]}."""
+        """x [B, 48, 48, 3] → {"face": [B, 2], "box": [B, 4], "landmarks": [B, 10]}.
+
+        Landmarks are fractions of the box, first all x, then all y.
+        """
         x = max_pool(_conv_prelu(x, 1, 32), 3, ceil=True)
         x = max_pool(_conv_prelu(x, 2, 64), 3, ceil=True)
         x = max_pool(_conv_prelu(x, 3, 64), 2, ceil=True)
         x = _conv_prelu(x, 4, 128, kernel=2)
         x = _linear_prelu(x, 5, 256)
-        return {
-            "face": nn.softmax(Linear(2, name="face")(x)),
-            "box": Linear(4, name="box")(x),
-            "landmarks": Linear(10, name="landmarks")(x),
-        }
+        return {**_face_and_box(x), "landmarks": Linear(10, name="landmarks")(x)}
+
+
+def _face_and_box(x):
+    face = nn.softmax(Linear(2, name="face")(x))
+    return {"face": face, "box": Linear(4, name="box")(x)}
 
 
 def _conv_prelu(x, index, features, kernel=3):

@@ -8,14 +8,16 @@ import numpy as np
 
 from hyperstyle_jax import images
 from hyperstyle_jax.convert import kinds
-from hyperstyle_jax.editing import styleclip as clip
+from hyperstyle_jax.editing import styleclip as style_space
 from hyperstyle_jax.editing.directions import edit
 from hyperstyle_jax.editing.ganspace import Components, move_to
-from hyperstyle_jax.offsets import Inversion
+from hyperstyle_jax.offsets import Inversion, synthesize, to_w_plus
 from hyperstyle_jax.parity.case import Case, nchw
 from hyperstyle_jax.parity.check import Output
 from hyperstyle_jax.parity.generators import offsets, render_offsets
 from hyperstyle_jax.torch_format import files as torch_files
+
+_synthesize = jax.jit(synthesize)
 
 
 def tensor2im(case: Case) -> Iterator[Output]:
@@ -88,7 +90,7 @@ def styleclip(case: Case) -> Iterator[Output]:
     latents = np.load(case.folder / f"edit_faces_seed{case.seed}.npz")["latents"][:1]
     w = jnp.asarray(latents)
     deltas = offsets(case, net, 1)
-    styles = clip.styles(net, w)
+    styles = style_space.styles(net, w)
     layers = net.module.layers()
     values = {"source": nchw(render_offsets(net, w, deltas))}
     values["stylespace"] = jnp.concatenate([styles[v.path][0] for v in layers])
@@ -98,9 +100,9 @@ def styleclip(case: Case) -> Iterator[Output]:
         zero = [np.zeros(v.in_channels, np.float32) for v in layers]
         rows = [shifts[beta].get(v.path, z) for v, z in zip(layers, zero, strict=True)]
         values[f"direction.beta{beta}"] = np.concatenate(rows)
-    moved = jax.tree.map(lambda s: 3 * s, shifts[0.05])
-    edited = render_offsets(clip.shift_styles(net, moved), w, deltas)
-    values["edited.alpha3.beta0.05"] = nchw(edited)
+    start = Inversion(to_w_plus(w, net.module.num_ws), deltas)
+    edited = style_space.shift_styles(start, net, shifts[0.05], 3.0)
+    values["edited.alpha3.beta0.05"] = nchw(_synthesize(net, edited))
     yield from case.outputs(values, "image")
 
 
@@ -111,4 +113,4 @@ def _direction(case: Case, layers, beta: float) -> dict[str, np.ndarray]:
     effects = case.normal("styleclip.delta_i_c", (convolutions, 512), 0, 0.05)
     text = case.unit("styleclip.text_features", (2, 512))
     text = text / np.linalg.norm(text, axis=1, keepdims=True)
-    return clip.global_direction(effects, text[0] - text[1], std, layers, beta)
+    return style_space.global_direction(effects, text[0] - text[1], std, layers, beta)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.models import ops
-from hyperstyle_jax.models.generator import mix
+from hyperstyle_jax.models.generator import mix_styles
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, apply_offsets, synthesize, to_w_plus
 from hyperstyle_jax.parity.case import Case, convert, hwio, nchw
@@ -104,7 +104,7 @@ def _from_z(case: Case, net: Net) -> dict[str, np.ndarray]:
     values["image.z_trunc0.7"] = nchw(render(net, full)[0])
     if "image.mix4" in case:
         other = net(jnp.asarray(case.arrays["z2"]), method="mapping")
-        values["latent.mix4"] = mixed = mix(w, other, 4, rows)
+        values["latent.mix4"] = mixed = mix_styles(w, other, 4, rows)
         values["image.mix4"] = nchw(render(net, mixed)[0])
         image, state = render(net, jnp.repeat(w[:, None], rows, 1))
         top = state["intermediates"]["synthesis"][f"b{net.module.resolution}"]

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from hyperstyle_jax.inversion import hyperstyle, restyle
+from hyperstyle_jax.inversion import cropping, hyperstyle, restyle
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.parity.case import Case, nchw
@@ -59,7 +59,7 @@ def _at_full_size(case, nets, x, num_iters) -> Iterator[Output]:
     yield from case.outputs(values, "image")
     for i in range(num_iters):
         state, full, offsets = _iterate(hypernet, generator, x, state, i)
-        rows = hyperstyle.middle_rows(full, x.shape[1:3])
+        rows = cropping.middle_rows(full, x.shape[1:3])
         yield from case.outputs({f"y_hat.{i}": nchw(rows)}, "image")
         numbered = offsets_by_number(hypernet, offsets, f"delta.{i}")
         yield from case.outputs(numbered, "offset")
@@ -79,7 +79,7 @@ def _iterate(hypernet, generator, x, state: hyperstyle.RefinementState, i):
     embeddings = hyperstyle.add_embeddings(state.embeddings, new, i)
     offsets = hypernet(embeddings, i + 1, method="decode")
     full = synthesize(generator, Inversion(state.w_plus, offsets))
-    image = hyperstyle.crop_and_pool(full, x.shape[1:3])
+    image = cropping.crop_and_pool(full, x.shape[1:3])
     return state.replace(embeddings=embeddings, image=image), full, offsets
 
 

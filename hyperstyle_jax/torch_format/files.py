@@ -1,10 +1,9 @@
-"""Files of weights: reads PyTorch's, NumPy's and NVIDIA's, writes PyTorch's.
+"""Reads weights from files of PyTorch, NumPy and NVIDIA, and writes PyTorch's.
 
-Works without PyTorch and runs no code of the file. Arrays are read-only views of the
-mapped file: a checkpoint of 1.3 GB takes no memory until its numbers are used.
+This works without PyTorch and runs no code of the file. Arrays are read-only views of
+the mapped file: a checkpoint of 1.3 GB takes no memory until its numbers are used.
 """
 
-import io
 import mmap
 import os
 import re
@@ -17,28 +16,34 @@ from typing import Any
 
 import numpy as np
 
-from hyperstyle_jax.torch_format import foreign_formats, npy, pickles, zip_archives
-from hyperstyle_jax.torch_format.pickle_calls import storage_type
-from hyperstyle_jax.torch_format.pickle_values import Storage, resolve
+from hyperstyle_jax.torch_format import (
+    foreign_formats,
+    legacy_format,
+    npy,
+    pickles,
+    zip_archives,
+)
 from hyperstyle_jax.torch_format.pickle_writer import Writer
+from hyperstyle_jax.torch_format.resolving import resolve
 
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # PyTorch's magic number, pickled
+# The first bytes of pickles of protocol 0 or 1, which have no mark of their own.
 _OLD_PICKLE = rb"(?s)\((dp?|lp?|[it]|c).|c[\w.]+\n[\w.]+\n|[\]}][q(.]|\]r"
 
 
 def read(path: str | os.PathLike) -> Any:
-    """Everything in a file of weights as plain values.
+    """Reads everything in a file of weights as plain values.
 
     Args:
-        path: a zip or legacy file of PyTorch, arrays of NumPy (.npy, .npz), or a pickle
-            (NVIDIA's networks, lists of arrays). The content decides, not the name.
+        path: of a zip or legacy file of PyTorch, of arrays of NumPy (.npy, .npz), or of
+            a pickle (NVIDIA's networks, lists of arrays). The content decides, not the
+            name.
 
     Returns:
-        dicts, lists, scalars, read-only arrays and `pickle_values.Module`s. Equal views
-        of one storage are the same array object.
+        Dicts, lists, scalars, read-only arrays and `pickle_values.Module`s. Equal views
+        of one storage are one array object.
 
     Raises:
-        ValueError: the file, and why it is refused.
+        ValueError: names the file and why it is refused.
     """
     try:
         return content(path)
@@ -47,10 +52,10 @@ def read(path: str | os.PathLike) -> Any:
 
 
 def content(path: str | os.PathLike) -> Any:
-    """As `read`, for callers that name the file themselves.
+    """Reads like `read`, for callers that name the file in an error themselves.
 
     Raises:
-        ValueError: why the file is refused.
+        ValueError: says why the file is refused.
     """
     try:
         _check_is_file(path)
@@ -80,12 +85,11 @@ def _read(data, name: str):
         return resolve(zip_archives.read(data))
     if head.startswith(npy.MAGIC):
         return npy.read(data)
-    if head.startswith(_LEGACY):
-        return resolve(_read_legacy(data))
-    if head[:1] == b"\x80":
-        return resolve(pickles.load(data, nested=_read_nested))
-    if re.match(_OLD_PICKLE, head):
-        return resolve(pickles.load(data, nested=_read_nested))
+    if head.startswith(legacy_format.MAGIC):
+        return resolve(legacy_format.read(data))
+    if head[:1] == b"\x80" or re.match(_OLD_PICKLE, head):
+        load_storage = legacy_format.read_storage
+        return resolve(pickles.load(data, load_storage=load_storage))
     if foreign := foreign_formats.describe(head, data[-foreign_formats.TAIL :]):
         raise ValueError(f"it is {foreign}")
     if re.search(r"\.data-\d{5}-of-\d{5}$", name):
@@ -96,69 +100,16 @@ def _read(data, name: str):
     )
 
 
-def _read_legacy(data):
-    """The format before PyTorch 1.6: five pickles, then the storages one by one."""
-    stream = data if isinstance(data, mmap.mmap) else io.BytesIO(data)
-    stream.seek(len(_LEGACY))
-    pickles.load(stream)  # the protocol's version
-    little = pickles.load(stream).get("little_endian", True)
-    stores: dict[str, Storage] = {}
-    views: list[tuple[Storage, Storage, int]] = []
-
-    def persistent(pid):
-        if pid[0] == "module":  # the class of a whole network, with its source code
-            return pid[1]
-        _, kind, key, _, size, view = pid
-        dtype = storage_type(kind)
-        base = stores.setdefault(str(key), Storage(dtype, size))
-        if view is None:
-            return base
-        _, offset, length = view
-        part = Storage(dtype, length)
-        views.append((part, base, offset))
-        return part
-
-    root = pickles.load(stream, persistent)
-    for key in pickles.load(stream):
-        _fill(stores[str(key)], data, stream, "little" if little else "big")
-    for part, base, offset in views:
-        if offset < 0 or part.size < 0 or offset + part.size > base.data.size:
-            raise ValueError("a storage reaches outside another")
-        part.data = base.data[offset : offset + part.size]
-    return root
-
-
-def _fill(storage, data, stream, order):
-    size, = struct.unpack("<q", stream.read(8))  # fmt: skip
-    start, length = stream.tell(), size * storage.dtype.itemsize
-    if size != storage.size or size < 0:
-        raise ValueError(f"a storage of {storage.size} numbers has {size}")
-    if start + length > len(data):
-        raise ValueError("it is cut off (an unfinished download?)")
-    content = np.frombuffer(data, np.uint8, length, start)
-    storage.data = zip_archives.as_numbers(content, storage.dtype, order)
-    stream.seek(start + length)
-
-
-def _read_nested(data: bytes) -> Storage:
-    if not data.startswith(_LEGACY):
-        raise ValueError("a storage in an unknown format")
-    storage = _read_legacy(data)
-    if not isinstance(storage, Storage):
-        raise ValueError("no storage where one should be")
-    return storage
-
-
 def write(path: str | os.PathLike, value: Any):
     """Writes a zip file that `torch.load(…, weights_only=True)` reads.
 
     Args:
-        path: replaced only when the new file is whole.
-        value: dicts, lists, tuples, scalars and arrays; what is the same array object
-            shares its storage, as state dicts with aliases do.
+        path: of the file, which is replaced only when the new one is complete.
+        value: dicts, lists, tuples, scalars and arrays. One array object in several
+            places is stored once, as in state dicts with shared parameters.
 
     Raises:
-        ValueError: a value that has no place in such a file.
+        ValueError: a value of another type.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -182,7 +133,7 @@ def _contiguous(array):
 
 
 def _add(archive, name, content):
-    """One stored entry whose content starts at a multiple of 64 bytes, for mmap."""
+    """Adds an entry whose content starts at a multiple of 64 bytes, for mmap."""
     info = zipfile.ZipInfo(name)
     info.file_size = len(content)
     large = len(content) > 2**30

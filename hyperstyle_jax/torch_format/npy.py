@@ -1,4 +1,4 @@
-"""NumPy's .npy files; the header is matched, not evaluated.
+"""Reads NumPy's .npy files; their header is matched by a pattern, not evaluated.
 
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hyperstyle_jax.torch_format import pickles
-from hyperstyle_jax.torch_format.pickle_values import resolve
+from hyperstyle_jax.torch_format.resolving import resolve
 
 MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 4096
@@ -23,13 +23,13 @@ _HEADER = (
 
 
 def read(data: Any) -> Any:
-    """One array; of an array of objects the plain values in it.
+    """Reads one array; of an array of objects the plain values in it.
 
     Args:
-        data: bytes, or a mapped file.
+        data: the file, mapped or as bytes.
 
     Raises:
-        ValueError: cut off, or not of a plain array.
+        ValueError: a file that is cut off, or not of a plain array.
     """
     width, start = ("<H", 10) if data[6] == 1 else ("<I", 12)
     length, = struct.unpack(width, data[8:start])  # fmt: skip

@@ -1,9 +1,9 @@
-"""Objects of classes that are not known here, as what the file says about them.
+"""Describes objects of unknown classes by what the file says about them.
 
-Options of a training hold paths, dates and objects of the user's own classes; whole
-networks are objects of PyTorch's. No class is imported and no function is called: an
-`Object` keeps a class's name, its arguments and its state, and `plain` makes plain
-values of those.
+Options of a training hold paths, dates and objects of the user's own classes, and whole
+networks are objects of PyTorch. No class is imported and no function is called: an
+`Object` keeps the name of its class, its arguments and its state, and `plain` makes
+plain values of these.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ _BUILTINS = re.compile(
 
 
 def is_refused(module: str, name: str) -> bool:
-    """Whether a file that names this is taken for an attack."""
+    """Whether a file that refers to this name is refused as an attack."""
     if module in ("builtins", "__builtin__"):
         return bool(_BUILTINS.fullmatch(name))
     forbidden = _FORBIDDEN.fullmatch(module)
@@ -45,7 +45,7 @@ def is_refused(module: str, name: str) -> bool:
 
 @dataclasses.dataclass(eq=False)
 class Object:
-    """An object that the file describes: class, arguments, state, what it contains."""
+    """An object as a file describes it, with the items or pairs that it contains."""
 
     class_name: str
     arguments: tuple = ()
@@ -66,7 +66,7 @@ class Object:
 
 
 def plain(value: Object) -> Any:
-    """What replaces an object: text, a list or a dict; its parts stay as they are."""
+    """Replaces an object by text, a list or a dict; its parts stay as they are."""
     module = value.class_name.partition(".")[0]
     if module in _TEXTS:
         text = _TEXTS[module](value)

@@ -1,7 +1,7 @@
-"""The functions that pickles of weights call, carried out by own code.
+"""Our replacements of the functions that pickles of weights call.
 
 PyTorch, NumPy and NVIDIA's networks call a few functions to rebuild tensors, arrays and
-containers. A name in the table below runs the function beside it, never the file's.
+containers. For a name in the table below our function is run, never the file's.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from hyperstyle_jax.torch_format import objects
 from hyperstyle_jax.torch_format.objects import Object
 from hyperstyle_jax.torch_format.pickle_values import (
     STORAGES,
@@ -29,7 +30,7 @@ _MAX_KEY = 16  # entries of a tuple that is a key
 
 
 def call(function: Any, arguments: tuple) -> Any:
-    """The result of a call; for a class that is not known, the object described.
+    """The result of a call; an object of an unknown class is described.
 
     Raises:
         ValueError: not a name, or arguments that do not fit.
@@ -41,8 +42,28 @@ def call(function: Any, arguments: tuple) -> Any:
     return Object(str(function), arguments)
 
 
+def allowed_global(module: str, name: str) -> Global:
+    """The name of a class or function that a pickle may refer to.
+
+    Raises:
+        ValueError: no file of weights needs it, or it is of a format not read here.
+    """
+    if module.startswith("dnnlib.tflib"):
+        raise ValueError(
+            "a TensorFlow network; NVIDIA's legacy.py makes a PyTorch .pkl of it"
+        )
+    if module.startswith("joblib."):
+        raise ValueError("a joblib file: load it with joblib, save it with numpy.save")
+    if objects.is_refused(module, name):
+        raise ValueError(
+            f"it asks for {f'{module}.{name}'!r:.80}, which no file of weights needs: "
+            "do not trust it"
+        )
+    return Global(module, name)
+
+
 def key(value: Any) -> Any:
-    """A key of a dict; others than plain ones become text.
+    """Makes a key of a dict plain: names, objects and tuples become text.
 
     Nested keys are refused: they could be made to hash slowly, or too deeply.
     """
@@ -82,23 +103,23 @@ def _tensor(storage, offset, shape, strides, *_):
 
 
 def _untyped_tensor(storage, offset, shape, strides, _grad, _hooks, dtype, *_):
-    """Newer types have no storage class: a view of bytes."""
+    """A tensor of a newer type, which is a view of bytes without a storage class."""
     kind = _NEWER_TYPES.get(getattr(dtype, "name", None))
     data = checked(storage, Storage).data
     if kind is None or data is None:
         raise ValueError(f"a tensor of type {str(dtype)!r:.40}")
     data = data.view(np.uint8)
-    whole = data[: data.size // kind.itemsize * kind.itemsize].view(kind)
-    return _tensor(Storage(kind, whole.size, whole), offset, shape, strides)
+    numbers = data[: data.size // kind.itemsize * kind.itemsize].view(kind)
+    return _tensor(Storage(kind, numbers.size, numbers), offset, shape, strides)
 
 
 def _of_type(function, _type, arguments, *_):
-    """A tensor with attributes, or of a subclass."""
+    """Makes a tensor that has attributes or is of a subclass."""
     return call(function, checked(arguments, tuple))
 
 
 def _persistent_object(meta):
-    """NVIDIA's networks carry their source code along; it is dropped here."""
+    """One of NVIDIA's networks, without the source code that it carries along."""
     meta = checked(meta, dict)
     name = meta.get("class_name")
     return Module(checked(name, str), meta.get("state"))
@@ -119,22 +140,22 @@ def _scalar(dtype, raw):
 
 
 def _from_buffer(buffer, dtype, shape, order, *_):
-    """How NumPy rebuilds arrays from pickles of protocol 5."""
+    """Rebuilds an array of NumPy's from a pickle of protocol 5."""
     array = Array()
     array.state = (1, shape, checked(dtype, DType), order == "F", buffer)
     return array
 
 
 def _reconstruct(kind, base, state=None):
-    """copyreg's way to make an object: of a class, with the content of a base."""
-    made = Object(str(checked(kind, Global)))
+    """Makes an object as copyreg does: of a class, with the content of its base."""
+    described = Object(str(checked(kind, Global)))
     if isinstance(state, dict):
-        made.pairs.update({key(k): v for k, v in state.items()})
+        described.pairs.update({key(k): v for k, v in state.items()})
     elif isinstance(state, (list, tuple)):
-        made.items.extend(state)
+        described.items.extend(state)
     elif state is not None:
-        made.arguments = (state,)
-    return made
+        described.arguments = (state,)
+    return described
 
 
 def _attribute(owner, name):
@@ -159,7 +180,8 @@ _NEWER_TYPES = {
     "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
     "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
 }
-NESTED = Global("torch.storage", "_load_from_bytes")
+# Its argument is a file of PyTorch in the legacy format, with one storage.
+LOAD_STORAGE = Global("torch.storage", "_load_from_bytes")
 _CALLS: dict[Global, Callable[..., Any]] = {
     Global("collections", "OrderedDict"): _dict,
     Global("collections", "Counter"): _dict,
@@ -203,8 +225,12 @@ for _builtins in ("builtins", "__builtin__"):
         )
 
 
-def storage_type(value) -> np.dtype:
-    """The numbers' type for the class that a persistent id names."""
+def storage_dtype(value) -> np.dtype:
+    """The dtype of the storage class that a persistent id names.
+
+    Raises:
+        ValueError: no such class.
+    """
     if isinstance(value, Global) and value.name == "UntypedStorage":
         return np.dtype(np.uint8)
     if not isinstance(value, Global) or value.name not in STORAGES:

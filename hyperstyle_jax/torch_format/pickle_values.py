@@ -1,6 +1,7 @@
-"""What a pickle of weights may hold, and what becomes of it: containers and arrays.
+"""The objects of a pickle of weights: storages, tensors, arrays, networks, names.
 
-`pickles` builds these from a file; nothing here runs what a file asks for.
+`pickles` builds them from a file, and `resolving` turns them into plain containers and
+arrays. Nothing here runs what a file asks for.
 """
 
 import dataclasses
@@ -9,9 +10,6 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-
-from hyperstyle_jax.torch_format import objects
-from hyperstyle_jax.torch_format.objects import Object
 
 MAX_ELEMENTS = 2**30  # of one tensor; the largest known has 2**27
 MAX_DEPTH = 64
@@ -33,7 +31,7 @@ STORAGES = {
 
 @dataclasses.dataclass(eq=False)
 class Storage:
-    """A run of numbers; `data` may be known only after the pickle is read."""
+    """A run of `size` numbers; `data` [size] may follow after the pickle is read."""
 
     dtype: np.dtype
     size: int
@@ -42,7 +40,7 @@ class Storage:
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
-    """A view of a storage, in elements."""
+    """A view of a storage; offset and strides count elements."""
 
     storage: Storage
     offset: int
@@ -50,17 +48,21 @@ class Tensor:
     strides: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        """A read-only view, checked to lie inside the storage."""
+        """The view as a read-only array.
+
+        Raises:
+            ValueError: it does not lie inside the storage.
+        """
         data = self.storage.data
         if data is None:
             raise ValueError("a tensor without data")
         if 0 in self.shape:
             return np.zeros(self.shape, self.storage.dtype)
         steps = zip(self.shape, self.strides, strict=True)
-        last = self.offset + sum((n - 1) * step for n, step in steps)
-        if last >= data.size:
+        last_element = self.offset + sum((n - 1) * step for n, step in steps)
+        if last_element >= data.size:
             raise ValueError(
-                f"a tensor reaches element {last} of a storage of {data.size}"
+                f"a tensor reaches element {last_element} of a storage of {data.size}"
             )
         strides = [step * data.itemsize for step in self.strides]
         return np.lib.stride_tricks.as_strided(
@@ -70,14 +72,21 @@ class Tensor:
 
 @dataclasses.dataclass(eq=False)
 class Module:
-    """A network saved as a whole: the class's name and its attributes, no code."""
+    """A network saved as an object: its class's name and attributes, but no code."""
 
     class_name: str
     state: Any
 
     def tensors(self, prefix: str = "") -> dict[str, np.ndarray]:
-        """Parameters and buffers by their names in PyTorch."""
-        found, stack = {}, [(prefix, self, 0)]
+        """Parameters and buffers by their names in PyTorch.
+
+        Args:
+            prefix: put before each name.
+
+        Raises:
+            ValueError: a part is no network, or there are more than 100,000 tensors.
+        """
+        arrays, stack = {}, [(prefix, self, 0)]
         while stack:
             root, module, depth = stack.pop()
             state = module.state if isinstance(module, Module) else None
@@ -87,13 +96,13 @@ class Module:
             for group in ("_parameters", "_buffers"):
                 for name, value in _entries(state, group):
                     if isinstance(value, np.ndarray) and name not in hidden:
-                        found[f"{root}{name}"] = value
+                        arrays[f"{root}{name}"] = value
             for name, child in _entries(state, "_modules"):
                 if child is not None:
                     stack.append((f"{root}{name}.", child, depth + 1))
-            if len(found) + len(stack) > 100_000:
+            if len(arrays) + len(stack) > 100_000:
                 raise ValueError("more than 100,000 tensors")
-        return found
+        return arrays
 
 
 def _entries(state: dict, group: str):
@@ -103,6 +112,8 @@ def _entries(state: dict, group: str):
 
 @dataclasses.dataclass(frozen=True)
 class Global:
+    """The name of a class or function that a pickle refers to."""
+
     module: str
     name: str
 
@@ -112,6 +123,8 @@ class Global:
 
 @dataclasses.dataclass(eq=False)
 class DType:
+    """A NumPy dtype by its code, as "f4", and byte order."""
+
     code: str
     order: str = "<"
 
@@ -119,7 +132,7 @@ class DType:
         return f"numpy.dtype({self.code!r})"
 
     def numpy(self) -> np.dtype | None:
-        """Numbers and texts; None for types that weights do not have."""
+        """The dtype of numbers or texts; None for types that weights do not have."""
         kind, size = self.code[:1], self.code[1:]
         if kind in "SU" and size.isdecimal() and 0 < int(size) < 2**16:
             return np.dtype(self.code).newbyteorder(self.order)
@@ -133,10 +146,16 @@ class DType:
 
 @dataclasses.dataclass(eq=False)
 class Array:
+    """A NumPy array by its state: version, shape, dtype, order, bytes."""
+
     state: tuple = ()
 
     def array(self):
-        """The array, or plain values where its elements are no numbers."""
+        """The array, or plain values where its elements are no numbers.
+
+        Raises:
+            ValueError: the state is damaged.
+        """
         if not self.state:
             raise ValueError("an array without data")
         _, shape, dtype, fortran, raw = self.state
@@ -160,110 +179,18 @@ class Array:
 
 
 class Fields(dict):
-    """A namespace: its state becomes its items."""
-
-
-def resolve(value: Any) -> Any:
-    """Raw objects → dicts, lists, tuples, scalars, arrays and `Module`s."""
-    return _Resolver().resolve(value, 0)
-
-
-class _Resolver:
-    """Every object is visited once, however often it is referred to.
-
-    Equal views of one storage become one array, so that aliases can be told.
-    """
-
-    def __init__(self):
-        self.done: dict[int, Any] = {}
-        self.views: dict[Any, np.ndarray] = {}
-        self.open: set[int] = set()
-        self.made: list[Any] = []  # kept, for what is thrown away gives its id away
-        self.inside_objects = 0
-
-    def resolve(self, value, depth):
-        if value is None or isinstance(value, (bool, float, str, bytes)):
-            return value
-        if isinstance(value, int):
-            return value if value.bit_length() < 2000 else hex(value)
-        if isinstance(value, bytearray):
-            return bytes(value)
-        if isinstance(value, complex):
-            return str(value)
-        key = id(value)
-        if key not in self.done:
-            if depth > MAX_DEPTH or key in self.open:
-                return self._too_deep()
-            self.open.add(key)
-            self.done[key] = self._convert(value, depth + 1)
-            self.open.discard(key)
-        return self.done[key]
-
-    def _too_deep(self):
-        """An object of an unknown class may hold what holds it; weights may not."""
-        if self.inside_objects:
-            return "…"
-        raise ValueError(f"nested deeper than {MAX_DEPTH}, or in a circle")
-
-    def _convert(self, value, depth):
-        if isinstance(value, Object):
-            return self._object(value, depth)
-        if isinstance(value, dict):
-            return {k: self.resolve(v, depth) for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self.resolve(v, depth) for v in value)
-        if isinstance(value, Tensor):
-            view = (id(value.storage), value.offset, value.shape, value.strides)
-            if view not in self.views:
-                self.views[view] = value.array()
-            return self.views[view]
-        if isinstance(value, Array):
-            array = value.array()
-            plain = isinstance(array, np.ndarray)
-            return array if plain else self._made(array, depth)
-        if isinstance(value, np.ndarray):
-            return value
-        if isinstance(value, Module):
-            return Module(value.class_name, self._network(value.state, depth))
-        if isinstance(value, Storage):
-            whole = Tensor(value, 0, (value.size,), (1,))
-            return whole.array()
-        if isinstance(value, (Global, DType)):
-            return str(value)
-        raise ValueError(f"a {type(value).__name__.strip('_')} in an unexpected place")
-
-    def _object(self, value, depth):
-        """A network where it has the attributes of one, otherwise plain values."""
-        fields = value.fields() or {}
-        if "_parameters" in fields and "_modules" in fields:
-            return Module(value.class_name, self._network(fields, depth))
-        self.inside_objects += 1
-        result = self._made(objects.plain(value), depth)
-        self.inside_objects -= 1
-        return result
-
-    def _network(self, state, depth):
-        """Of a network's attributes those that make its state dict."""
-        if not isinstance(state, dict):
-            return None
-        return self._made({k: state[k] for k in _NETWORK if k in state}, depth)
-
-    def _made(self, value, depth):
-        """Resolves a value that is not part of the pickle itself."""
-        self.made.append(value)
-        return self.resolve(value, depth)
-
-
-_NETWORK = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+    """A namespace whose attributes are read as items of a dict."""
 
 
 def checked(value, kind):
+    """`value`, or a ValueError if it is not of the type (or types) `kind`."""
     if not isinstance(value, kind):
         raise ValueError(f"a {type(value).__name__} in an unexpected place")
     return value
 
 
 def checked_shape(value) -> tuple[int, ...]:
+    """`value` as a shape, or a ValueError if it is none or too large."""
     shape = tuple(checked(value, (tuple, list)))
     for n in shape:
         if not isinstance(n, int) or n < 0:
@@ -274,6 +201,7 @@ def checked_shape(value) -> tuple[int, ...]:
 
 
 def checked_bytes(value) -> bytes:
+    """`value` as bytes, or a ValueError if it is something else."""
     if isinstance(value, str):  # a byte string of Python 2
         return value.encode("latin1")
     return bytes(checked(value, (bytes, bytearray)))

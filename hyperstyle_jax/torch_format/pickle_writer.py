@@ -1,4 +1,4 @@
-"""Writes plain values the way PyTorch pickles them; no PyTorch needed."""
+"""Writes plain values as PyTorch pickles them, without PyTorch."""
 
 import struct
 from typing import Any
@@ -9,7 +9,12 @@ from hyperstyle_jax.torch_format.pickle_values import STORAGES
 
 
 class Writer:
-    """Writes plain values as a pickle of PyTorch's; arrays go where it says."""
+    """Builds a pickle of plain values; the arrays themselves are stored beside it.
+
+    Attributes:
+        out: the instructions so far.
+        arrays: those that the pickle refers to, array i by the key "i".
+    """
 
     def __init__(self):
         self.out = bytearray(b"\x80\x02")
@@ -17,9 +22,15 @@ class Writer:
         self.keys: dict[int, int] = {}
 
     def finish(self) -> bytes:
+        """The complete pickle."""
         return bytes(self.out) + b"."
 
-    def write(self, value: Any):
+    def write(self, value: Any) -> None:
+        """Adds dicts, lists, tuples, scalars, bytes and arrays.
+
+        Raises:
+            ValueError: a value of another type.
+        """
         if value is None:
             self.out += b"N"
         elif isinstance(value, bool):
@@ -77,12 +88,12 @@ class Writer:
         self._global("torch._utils", "_rebuild_tensor_v2")
         self.out += b"(("
         self.write("storage")
-        kind = _storage_name(array.dtype)
-        if kind is None:
+        storage_class = _storage_name(array.dtype)
+        if storage_class is None:
             raise ValueError(
                 f"numbers of type {array.dtype} cannot be written for PyTorch"
             )
-        self._global("torch", kind)
+        self._global("torch", storage_class)
         for value in (str(self.keys[id(array)]), "cpu", array.size):
             self.write(value)
         self.out += b"tQ"
@@ -93,7 +104,7 @@ class Writer:
 
 
 def storable(array: np.ndarray) -> np.ndarray | list:
-    """The array in a type that PyTorch's files have; as a list where there is none."""
+    """Converts an array to a type that PyTorch's files have, else to a list."""
     if _storage_name(array.dtype):
         return array
     for kind in (np.int64, np.float32):
@@ -103,7 +114,7 @@ def storable(array: np.ndarray) -> np.ndarray | list:
 
 
 def _storage_name(dtype) -> str | None:
-    for name, known in STORAGES.items():
-        if dtype.newbyteorder("<") == np.dtype(known).newbyteorder("<"):
+    for name, storage_dtype in STORAGES.items():
+        if dtype.newbyteorder("<") == np.dtype(storage_dtype).newbyteorder("<"):
             return name
     return None

@@ -1,22 +1,21 @@
 """Reads pickles of weights without running what they ask for.
 
-A pickle is a program for a small stack machine. Here only the instructions that build
-plain containers are carried out. No class is imported and nothing of the file is
-called: a few functions of PyTorch, NumPy and NVIDIA's networks are carried out by own
-code (`pickle_calls`), every other class becomes a description of its object.
+A pickle is a program for a small stack machine. Only the instructions that build plain
+containers are carried out here. No class is imported and nothing of the file is called:
+a few functions of PyTorch, NumPy and NVIDIA's networks are replaced by ours
+(`pickle_calls`), an object of any other class by a description of it.
 """
 
 import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from hyperstyle_jax.torch_format import objects, pickle_calls
+from hyperstyle_jax.torch_format import pickle_calls
 from hyperstyle_jax.torch_format.objects import Object
 from hyperstyle_jax.torch_format.pickle_values import (
     Array,
     DType,
     Fields,
-    Global,
     Storage,
     checked,
     checked_bytes,
@@ -27,23 +26,24 @@ MAX_OPERATIONS = 2_000_000  # a checkpoint of 600 tensors takes 20,000
 
 def load(
     file: BinaryIO,
-    persistent: Callable[[Any], Storage] | None = None,
-    nested: Callable[[bytes], Storage] | None = None,
+    persistent_load: Callable[[Any], Storage] | None = None,
+    load_storage: Callable[[bytes], Storage] | None = None,
 ) -> Any:
-    """Reads one pickle from where `file` stands.
+    """Reads the pickle at the current position of a file.
 
     Args:
         file: with read, readline and tell.
-        persistent: the storage for a persistent id.
-        nested: the storage in a PyTorch file that is inside the pickle.
+        persistent_load: returns the storage for a persistent id.
+        load_storage: returns the storage of a PyTorch file inside the pickle.
 
     Returns:
-        The raw object, to be given to `pickle_values.resolve`.
+        The raw object, to be given to `resolving.resolve`.
 
     Raises:
-        ValueError (or what damaged bytes make the parser raise: see `DAMAGE`).
+        ValueError: an instruction or a call that is not carried out. Damaged bytes may
+            raise one of `DAMAGE` instead.
     """
-    machine = _Machine(persistent, nested)
+    machine = _Machine(persistent_load, load_storage)
     for count, (opcode, argument, _) in enumerate(_instructions(file)):
         if count > MAX_OPERATIONS:
             raise ValueError(f"more than {MAX_OPERATIONS:,} pickle instructions")
@@ -66,24 +66,27 @@ DAMAGE = (EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowErr
 
 
 class _Machine:
-    """The stack machine. A mark is a stack of its own."""
+    """The stack machine. A mark begins a new stack on top of the outer ones."""
 
-    def __init__(self, persistent, nested):
-        self.persistent, self.nested = persistent, nested
+    def __init__(self, persistent_load, load_storage):
+        self.persistent_load, self.load_storage = persistent_load, load_storage
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
     def pop(self):
+        """Takes the last object off the stack."""
         if not self.stack:
             raise ValueError("the pickle's stack is empty")
         return self.stack.pop()
 
     def pop_mark(self) -> list[Any]:
+        """Takes all objects since the last mark."""
         items, self.stack = self.stack, self.outer.pop()
         return items
 
     def step(self, name, argument):
+        """Carries out one instruction; a method has the name of each larger one."""
         if name in _LITERALS:
             self.stack.append(argument)
         elif name in _CONSTANTS:
@@ -161,11 +164,11 @@ class _Machine:
         self._items().extend(items)
 
     def _items(self) -> list:
-        """What the list on top of the stack holds, or the object of a list's kind."""
+        """The items of the list, or of the list-like object, on top of the stack."""
         target = self.stack[-1]
         return target.items if isinstance(target, Object) else checked(target, list)
 
-    # a set is read as a list
+    # A set is read as a list.
     _additems = _appends
 
     def _setitem(self):
@@ -183,22 +186,23 @@ class _Machine:
 
     def _global(self, argument):
         module, _, name = argument.partition(" ")
-        self.stack.append(_allowed(module, name))
+        self.stack.append(pickle_calls.allowed_global(module, name))
 
     def _stack_global(self):
         name, module = self.pop(), self.pop()
-        self.stack.append(_allowed(checked(module, str), checked(name, str)))
+        reference = checked(module, str), checked(name, str)
+        self.stack.append(pickle_calls.allowed_global(*reference))
 
     def _binpersid(self):
         pid = self.pop()
-        if self.persistent is None:
+        if self.persistent_load is None:
             raise ValueError("a reference to data that is not in the file")
-        self.stack.append(self.persistent(pid))
+        self.stack.append(self.persistent_load(pid))
 
     def _reduce(self):
         arguments, function = checked(self.pop(), tuple), self.pop()
-        if function == pickle_calls.NESTED and self.nested is not None:
-            self.stack.append(self.nested(checked_bytes(*arguments)))
+        if function == pickle_calls.LOAD_STORAGE and self.load_storage is not None:
+            self.stack.append(self.load_storage(checked_bytes(*arguments)))
         else:
             self.stack.append(pickle_calls.call(function, arguments))
 
@@ -222,7 +226,7 @@ class _Machine:
             target.state = state
         elif isinstance(target, Object):
             target.state = state
-        elif not isinstance(target, (dict, list)):  # attributes of a container: dropped
+        elif not isinstance(target, (dict, list)):  # their attributes are dropped
             raise ValueError(f"state for a {type(target).__name__.strip('_')}")
 
 
@@ -241,18 +245,3 @@ _CONSTANTS = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_SET": list,
 }
-
-
-def _allowed(module: str, name: str) -> Global:
-    if module.startswith("dnnlib.tflib"):
-        raise ValueError(
-            "a TensorFlow network; NVIDIA's legacy.py makes a PyTorch .pkl of it"
-        )
-    if module.startswith("joblib."):
-        raise ValueError("a joblib file: load it with joblib, save it with numpy.save")
-    if objects.is_refused(module, name):
-        raise ValueError(
-            f"it asks for {f'{module}.{name}'!r:.80}, which no file of weights needs: "
-            "do not trust it"
-        )
-    return Global(module, name)

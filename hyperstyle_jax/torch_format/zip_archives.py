@@ -1,7 +1,7 @@
-"""Zip archives with arrays: PyTorch's files since version 1.6, and NumPy's .npz.
+"""Reads zip archives with arrays: PyTorch's files since 1.6, and NumPy's .npz.
 
-Nothing is unpacked to the disk, so the entries' names may be what they like, as
-`2024-01-02 10:30/data.pkl`; names that climb out of the archive are refused still.
+Nothing is unpacked to the disk, and entries may have any name, as
+`2024-01-02 10:30/data.pkl`. Names that lead out of the archive are refused still.
 """
 
 import io
@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 
 from hyperstyle_jax.torch_format import foreign_formats, npy, pickles
-from hyperstyle_jax.torch_format.pickle_calls import storage_type
+from hyperstyle_jax.torch_format.pickle_calls import storage_dtype
 from hyperstyle_jax.torch_format.pickle_values import Storage
 
 _MAX_PICKLE = 2**26
@@ -22,16 +22,16 @@ _MAX_UNPACKED, _MAX_RATIO = 2**26, 32
 
 
 def read(data):
-    """The raw content of an archive.
+    """Reads the raw content of an archive.
 
     Args:
         data: the mapped file.
 
     Returns:
-        What `pickles.load` gives, or {name: array} of an .npz.
+        What `pickles.load` returns, or {name: array} of an .npz.
 
     Raises:
-        ValueError: another kind of archive, damaged, or with a path trick.
+        ValueError: another kind of archive, or one that is damaged or hostile.
     """
     try:
         with zipfile.ZipFile(data) as archive:
@@ -60,46 +60,47 @@ _PROGRAM = r"(?s)(.*/)?data\.pkl"
 
 def _check_names(infos):
     """Refuses names that no writer makes: outside of the archive, or twice."""
-    seen = set()
+    names = set()
     for info in infos:
         name = info.filename
         if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name):
             raise ValueError(f"the entry name {name!r:.80} leads out of the archive")
-        if name in seen:
+        if name in names:
             raise ValueError(f"the entry name {name!r:.80} occurs twice")
-        seen.add(name)
+        names.add(name)
 
 
 def _read_torch(data, entries, root):
-    """data.pkl, and one stored entry per storage."""
+    """Reads a file of PyTorch: data.pkl, and one stored entry for each storage."""
     order = "little"
     if f"{root}byteorder" in entries:
         order = _entry(data, entries[f"{root}byteorder"]).tobytes().decode("ascii")
-    stores: dict[str, Storage] = {}
+    storages: dict[str, Storage] = {}
 
-    def persistent(pid):
-        _, kind, key, _, size = pid
-        if key not in stores:
-            dtype = storage_type(kind)
+    def persistent_load(pid):
+        _, storage_class, key, _, size = pid
+        if key not in storages:
+            dtype = storage_dtype(storage_class)
             name = f"{root}data/{key}"
             if not re.fullmatch(r"\d{1,20}", str(key)) or name not in entries:
                 raise ValueError(f"no storage {key!r:.40} in the file")
             values = as_numbers(_entry(data, entries[name]), dtype, order)
             if values.size < size:
                 raise ValueError(f"storage {key} has {values.size} of {size} numbers")
-            stores[key] = Storage(dtype, values.size, values)
-        return stores[key]
+            storages[key] = Storage(dtype, values.size, values)
+        return storages[key]
 
     program = entries[f"{root}data.pkl"]
     if program.file_size > _MAX_PICKLE:
         raise ValueError(f"data.pkl of {program.file_size:,} bytes is too large")
     stream = io.BytesIO(_entry(data, program).tobytes())
-    return pickles.load(stream, persistent)
+    return pickles.load(stream, persistent_load)
 
 
 def _check_stored(infos, file_size):
+    """Refuses packed entries, and sizes that the file cannot have."""
     for info in infos:
-        # PyTorch stores; packed entries could unfold to any size.
+        # PyTorch never packs entries; a packed one could unfold to any size.
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise ValueError(
                 f"the entry {info.filename!r:.80} is packed or encrypted, which "
@@ -110,7 +111,7 @@ def _check_stored(infos, file_size):
 
 
 def _entry(data, info) -> np.ndarray:
-    """The bytes of an entry as they are stored, by its own header."""
+    """The unpacked bytes of an entry, which its own header locates."""
     header = data[info.header_offset : info.header_offset + 30]
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
         raise ValueError(f"no entry {info.filename!r:.80} where it should be")
@@ -133,7 +134,7 @@ def _limit(info) -> int:
 
 
 def _read_npz(data, infos):
-    """{name: array}; entries may be packed, within limits."""
+    """Reads {name: array}; entries may be packed, within limits."""
     size = sum(info.file_size for info in infos)
     if size > max(_MAX_UNPACKED, _MAX_RATIO * len(data)):
         raise ValueError(f"its {len(data):,} bytes would unpack to {size:,}")
@@ -148,7 +149,14 @@ def _read_npz(data, infos):
 
 
 def as_numbers(content: np.ndarray, dtype: np.dtype, order: str) -> np.ndarray:
-    """Bytes as numbers of the byte order "little" or "big"."""
+    """Views bytes [N] uint8 as numbers of a dtype.
+
+    Args:
+        order: of the bytes, "little" or "big".
+
+    Raises:
+        ValueError: another order.
+    """
     if order not in ("little", "big"):
         raise ValueError(f"the byte order {order!r:.20}")
     numbers = content[: content.size // dtype.itemsize * dtype.itemsize].view(dtype)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from hyperstyle_jax.inversion.hyperstyle import crop_and_pool
+from hyperstyle_jax.inversion.cropping import crop_and_pool
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.loop.fit import Task
 from hyperstyle_jax.models.discriminator import LatentDiscriminator

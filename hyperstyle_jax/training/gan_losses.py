@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hyperstyle_jax.loop import parallel
-from hyperstyle_jax.models.generator import mix
+from hyperstyle_jax.models.generator import mix_styles
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import common, criteria
 
@@ -63,7 +63,7 @@ def generate(net: Net, keys: jax.Array, style_mixing: float) -> tuple:
     w, other = (
         net(common.draw_z(net.module, k), method="mapping") for k in (first, second)
     )
-    w_plus = mix(w, other, jax.vmap(first_of_other_style)(cuts), num_ws)
+    w_plus = mix_styles(w, other, jax.vmap(first_of_other_style)(cuts), num_ws)
     noise = common.draw_noise(net.module, noise)
     return net(w_plus, noise, method="synthesis"), w_plus
 

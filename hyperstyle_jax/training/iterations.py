@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.data import initial_inversions
-from hyperstyle_jax.inversion import hyperstyle
+from hyperstyle_jax.inversion import cropping, hyperstyle
 from hyperstyle_jax.models.hypernet import Hypernet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, synthesize, to_w_plus
@@ -99,7 +99,7 @@ def iteration_loss(
     offsets = {k: state.offsets[k] + delta for k, delta in deltas.items()}
     inversion = Inversion(state.w_plus, offsets)
     y = synthesize(frozen["generator"], inversion, dtype=dtype, remat=remat)
-    y = hyperstyle.crop_and_pool(y, x.shape[1:3])
+    y = cropping.crop_and_pool(y, x.shape[1:3])
     distances = criteria.distances(frozen, y, target, dtype)
     loss = criteria.weighted(weights, distances).mean()
     means = {name: value.mean() for name, value in distances.items()} | {"loss": loss}

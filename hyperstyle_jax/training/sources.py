@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hyperstyle_jax import trees
+from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import LPIPS
-from hyperstyle_jax.models.resnet import FaceNet, ResNet
+from hyperstyle_jax.models.resnet import ResNet
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.weights import bundle, specs
 

@@ -121,7 +121,7 @@ _NETWORKS = {
     ),
     "Hypernet": _Kind("hypernet", lambda m, size: [_image(size)] * 2, "initialize"),
     "FeatureExtractor": _Kind("feature_extractor", lambda m, size: [_image(size)]),
-    "FaceNet": _Kind("resnet", lambda m, _: [_image(112)]),
+    "FaceNet": _Kind("irnet", lambda m, _: [_image(112)]),
     "ResNet": _Kind("resnet", lambda m, _: [_image(224)]),
     "LPIPS": _Kind("lpips", lambda m, size: [_image(size)] * 2),
     "Trunk": _Kind("lpips", lambda m, size: [_image(size)]),

@@ -23,9 +23,10 @@ from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
+from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
-from hyperstyle_jax.models.resnet import FaceNet, ResNet
+from hyperstyle_jax.models.resnet import ResNet
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.weights import bundle, specs
 

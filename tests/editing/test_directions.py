@@ -82,10 +82,10 @@ def test_a_linear_world_gives_back_its_normals(rng):
     w = rng.normal(size=(6000, D))
     normals = np.linalg.qr(rng.normal(size=(D, 3)))[0].T
     scores = {f"s{i}": w @ n + 0.1 for i, n in enumerate(normals)}
-    found = interfacegan.fit_directions(w, scores)
+    boundaries = interfacegan.fit_directions(w, scores)
     for i, n in enumerate(normals):
-        np.testing.assert_allclose(found.directions[f"s{i}"], n, atol=0.05)
-        assert found.explained[f"s{i}"] > 0.999
+        np.testing.assert_allclose(boundaries.directions[f"s{i}"], n, atol=0.05)
+        assert boundaries.explained[f"s{i}"] > 0.999
 
 
 def test_a_direction_changes_its_attribute_alone(rng):
@@ -106,11 +106,11 @@ def test_it_is_the_shortest_such_step_and_one_standard_deviation_long(rng):
     inverse = np.linalg.inv(np.cov(w.T))
     length = direction @ inverse @ direction
     assert length == pytest.approx(1.0, rel=0.01)
-    free = np.linalg.svd(b.T)[2][2:]  # steps that change neither x nor y
-    for step in free:
+    neutral = np.linalg.svd(b.T)[2][2:]  # steps that change neither x nor y
+    for step in neutral:
         for sign in (-0.1, 0.1):
-            other = direction + sign * step
-            assert other @ inverse @ other > length - 1e-6
+            detour = direction + sign * step
+            assert detour @ inverse @ detour > length - 1e-6
 
 
 def test_dependent_attributes_may_move_together(rng):
@@ -144,43 +144,46 @@ def test_attributes_that_do_not_vary_or_follow_from_others_are_refused(rng):
         interfacegan.fit_directions(w, {"a": w[:9, 0]})
 
 
-def test_labels_are_what_the_features_see_in_the_images():
+def test_labels_are_what_the_feature_extractor_reads():
     nets = tiny_nets()
-    generator, features = nets["generator"], nets["feature_extractor"]
-    found = labelling.label(generator, features, 10, batch_size=4)
-    assert found.w.shape == (10, 6) and found.attributes.shape == (10, 3)
-    image = generator(found.w[7:8], method="synthesis").clip(-1, 1)
-    identity, attributes = features(image)
-    np.testing.assert_allclose(found.identity[7], identity[0], atol=1e-4)
-    np.testing.assert_allclose(found.attributes[7], attributes[0], rtol=1e-3, atol=1e-4)
-    assert len(np.unique(found.w[:, 0])) == 10
+    generator, extractor = nets["generator"], nets["feature_extractor"]
+    labelled = labelling.label(generator, extractor, 10, batch_size=4)
+    assert labelled.w.shape == (10, 6) and labelled.attributes.shape == (10, 3)
+    image = generator(labelled.w[7:8], method="synthesis").clip(-1, 1)
+    identity, attributes = extractor(image)
+    np.testing.assert_allclose(labelled.identity[7], identity[0], atol=1e-4)
+    np.testing.assert_allclose(
+        labelled.attributes[7], attributes[0], rtol=1e-3, atol=1e-4
+    )
+    assert len(np.unique(labelled.w[:, 0])) == 10
 
 
 def test_a_learned_direction_changes_its_attribute_more_and_the_others_less():
     nets = tiny_nets()
-    generator, features = nets["generator"], nets["feature_extractor"]
-    found = labelling.label(generator, features, 300)
-    scores = dict(zip("abc", found.attributes.T, strict=True))
-    start = interfacegan.fit_directions(found.w, scores).directions["b"]
-    learn = partial(learned.learn_direction, generator, features, found, 1, start)
+    generator, extractor = nets["generator"], nets["feature_extractor"]
+    labelled = labelling.label(generator, extractor, 300)
+    scores = dict(zip("abc", labelled.attributes.T, strict=True))
+    start = interfacegan.fit_directions(labelled.w, scores).directions["b"]
+    learn = partial(learned.learn_direction, generator, extractor, labelled, 1, start)
     direction = learn(steps=60)
     assert direction.shape == (generator.module.num_ws, 6)
     before, after = (
-        learned.effect(generator, features, found, d) for d in (start, direction)
+        learned.measure_effect(generator, extractor, labelled, d)
+        for d in (start, direction)
     )
     assert after[1] > 1.1 * before[1]
     assert np.delete(after, 1).max() / after[1] < 0.5
-    precision = np.linalg.inv(np.cov(found.w.T))
+    precision = np.linalg.inv(np.cov(labelled.w.T))
     assert (np.einsum("li,ij,lj->l", direction, precision, direction) < 1.05).all()
     np.testing.assert_array_equal(learn(steps=2), learn(steps=2))
 
 
 def test_a_direction_learned_in_no_steps_is_the_one_it_began_with():
     nets = tiny_nets()
-    generator, features = nets["generator"], nets["feature_extractor"]
-    found = labelling.label(generator, features, 100)
-    start = 0.5 * found.w.std(0).min() * np.eye(6, dtype=np.float32)[0]
-    same = learned.learn_direction(generator, features, found, 0, start, steps=0)
+    generator, extractor = nets["generator"], nets["feature_extractor"]
+    labelled = labelling.label(generator, extractor, 100)
+    start = 0.5 * labelled.w.std(0).min() * np.eye(6, dtype=np.float32)[0]
+    same = learned.learn_direction(generator, extractor, labelled, 0, start, steps=0)
     np.testing.assert_allclose(same, np.tile(start, (len(same), 1)), atol=1e-5)
 
 
@@ -190,12 +193,15 @@ def test_sefa_is_the_svd_of_the_affine_weights():
     layers = [("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1")]
     a = np.concatenate([synthesis[b][c]["affine"]["weight"] for b, c in layers], 1)
     u, s, _ = np.linalg.svd(a)
-    found = sefa.factorize(net)
-    np.testing.assert_allclose(found.values, s, rtol=1e-4)
-    np.testing.assert_allclose(abs((found.directions * u.T).sum(1)), 1.0, atol=1e-4)
-    assert (np.abs(found.directions).max(1) == found.directions.max(1)).all()
+    factors = sefa.factorize(net)
+    np.testing.assert_allclose(factors.singular_values, s, rtol=1e-4)
+    np.testing.assert_allclose(abs((factors.directions * u.T).sum(1)), 1.0, atol=1e-4)
+    assert (np.abs(factors.directions).max(1) == factors.directions.max(1)).all()
     coarse = sefa.factorize(net, "synthesis/b4/.*affine/weight")
-    assert coarse.values[0] <= found.values[0] * 2 and len(coarse.values) == 6
+    assert (
+        coarse.singular_values[0] <= factors.singular_values[0] * 2
+        and len(coarse.singular_values) == 6
+    )
     with pytest.raises(ValueError, match="matches"):
         sefa.factorize(net, "synthesis/b99/.*")
 
@@ -204,17 +210,19 @@ def test_components_of_a_stretched_cloud(rng):
     axes = np.linalg.qr(rng.normal(size=(D, D)))[0].T
     spread = np.linspace(5, 0.5, D)
     w = (rng.normal(size=(8000, D)) * spread) @ axes + 2.0
-    found = ganspace.fit_components(w, 3)
-    np.testing.assert_allclose(found.mean, w.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(found.std, spread[:3], rtol=0.05)
+    components = ganspace.fit_components(w, 3)
+    np.testing.assert_allclose(components.mean, w.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(components.std, spread[:3], rtol=0.05)
     s = np.linalg.svd(w - w.mean(0), full_matrices=False)
-    np.testing.assert_allclose(found.std, s[1][:3] / np.sqrt(7999), rtol=1e-5)
-    np.testing.assert_allclose(abs((found.directions * s[2][:3]).sum(1)), 1, atol=1e-5)
+    np.testing.assert_allclose(components.std, s[1][:3] / np.sqrt(7999), rtol=1e-5)
+    np.testing.assert_allclose(
+        abs((components.directions * s[2][:3]).sum(1)), 1, atol=1e-5
+    )
 
 
 def test_move_to_reaches_the_position_whatever_the_start(inversion, rng):
-    found = ganspace.fit_components(rng.normal(size=(500, D)) * 3.0)
-    moved = ganspace.move_to(inversion, found, 1, 2.5, rows=[0, 1]).w_plus
-    now = (moved[:, 0] - found.mean) @ found.directions[1] / found.std[1]
+    components = ganspace.fit_components(rng.normal(size=(500, D)) * 3.0)
+    moved = ganspace.move_to(inversion, components, 1, 2.5, rows=[0, 1]).w_plus
+    now = (moved[:, 0] - components.mean) @ components.directions[1] / components.std[1]
     np.testing.assert_allclose(now, 2.5, atol=1e-5)
     assert jnp.array_equal(moved[:, 2:], inversion.w_plus[:, 2:])

@@ -1,3 +1,5 @@
+"""Procedural faces: pure functions of seed and index with labels that are true."""
+
 import json
 
 import numpy as np
@@ -39,13 +41,13 @@ def test_enough_is_varied():
 
 
 def test_pure_function_of_seed_and_index():
-    many = faces.draw([3, 70000, 12], accessories=True)
+    batch = faces.draw([3, 70000, 12], accessories=True)
     for i, index in enumerate([3, 70000, 12]):
-        one = faces.draw([index], accessories=True)
-        for name in many:
-            np.testing.assert_array_equal(many[name][i], one[name][0])
-    other = faces.draw([3, 70000, 12], seed=1)
-    assert (other["image"] != many["image"]).mean() > 0.5
+        single = faces.draw([index], accessories=True)
+        for name in batch:
+            np.testing.assert_array_equal(batch[name][i], single[name][0])
+    reseeded = faces.draw([3, 70000, 12], seed=1)
+    assert (reseeded["image"] != batch["image"]).mean() > 0.5
 
 
 @pytest.mark.parametrize("size", [16, 50, 64])

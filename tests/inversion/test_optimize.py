@@ -22,12 +22,12 @@ def target(net):
 
 
 @pytest.mark.parametrize("space", ["w", "w_plus"])
-def test_it_comes_much_closer_and_returns_what_it_saw(net, target, space):
+def test_it_comes_much_closer_and_returns_its_last_image(net, target, space):
     result = o.optimize(net, target, space=space, steps=150, lr=0.2)
     inversion = result.inversion
-    first = np.asarray(result.losses[0])
-    last = np.square(result.image - target).mean((1, 2, 3))
-    assert result.losses.shape == (150, 2) and (last < 0.2 * first).all()
+    first_loss = np.asarray(result.losses[0])
+    last_loss = np.square(result.image - target).mean((1, 2, 3))
+    assert result.losses.shape == (150, 2) and (last_loss < 0.2 * first_loss).all()
     rows = np.asarray(inversion.w_plus)
     assert rows.shape == (2, 4, 6) and (rows == rows[:, :1]).all() == (space == "w")
     again = net(inversion.w_plus, method="synthesis")
@@ -75,8 +75,8 @@ def test_the_loss_gets_its_networks_as_arguments(net, target):
     np.testing.assert_allclose(2 * once, twice, rtol=1e-6)
 
 
-def test_the_step_size_rises_and_falls():
-    rates = np.array([o._schedule(0.1, 100)(t) for t in range(101)])
+def test_the_learning_rate_rises_and_falls():
+    rates = np.array([o._learning_rate(0.1, 100)(t) for t in range(101)])
     assert rates.max() == pytest.approx(0.1) and rates[0] < 0.03 and rates[100] == 0
 
 
@@ -94,20 +94,20 @@ def test_one_huge_gradient_moves_only_its_image_and_not_far():
             moves.append(move)
         return np.array(moves)
 
-    adam = optax.adam(o._schedule(lr, steps))
-    plain, steadied = path(usual, adam), path(spiked, o._adam(lr, steps))
+    adam = optax.adam(o._learning_rate(lr, steps))
+    plain, limited = path(usual, adam), path(spiked, o._adam(lr, steps))
     far = np.abs(path(spiked, adam)[20:30, 0].sum(0)).mean()
-    assert np.abs((steadied - plain)[20:30, 0].sum(0)).mean() < far / 4
-    np.testing.assert_allclose(steadied[:, 1], plain[:, 1], atol=1e-6)
-    np.testing.assert_allclose(steadied[:20], plain[:20], atol=1e-6)
+    assert np.abs((limited - plain)[20:30, 0].sum(0)).mean() < far / 4
+    np.testing.assert_allclose(limited[:, 1], plain[:, 1], atol=1e-6)
+    np.testing.assert_allclose(limited[:20], plain[:20], atol=1e-6)
 
 
 def test_no_gradient_stays_none_and_the_next_one_counts():
-    tx = o._steadied()
+    tx = o._limit_gradients()
     state = tx.init(jnp.zeros((1, 2)))
-    zero, state = tx.update(jnp.zeros((1, 2)), state)
-    one, _ = tx.update(jnp.ones((1, 2)), state)
-    assert not zero.any() and one.all()
+    first_update, state = tx.update(jnp.zeros((1, 2)), state)
+    second_update, _ = tx.update(jnp.ones((1, 2)), state)
+    assert not first_update.any() and second_update.all()
 
 
 def test_senseless_arguments_are_refused(net, target):

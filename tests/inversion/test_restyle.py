@@ -1,3 +1,5 @@
+"""ReStyle: its scan is the loop of the paper."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,15 +22,15 @@ def test_iterations_are_the_plain_loop():
     x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1.0)
     w = jnp.broadcast_to(encoder.variables["buffers"]["latent_avg"], (2, 6, 6))
     image = generator(w, method="synthesis")
-    steps = [image]
+    images = [image]
     for _ in range(2):
         w = encoder(jnp.concatenate([x, image], -1), w)
         image = generator(w, method="synthesis")
-        steps.append(image)
+        images.append(image)
     invert = jax.jit(restyle.invert, static_argnames="num_iters")
     result = invert(encoder, generator, x, num_iters=2)
     np.testing.assert_allclose(result.inversion.w_plus, w, atol=1e-4)
-    np.testing.assert_allclose(result.images, jnp.stack(steps), atol=1e-4)
+    np.testing.assert_allclose(result.images, jnp.stack(images), atol=1e-4)
     assert result.inversion.offsets == {} and result.inversion.embeddings is None
 
 

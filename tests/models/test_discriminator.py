@@ -28,12 +28,12 @@ def logits(net):
 @pytest.mark.parametrize(("batch", "size"), [(1, 1), (3, 3), (4, 4), (8, 4)])
 def test_minibatch_stddev(batch, size):
     x = np.random.default_rng(0).normal(size=(batch, 2, 3, 5)).astype(np.float32)
-    found = minibatch_stddev(x, 4)
-    assert found.shape == (batch, 2, 3, 1)
+    std = minibatch_stddev(x, 4)
+    assert std.shape == (batch, 2, 3, 1)
     groups = batch // size
     for i in range(batch):
-        std = np.sqrt(x[i % groups :: groups].var(axis=0) + 1e-8)
-        np.testing.assert_allclose(found[i], std.mean(), rtol=1e-5)
+        expected = np.sqrt(x[i % groups :: groups].var(axis=0) + 1e-8)
+        np.testing.assert_allclose(std[i], expected.mean(), rtol=1e-5)
 
 
 def test_batches_that_do_not_divide_are_refused(net):

@@ -1,10 +1,12 @@
+"""Encoders: published sizes, rows of w+, the latents that they are added to."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder, _resize
+from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder, _resize_bilinear
 
 KEY = jax.random.key(0)
 SMALL = dict(w_dim=12, widths=(4, 8, 8, 8), depths=(1, 1, 1, 1))
@@ -71,7 +73,7 @@ def test_latent_replaces_the_mean():
 
 def test_resize_aligns_corners():
     x = jax.random.normal(KEY, (1, 3, 4, 2))
-    y = _resize(x, (1, 5, 7, 2))
+    y = _resize_bilinear(x, (1, 5, 7, 2))
     np.testing.assert_allclose(y[:, ::2, ::2], x, atol=1e-6)
     np.testing.assert_allclose(y[:, 1, 0], (x[:, 0, 0] + x[:, 1, 0]) / 2, atol=1e-6)
 

@@ -7,7 +7,7 @@ import pytest
 from networks import random_net
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.models.generator import Generator, mix
+from hyperstyle_jax.models.generator import Generator, mix_styles
 from hyperstyle_jax.weights import specs
 
 
@@ -130,13 +130,13 @@ def test_mapping_does_not_depend_on_the_length_of_z(net, latents):
     np.testing.assert_allclose(net(3 * z, method="mapping"), w, rtol=1e-4, atol=1e-5)
 
 
-def test_mixing_takes_the_later_rows_from_the_other(latents):
-    w, other = latents[1][:, 0], latents[1][:, 1]
-    mixed = mix(w, other, 3, 4)
+def test_style_mixing_takes_the_later_rows_from_the_second_w(latents):
+    w, w_fine = latents[1][:, 0], latents[1][:, 1]
+    mixed = mix_styles(w, w_fine, 3, 4)
     np.testing.assert_array_equal(mixed[:, :3], jnp.repeat(w[:, None], 3, 1))
-    np.testing.assert_array_equal(mixed[:, 3], other)
-    np.testing.assert_array_equal(mix(w, other, 4, 4)[:, 0], w)
-    np.testing.assert_array_equal(mix(w, other, 0, 4)[:, 3], other)
+    np.testing.assert_array_equal(mixed[:, 3], w_fine)
+    np.testing.assert_array_equal(mix_styles(w, w_fine, 4, 4)[:, 0], w)
+    np.testing.assert_array_equal(mix_styles(w, w_fine, 0, 4)[:, 3], w_fine)
 
 
 def test_noise(net, latents):
@@ -170,18 +170,18 @@ def test_noise(net, latents):
             "other key": image("random", keys[1]),
         }
 
-    found = render(net.variables, stored, jax.random.split(jax.random.key(0)))
+    images = render(net.variables, stored, jax.random.split(jax.random.key(0)))
     for same in (
         ("const", "given"),
         ("const", "some given"),
         ("none", "zeros"),
         ("random", "same key"),
     ):
-        np.testing.assert_allclose(found[same[0]], found[same[1]], atol=1e-5)
+        np.testing.assert_allclose(images[same[0]], images[same[1]], atol=1e-5)
     for a, b in (("const", "none"), ("random", "other key"), ("const", "random")):
-        assert float(abs(found[a] - found[b]).max()) > 1e-3
-    np.testing.assert_allclose(found["one each"][0], found["const"][0], atol=1e-5)
-    np.testing.assert_allclose(found["one each"][1], found["none"][1], atol=1e-5)
+        assert float(abs(images[a] - images[b]).max()) > 1e-3
+    np.testing.assert_allclose(images["one each"][0], images["const"][0], atol=1e-5)
+    np.testing.assert_allclose(images["one each"][1], images["none"][1], atol=1e-5)
 
 
 def test_features_come_out_on_request(net, latents):

@@ -1,4 +1,4 @@
-"""The hypernetwork: derived heads, published sizes, embeddings that add up."""
+"""The hypernetwork: tuned layers, published sizes, embeddings that add up."""
 
 import jax
 import jax.numpy as jnp
@@ -42,12 +42,12 @@ def net(request):
 
 def embeddings_of(net, seed):
     rng = np.random.default_rng(seed)
-    paths = [head[0] for head in net.module.tuned_layers]
+    paths = [layer.path for layer in net.module.tuned_layers]
     return {p: rng.normal(size=(2, 5)).astype(np.float32) for p in paths}
 
 
-def separable(net):
-    return {head[0] for head in net.module.tuned_layers if head[4] == "separable"}
+def separable_paths(net):
+    return {v.path for v in net.module.tuned_layers if v.kind == "separable"}
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_presets():
     paper = tuned_layers(generator, "medium_fine")
     assert paper == convolutions[3:]
     assert paper[0].path == "synthesis/b16/conv0/weight"
-    (one,) = tuned_layers(generator, "synthesis/b64/conv1/weight")
-    assert one[1:] == (512, 512, 3, "shared")
+    (layer,) = tuned_layers(generator, "synthesis/b64/conv1/weight")
+    assert layer[1:] == (512, 512, 3, "shared")
     with pytest.raises(ValueError, match="preset 'coarse' matches no layer; there are"):
         tuned_layers(generator, "coarse")
 
 
 @pytest.mark.parametrize("resolution", [8, 64])
 @pytest.mark.parametrize("width", [4, 16])
-def test_heads_follow_the_generator(resolution, width):
+def test_tuned_layers_follow_the_generator(resolution, width):
     generator = Generator(resolution, channel_base=256, channel_max=width)
     table = tuned_layers(generator, to_rgb=True)
     assert [h[:4] for h in table] == [layer[:4] for layer in generator.layers()]
@@ -103,19 +103,19 @@ def test_offsets_fit_the_generators_kernels(net):
     embeddings = jax.eval_shape(net.module.apply, net.variables, shape, shape)
     assert {embedding.shape for embedding in embeddings.values()} == {(2, 5)}
     wide = {k: embeddings_of(net, 0)[k] for k in embeddings}
-    wide = {k: v[:, None] if k in separable(net) else v for k, v in wide.items()}
+    wide = {k: v[:, None] if k in separable_paths(net) else v for k, v in wide.items()}
     offsets = net(wide, 1, method="decode")
-    assert list(offsets) == [head[0] for head in net.module.tuned_layers]
+    assert list(offsets) == [layer.path for layer in net.module.tuned_layers]
     for path, i, o, kernel, kind in net.module.tuned_layers:
         full = kind == "separable" or (kind == "shared" and net.module.shared_kernel)
         assert offsets[path].shape == ((2, kernel, kernel, i, o) if full else (2, i, o))
-        one = offsets[path].shape[1:]
-        assert jnp.broadcast_shapes(one, params[path].shape) == params[path].shape
+        shape = offsets[path].shape[1:]
+        assert jnp.broadcast_shapes(shape, params[path].shape) == params[path].shape
 
 
-def test_sums_of_codes_decode_to_sums_of_offsets(net):
+def test_sums_of_embeddings_decode_to_sums_of_offsets(net):
     """Affine decoders: from the sum of the embeddings and T; bilinear: one by one."""
-    bilinear = separable(net)
+    bilinear = separable_paths(net)
     iterations = [embeddings_of(net, seed) for seed in range(3)]
 
     @jax.jit
@@ -131,11 +131,11 @@ def test_sums_of_codes_decode_to_sums_of_offsets(net):
             for p in iterations[0]
         }
 
-    found = decode(net.variables, joined(iterations), 3)
+    sums = decode(net.variables, joined(iterations), 3)
     singles = [
         decode(net.variables, joined([embeddings]), 1) for embeddings in iterations
     ]
-    for path, offset in found.items():
+    for path, offset in sums.items():
         expected = sum(single[path] for single in singles)
         np.testing.assert_allclose(offset, expected, rtol=1e-4, atol=1e-4)
         assert abs(expected).max() > 1e-2
@@ -144,15 +144,15 @@ def test_sums_of_codes_decode_to_sums_of_offsets(net):
         np.testing.assert_array_equal(offset, 0)
 
 
-def test_a_channel_head_is_one_affine_map():
+def test_a_channel_decoder_is_one_affine_map():
     net = tiny()
     path = "synthesis/b16/conv0/weight"
     embeddings = embeddings_of(net, 0)
     params = net.params["decode_b16_conv0"]
     weight, bias = np.asarray(params["weight"]), np.asarray(params["bias"])
     expected = np.tensordot(embeddings[path], weight, 1) + 5 * bias
-    found = net(embeddings, 5, method="decode")[path]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    offset = net(embeddings, 5, method="decode")[path]
+    np.testing.assert_allclose(offset, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [ChannelDecoder, SharedDecoder, SeparableDecoder])
@@ -184,7 +184,7 @@ def test_the_product_and_its_gradients_are_those_of_a_contraction():
     weight = jax.random.normal(keys[1], (5, 4, 6))
     g = jax.random.normal(keys[2], (2, 3, 4, 6))
     y, back = jax.vjp(product, x, weight)
-    wanted, plain = jax.vjp(lambda x, w: jnp.einsum("abc,cij->abij", x, w), x, weight)
-    np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=1e-5)
+    expected, plain = jax.vjp(lambda x, w: jnp.einsum("abc,cij->abij", x, w), x, weight)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     for a, b in zip(back(g), plain(g), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -1,3 +1,5 @@
+"""LPIPS: published sizes and the laws of a distance."""
+
 import functools
 
 import jax
@@ -6,8 +8,8 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import trees
+from hyperstyle_jax.models.layers import max_pool
 from hyperstyle_jax.models.lpips import LPIPS, Trunk, distance
-from hyperstyle_jax.models.resnet import max_pool
 
 KEY = jax.random.key(0)
 

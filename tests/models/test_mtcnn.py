@@ -1,3 +1,5 @@
+"""MTCNN's networks: published sizes, outputs for windows and crops."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,20 +19,22 @@ def test_sizes(module, size, count):
     x = jax.random.normal(KEY, (3, size, size, 3))
     variables = jax.jit(module.init)(KEY, x)
     assert trees.count(variables["params"]) == count
-    answer = jax.jit(module.apply)(variables, x)
+    output = jax.jit(module.apply)(variables, x)
     lead = (3, 1, 1) if size == 12 else (3,)
-    assert answer["face"].shape == (*lead, 2) and answer["box"].shape == (*lead, 4)
-    np.testing.assert_allclose(answer["face"].sum(-1), 1.0, rtol=1e-6)
-    assert ("landmarks" in answer) == (size == 48)
+    assert output["face"].shape == (*lead, 2) and output["box"].shape == (*lead, 4)
+    np.testing.assert_allclose(output["face"].sum(-1), 1.0, rtol=1e-6)
+    assert ("landmarks" in output) == (size == 48)
 
 
 def test_proposals_slide_over_the_image():
     x = jax.random.normal(KEY, (1, 18, 16, 3))
     variables = PNet().init(KEY, x)
-    whole = PNet().apply(variables, x)
-    assert whole["face"].shape == (1, 4, 3, 2)
-    part = PNet().apply(variables, x[:, 4:16, 2:14])
-    np.testing.assert_allclose(part["box"][0, 0, 0], whole["box"][0, 2, 1], atol=1e-5)
+    proposals = PNet().apply(variables, x)
+    assert proposals["face"].shape == (1, 4, 3, 2)
+    window = PNet().apply(variables, x[:, 4:16, 2:14])
+    np.testing.assert_allclose(
+        window["box"][0, 0, 0], proposals["box"][0, 2, 1], atol=1e-5
+    )
 
 
 def test_the_releases_softmax_sums_over_a_row():

@@ -1,3 +1,5 @@
+"""Files of weights: what is read, what is written, and what is refused."""
+
 import io
 import json
 import pickle
@@ -129,9 +131,9 @@ def test_nvidia_networks_without_their_code(tmp_path):
     content = torch_pickles.nvidia({"G_ema": ("Generator", tensors)})
     module = read_bytes(tmp_path, content)["G_ema"]
     assert module.class_name == "Generator"
-    found = module.tensors()
-    assert sorted(found) == sorted(tensors)
-    np.testing.assert_array_equal(found["mapping.fc0.weight"], 1)
+    arrays = module.tensors()
+    assert sorted(arrays) == sorted(tensors)
+    np.testing.assert_array_equal(arrays["mapping.fc0.weight"], 1)
 
 
 def test_plain_arrays(tmp_path):

@@ -6,7 +6,8 @@ import tasks
 from networks import random_net
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.models.resnet import FaceNet, ResNet
+from hyperstyle_jax.models.irnet import FaceNet
+from hyperstyle_jax.models.resnet import ResNet
 from hyperstyle_jax.training import criteria, encoder, from_config, sources
 from hyperstyle_jax.weights import bundle
 

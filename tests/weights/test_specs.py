@@ -14,8 +14,8 @@ from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
+from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import LPIPS
-from hyperstyle_jax.models.resnet import FaceNet
 from hyperstyle_jax.weights import specs
 
 TINY = Generator(8, z_dim=4, w_dim=6, channel_base=64, channel_max=8)
