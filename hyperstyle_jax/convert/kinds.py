@@ -386,9 +386,12 @@ def _ganspace(value) -> dict[str, np.ndarray] | None:
     There `lat_` is the latent space; `act_` the activations, which are the same thing
     for the space W.
     """
-    names = ("mean", "std", "comp"), *(
-        tuple(f"{space}_{k}" for k in ("mean", "stdev", "comp"))
-        for space in ("lat", "act")
+    names = (
+        ("mean", "std", "comp"),
+        *(
+            tuple(f"{space}_{k}" for k in ("mean", "stdev", "comp"))
+            for space in ("lat", "act")
+        ),
     )
     for found in names:
         if _has(value, *found) and _is_tensors({k: value[k] for k in found}):
