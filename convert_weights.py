@@ -6,28 +6,24 @@ python convert_weights.py ffhq --merge photo.npz --out photo_generator.pt
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from hyperstyle_jax.cli.main import one_line
+from hyperstyle_jax.system import console, folder_lock, program
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    try:
-        run(args)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        if os.environ.get("HYPERSTYLE_DEBUG"):
-            raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+    return program.run(lambda: run(args))
 
 
 def run(args: argparse.Namespace):
+    """Converts, restores or merges, as the arguments say."""
+    with folder_lock.hold(args.out, beside=True):
+        _run(args)
+
+
+def _run(args):
     from hyperstyle_jax.convert import conversion, merging, restoring
 
     if args.to_torch or args.merge:
@@ -67,4 +63,5 @@ def _size(text: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.prepare()
+    sys.exit(console.finish(main()))

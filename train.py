@@ -3,16 +3,14 @@
 python train.py --config configs/NAME.py [--workdir DIR] [--config.optim.lr=3e-4]
 """
 
-import os
 import sys
-import traceback
 from pathlib import Path
 
 from absl import app, flags
 from ml_collections import config_flags
 
 from hyperstyle_jax.config import checks, errors
-from hyperstyle_jax.system import compilation_cache, huge_pages
+from hyperstyle_jax.system import compilation_cache, console, huge_pages, program
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Default: runs/NAME of the config.")
@@ -25,26 +23,29 @@ _PROCESS = flags.DEFINE_integer("process_id", -1, "Of this one, from 0.")
 
 
 def main(argv: list[str]) -> None:
+    """Trains; exits with the code of `program.run`."""
+    # Where several processes train, JAX tells all of them of a SIGTERM to one.
+    alone = not (_DISTRIBUTED.value or _COORDINATOR.value)
+    code = console.finish(program.run(_train, catch_sigterm=alone))
+    if code == 1:
+        from hyperstyle_jax.loop import parallel
+
+        parallel.leave(code)
+    sys.exit(code)
+
+
+def _train() -> None:
     compilation_cache.enable()
     from hyperstyle_jax.loop import parallel
     from hyperstyle_jax.training import run
 
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    try:
-        if _DISTRIBUTED.value or _COORDINATOR.value:
-            parallel.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-        if _DRY_RUN.value:
-            print(run.describe(_CONFIG.value))
-        else:
-            run.run(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _FORCE.value)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if os.environ.get("HYPERSTYLE_DEBUG") or not run.is_expected(error):
-            traceback.print_exc()
-        else:
-            print(f"error: {run.one_line(error)}", file=sys.stderr, flush=True)
-        parallel.leave(1)
+    if _DISTRIBUTED.value or _COORDINATOR.value:
+        parallel.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+    if _DRY_RUN.value:
+        print(run.describe(_CONFIG.value))
+    else:
+        run.run(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _FORCE.value)
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -68,4 +69,5 @@ def parse(argv: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     huge_pages.restart()
+    console.prepare()
     app.run(main, flags_parser=parse)

@@ -3,13 +3,14 @@
 import sys
 
 from hyperstyle_jax.cli.main import main
-from hyperstyle_jax.system import huge_pages
+from hyperstyle_jax.system import console, huge_pages
 
 
 def program() -> int:
     """The console script."""
     huge_pages.restart()
-    return main()
+    console.prepare()
+    return console.finish(main())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Draws charts of runs, iterations and tables to PNG files, with matplotlib."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from hyperstyle_jax.system import atomic_files
 
 
 def curves(rows: list[dict[str, float]], path: str | Path) -> None:
@@ -25,7 +28,7 @@ def curves(rows: list[dict[str, float]], path: str | Path) -> None:
         _panel(panel, rows, name)
     for panel in panels[len(names) :]:
         panel.set_axis_off()
-    figure.savefig(path, dpi=100)
+    _save(figure, path, dpi=100)
 
 
 def iterations(
@@ -63,7 +66,7 @@ def iterations(
     panel.margins(x=0.08, y=0.12)
     panel.grid(alpha=0.3)
     panel.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+    _save(figure, path, dpi=120)
 
 
 def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
@@ -94,7 +97,7 @@ def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
         if high < 4 * low:  # small changes shall not look large
             panel.set_ylim(0.5 * (low * high) ** 0.5, 2 * (low * high) ** 0.5)
         panel.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    _save(figure, path, dpi=120)
 
 
 def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
@@ -122,7 +125,13 @@ def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
         panel.xaxis.set_visible(False)  # every bar has its number
         panel.spines[["top", "right", "bottom"]].set_visible(False)
     panels[0].invert_yaxis()
-    figure.savefig(path, dpi=120)
+    _save(figure, path, dpi=120)
+
+
+def _save(figure, path: str | Path, dpi: int) -> None:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    atomic_files.write_whole(path, data.getvalue())
 
 
 def _panel(panel, rows: list[dict[str, float]], name: str) -> None:

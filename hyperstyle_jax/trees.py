@@ -1,5 +1,6 @@
 """Trees of parameters whose leaves have paths, as `synthesis/b64/conv0/weight`."""
 
+import hashlib
 import re
 from typing import Any
 
@@ -77,3 +78,12 @@ def merge(reference: dict[str, Any], given: dict[str, Any], what: str = "paramet
 def count(tree: Any) -> int:
     """The number of elements in all leaves, which are arrays or shapes."""
     return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(tree))
+
+
+def sha256(tree: dict[str, Any]) -> str:
+    """Names the content of a nested dict of arrays, whatever their float types."""
+    digest = hashlib.sha256()
+    for path, value in sorted(flatten(tree).items()):
+        value = np.asarray(value, np.float32)
+        digest.update(f"{path} {value.shape}\n".encode() + value.tobytes())
+    return digest.hexdigest()

@@ -144,12 +144,12 @@ def test_parts_of_a_training_step_know_no_config(part):
         ("models", {"models"}),
         ("loop", {"loop", "system", "images"}),
         ("data", {"data", "faces", "system", "images"}),
-        ("torch_format", {"torch_format"}),
+        ("torch_format", {"torch_format", "system"}),
         # Weights come in without the programs that train or show them.
         (
             "convert",
             {"convert", "torch_format", "models", "weights", "net", "trees", "offsets"}
-            | {"inversion.storage"},
+            | {"inversion.storage", "system"},
         ),
     ],
 )

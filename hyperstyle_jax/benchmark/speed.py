@@ -89,10 +89,13 @@ def _in_process(name: str, cache: str) -> dict[str, Any]:
     environment |= {"HYPERSTYLE_CACHE": cache, "JAX_TRACEBACK_FILTERING": "off"}
     command = [sys.executable, "-m", "hyperstyle_jax.benchmark.speed", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"error": lines[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
+    try:
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        return {"error": f"no figures: {lines[-1]}"}
 
 
 def summary(items: dict[str, dict]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from hyperstyle_jax.system import folder_lock
+
 ROLES = ("generator", "encoder", "hypernet", "feature_extractor")
 
 
@@ -58,6 +60,12 @@ def add_commands(commands):
 
 
 def export(args):
+    """Writes the bundle of some runs; its folder is held meanwhile."""
+    with folder_lock.hold(args.out, beside=True):
+        _export(args)
+
+
+def _export(args):
     from hyperstyle_jax import faces
     from hyperstyle_jax.config import fields as cfg
     from hyperstyle_jax.training import tasks
@@ -137,6 +145,14 @@ def _identity(source: str) -> str:
 
 
 def directions(args):
+    """Fits directions into a bundle, which is held meanwhile."""
+    from hyperstyle_jax.weights import bundle
+
+    with folder_lock.hold(bundle.find(args.bundle), beside=True):
+        _directions(args)
+
+
+def _directions(args):
     from hyperstyle_jax.editing import interfacegan, labelling, learned
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle

@@ -1,11 +1,12 @@
 """`hyperstyle demo`: trains a hypernetwork for a few minutes and shows what it does."""
 
 import contextlib
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from hyperstyle_jax.system import folder_lock, program
 
 _CONFIG = Path("configs/demo.py")
 _COUNT = 32  # faces per domain
@@ -29,11 +30,17 @@ def add_commands(commands):
 
 
 def run(args):
+    """Trains, evaluates and shows; the folder of results is held meanwhile."""
     start = time.perf_counter()
     root, workdir = _clone(), args.out / "run"
     from hyperstyle_jax.weights import bundle
 
     bundle.find("demo")  # before minutes of training
+    with folder_lock.hold(args.out):
+        _run(root, workdir, args, start)
+
+
+def _run(root, workdir, args, start):
     _say(
         f"Trains a hypernetwork on procedural faces ({_CONFIG}, run in {workdir}),\n"
         f"then inverts {_COUNT} held-out faces, and {_COUNT} with accessories never "
@@ -77,22 +84,13 @@ def _train(root: Path, workdir: Path, steps: int | None):
         command.append(f"--config.num_steps={steps}")
     _say(" ".join(["python", *command[1:]]))
     process = subprocess.Popen(command, cwd=root)
-    stopped = []
-
-    def stop(*_):
-        stopped.append(True)
-        process.terminate()
-
-    before = signal.signal(signal.SIGTERM, stop)
     try:
         code = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # it was told as well, and is saving
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, program.Stopped):
+            process.terminate()  # of Ctrl-C the terminal has told it as well
+        process.wait()  # it is saving
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if stopped:
-        raise KeyboardInterrupt
     if code:
         raise ValueError(
             f"training ended with exit code {code}, the reason stands above; the same "

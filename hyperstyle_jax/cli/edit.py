@@ -1,9 +1,11 @@
 """`hyperstyle edit`: strips of edits, rendered from saved inversions alone."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 from hyperstyle_jax.cli.names import unique_names
+from hyperstyle_jax.system import folder_lock
 
 
 def add_commands(commands):
@@ -38,6 +40,16 @@ def add_commands(commands):
 
 
 def run(args):
+    """Edits; the folders that get the strips are held meanwhile."""
+    found = find(args.inputs)
+    folders = {args.out} if args.out else {file.parent for file in found}
+    with contextlib.ExitStack() as held:
+        for folder in sorted(folders):
+            held.enter_context(folder_lock.hold(folder))
+        return _run(args, found)
+
+
+def _run(args, found: list[Path]) -> int:
     import numpy as np
     from tqdm import tqdm
 
@@ -50,7 +62,6 @@ def run(args):
     if not np.isfinite(args.strength).all():
         raise ValueError(f"--strength {args.strength}: expected finite numbers")
     compilation_cache.enable()
-    found = find(args.inputs)
     model = bundle.load(args.model)
     directions = {name: model.direction(name) for name in args.direction}
     labels = [f"{strength:+g}" if strength else "0" for strength in args.strength]

@@ -1,9 +1,11 @@
 """`hyperstyle evaluate`: how well models invert faces that they have never seen."""
 
+import contextlib
 from pathlib import Path
 
 from hyperstyle_jax.cli import precision
 from hyperstyle_jax.cli.names import unique_names
+from hyperstyle_jax.system import folder_lock
 
 
 def add_commands(commands):
@@ -59,6 +61,12 @@ def add_commands(commands):
 
 
 def run(args):
+    """Evaluates; the folder of tables and images, if any, is held meanwhile."""
+    with folder_lock.hold(args.out) if args.out else contextlib.nullcontext():
+        _run(args)
+
+
+def _run(args):
     from hyperstyle_jax.evaluation import held_out_faces, tables
     from hyperstyle_jax.system import compilation_cache
 

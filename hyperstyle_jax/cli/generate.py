@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from hyperstyle_jax.cli.seeds import parse_seeds
+from hyperstyle_jax.system import folder_lock
 
 _BATCH = 8
 
@@ -33,6 +34,12 @@ def add_commands(commands):
 
 
 def run(args):
+    """Draws the pictures; the folder is held meanwhile."""
+    with folder_lock.hold(args.out):
+        _run(args)
+
+
+def _run(args):
     from tqdm import tqdm
 
     from hyperstyle_jax import images

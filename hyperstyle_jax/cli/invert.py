@@ -5,8 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from hyperstyle_jax.cli import photo_files, precision
+from hyperstyle_jax.cli import inverted, photo_files, precision
 from hyperstyle_jax.cli.names import unique_names
+from hyperstyle_jax.system import folder_lock, program
 
 
 def add_commands(commands):
@@ -48,12 +49,19 @@ def run(args):
     stems = unique_names(paths, ("", "_iterations"))
     _refuse_overwriting(paths, stems, args.out)
     start = time.perf_counter()
-    rows = _invert_all(model, files, stems, failed, num_iters, args)
-    summary = _summarize(rows, failed, num_iters, model, args.model)
-    summary["left_out"] = left_out
-    summary["seconds"] = round(time.perf_counter() - start, 3)
-    _write_json(args.out / "summary.json", summary)
-    _report(summary, args.out)
+    settings = {"bundle": model.id, "num_iters": num_iters, "type": args.precision}
+    with folder_lock.hold(args.out):
+        done = inverted.Inverted(args.out, settings)
+        kept = done.keep(files, stems)
+        total = f"{len(files)} photos are inverted"
+        with program.telling(lambda: f"{len(done)} of {total}"):
+            _invert_all(model, files, stems, failed, num_iters, args, done)
+        rows = done.finish(stems)
+        summary = _summarize(rows, failed, num_iters, model, args.model)
+        summary["left_out"] = left_out
+        summary["seconds"] = round(time.perf_counter() - start, 3)
+        _write_json(args.out / "summary.json", summary)
+    _report(summary, args.out, kept)
     return 1 if failed else 0
 
 
@@ -67,27 +75,26 @@ def _refuse_overwriting(files, stems, out):
         )
 
 
-def _invert_all(model, files, stems, failed, num_iters, args) -> list[dict]:
-    """Inverts in batches of one size; returns a row of measures per photo."""
+def _invert_all(model, files, stems, failed, num_iters, args, done):
+    """Inverts in batches of one size; adds a row of measures per photo to `done`."""
     from tqdm import tqdm
 
-    from hyperstyle_jax.system import atomic_files
-
-    size, rows = min(args.batch_size, len(files)), []
-    atomic_files.write_whole(args.out / "metrics.jsonl", b"")  # no rows of an old run
-    with tqdm(total=len(files), unit="photo", disable=None) as progress:
+    pairs = zip(files, stems, strict=True)
+    left = [(file, name) for file, name in pairs if name not in done]
+    size = min(args.batch_size, len(left))
+    count = {"total": len(files), "initial": len(done)}
+    with tqdm(**count, unit="photo", disable=None) as progress:
         batch = []
-        for i, (file, name) in enumerate(zip(files, stems, strict=True)):
+        for i, (file, name) in enumerate(left):
             try:
                 batch.append((file, name, _read(model, file)))
             except (ValueError, OSError, MemoryError) as error:
                 failed[file.path] = str(error)
                 progress.update()
-            if batch and (len(batch) == size or i == len(files) - 1):
-                rows += _invert_batch(model, batch, size, num_iters, args)
+            if batch and (len(batch) == size or i == len(left) - 1):
+                _invert_batch(model, batch, size, num_iters, args, done)
                 progress.update(len(batch))
                 batch = []
-    return rows
 
 
 def _read(model, file):
@@ -97,7 +104,7 @@ def _read(model, file):
     return pipeline.prepare(model, [images.read(file.read(), file.path)])[0]
 
 
-def _invert_batch(model, batch, size, num_iters, args) -> list[dict]:
+def _invert_batch(model, batch, size, num_iters, args, done):
     """One batch, filled up with its first photo: one compiled program serves all."""
     import jax
     import numpy as np
@@ -112,15 +119,11 @@ def _invert_batch(model, batch, size, num_iters, args) -> list[dict]:
     rendered = pipeline.full_size(model, refinement, args.precision)
     refinement, rendered = jax.device_get((refinement, rendered))
     seconds = (time.perf_counter() - start) / len(batch)
-    rows = []
     for i, (file, name, target) in enumerate(batch):
         _write_photo(args.out / name, model, refinement, rendered[i], target, i)
         values = {k: [round(float(v), 6) for v in m[:, i]] for k, m in measures.items()}
         row = {"file": file.path, "name": name, **values, "seconds": round(seconds, 4)}
-        with open(args.out / "metrics.jsonl", "a") as f:
-            f.write(json.dumps(row) + "\n")
-        rows.append(row)
-    return rows
+        done.add(file, name, row)
 
 
 def _write_photo(stem, model, refinement, reconstruction, target, i):
@@ -154,7 +157,7 @@ def _write_json(path, value):
     atomic_files.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def _report(summary, out):
+def _report(summary, out, kept):
     from hyperstyle_jax.data.entries import left_out_line
 
     for file, why in summary["failed"].items():
@@ -166,5 +169,6 @@ def _report(summary, out):
         if measure in ("l2", "lpips", "identity"):
             print(f"{measure}: " + " → ".join(f"{v:.4f}" for v in steps))
     count = f"{summary['photos']} photos in {out}"
+    count += f" ({kept} were there before)" if kept else ""
     failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""
     print(f"{count}{failed}; {summary['seconds']:.1f} s")

@@ -2,9 +2,9 @@
 
 import argparse
 import importlib
-import os
-import sys
 from collections.abc import Sequence
+
+from hyperstyle_jax.system import program
 
 # Each has add_commands(subparsers) and imports heavy things inside its functions.
 _GROUPS = (
@@ -17,22 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0, or 1 when anything failed. Wrong usage exits with 2.
+        0, or 1 when anything failed; 130 after Ctrl-C, 143 after SIGTERM. Wrong usage
+        exits with 2.
     """
     args = build_parser().parse_args(argv)
-    try:
-        return args.run(args) or 0
-    except KeyboardInterrupt:
-        print("interrupted; finished files are kept", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stdout = None  # the reader has gone: nothing is left to flush to
-        return 0
-    except Exception as error:
-        if os.environ.get("HYPERSTYLE_DEBUG") or not _is_expected(error):
-            raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
+    return program.run(lambda: args.run(args))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,17 +35,3 @@ def build_parser() -> argparse.ArgumentParser:
     for group in _GROUPS:
         importlib.import_module(f"hyperstyle_jax.cli.{group}").add_commands(commands)
     return parser
-
-
-def one_line(error: Exception) -> str:
-    """An error's text without line breaks; of a system error also the file."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = ": ".join(filter(None, [str(error.filename or ""), error.strerror]))
-    return " ".join(text.split()) or type(error).__name__
-
-
-def _is_expected(error: Exception) -> bool:
-    """What input or machine can cause; anything else is our bug and is shown whole."""
-    out_of_memory = "RESOURCE_EXHAUSTED" in str(error)
-    return isinstance(error, (ValueError, OSError, MemoryError)) or out_of_memory

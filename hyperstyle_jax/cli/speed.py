@@ -35,6 +35,7 @@ def run(args):
     import json
 
     from hyperstyle_jax.benchmark import speed
+    from hyperstyle_jax.system import atomic_files
 
     names = _names(args.only)
     old = json.loads(args.compare.read_text()) if args.compare else None
@@ -46,9 +47,11 @@ def run(args):
         items[name] = found
         print(_row(name, found), flush=True)
         if args.json:
-            args.json.write_text(json.dumps(speed.summary(items), indent=2) + "\n")
+            text = json.dumps(speed.summary(items), indent=2) + "\n"
+            atomic_files.write_whole(args.json, text.encode())
     total = speed.summary(items)
-    print(f"\n{total['device']}; yardstick {total['yardstick_s']:.4f} s" * bool(items))
+    if total["device"]:  # of the items that did not fail
+        print(f"\n{total['device']}; yardstick {total['yardstick_s']:.4f} s")
     if old is not None:
         for name, ratio in speed.ratios(old, total):
             print(f"{name:26}{ratio:9.2f} times as fast (in units of the yardstick)")

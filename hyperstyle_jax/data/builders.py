@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from hyperstyle_jax import faces, images
 from hyperstyle_jax.data import shards
+from hyperstyle_jax.system import errors, folder_lock
 
 _CHUNK = 256
 
@@ -155,8 +157,13 @@ def _prepare(cls, data_dir: str | Path, name: str, options: dict) -> Path:
             file_format="array_record",
             **options,
         )
-        builder.download_and_prepare()
-    return Path(builder.data_dir)
+        path = Path(builder.data_dir)
+        if not path.exists():
+            with folder_lock.hold(path.parent, wait=True), errors.about(path):
+                for left in path.parent.glob("*incomplete*"):  # by a killed process
+                    shutil.rmtree(left, ignore_errors=True)
+                builder.download_and_prepare()
+    return path
 
 
 @contextlib.contextmanager

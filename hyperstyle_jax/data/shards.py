@@ -12,9 +12,7 @@ import itertools
 import json
 import math
 import os
-import platform
 import sys
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +22,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
-from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.system import atomic_files, errors, folder_lock, program
 
 T, U = TypeVar("T"), TypeVar("U")
 _PARTS, _PLAN, _REPORT = "parts", "plan.json", "report.json"
@@ -83,10 +81,19 @@ def write(
         ValueError: the folder belongs to something else, or nothing could be made.
     """
     path, features = Path(path), tfds.features.FeaturesDict(features)
-    _claim(path, dict(identity))
-    _sweep(path)
-    if not thorough and _is_whole(path):
+    identity = json.loads(_json(dict(identity)))
+    if not thorough and _is_whole(path, identity):
         return report(path)
+    with folder_lock.hold(path, wait=not thorough):
+        _claim(path, identity)
+        if not thorough and _is_whole(path, identity):  # by the one waited for
+            return report(path)
+        totals = _fill(path, splits, make, name, features, shard_length, title)
+        return _finish(path, name, features, description, totals)
+
+
+def _fill(path, splits, make, name, features, shard_length, title) -> dict[str, int]:
+    """Makes the shards that are missing or damaged; {split: how many there are}."""
     shards = [
         (split, i, list(keys[i * shard_length : (i + 1) * shard_length]))
         for split, keys in splits.items()
@@ -95,13 +102,19 @@ def write(
     totals = {split: math.ceil(len(k) / shard_length) for split, k in splits.items()}
     done = {shard[:2]: _finished(path, name, *shard[:2], totals) for shard in shards}
     before = sum(len(keys) for *at, keys in shards if done[tuple(at)])
-    with _bar(title, sum(map(len, splits.values())), before) as bar:
+    every = sum(map(len, splits.values()))
+    stored = {"count": before}
+    with (
+        _bar(title, every, before) as bar,
+        program.telling(lambda: f"{stored['count']:,} of {every:,} pictures are done"),
+    ):
         for split, i, keys in shards:
             if not done[split, i]:
                 file = path / _file_name(name, split, i, totals[split])
                 part = _write_shard(file, features, make(split, keys), bar)
                 atomic_files.write_whole(_part_file(path, split, i), _json(part))
-    return _finish(path, name, features, description, totals)
+                stored["count"] += len(keys)
+    return totals
 
 
 def is_data_set(path: str | Path) -> bool:
@@ -176,7 +189,6 @@ def sha256(data: bytes) -> str:
 def _claim(path: Path, identity: dict[str, Any]) -> None:
     """Writes the plan, unless the folder has one, which must be the same."""
     plan = path / _PLAN
-    identity = json.loads(_json(identity))
     if plan.is_file():
         old = json.loads(plan.read_text())
         names = sorted(old.keys() | identity.keys())
@@ -190,31 +202,16 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
                 f"{path} holds another data set ({'; '.join(lines)}); choose another "
                 "folder or delete that one"
             )
-    elif path.is_dir() and any(path.iterdir()):
+    elif any(file.name != folder_lock.NAME for file in path.iterdir()):
         raise ValueError(f"{path} is not empty and no data set; choose another folder")
     atomic_files.write_whole(plan, _json(identity))
 
 
-def _sweep(path: Path) -> None:
-    """Removes what killed processes of this machine have left half written."""
-    for file in path.glob(f".part-*-{_machine()}-*"):
-        try:
-            os.kill(int(file.name.split("-")[1]), 0)  # asks whether it lives
-        except ProcessLookupError:
-            file.unlink(missing_ok=True)
-        except PermissionError:
-            pass  # it does, under another name
-
-
-def _machine() -> str:
-    return f"{zlib.crc32(platform.node().encode()):08x}"
-
-
-def _is_whole(path: Path) -> bool:
+def _is_whole(path: Path, made_of: dict[str, Any]) -> bool:
     if is_data_set(path):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OSError):
             check_files(path)
-            return True
+            return identity(path) == made_of
     return False
 
 
@@ -229,21 +226,23 @@ def _finished(path, name, split, i, totals) -> bool:
 
 def _write_shard(file: Path, features, made: Iterable[Made], bar) -> dict[str, Any]:
     part = {"images": [], "skipped": {}, "notes": {}}
-    # Several processes may come upon the same gap: each has a file of its own.
-    temporary = file.with_name(f".part-{os.getpid()}-{_machine()}-{file.name}")
-    writer = ArrayRecordWriter(str(temporary), "group_size:1")
+    temporary = atomic_files.part_of(file)
+    with errors.about(file):
+        writer = ArrayRecordWriter(str(temporary), "group_size:1")
     try:
         for one in made:
             if one.example is None:
                 part["skipped"][one.name] = one.problem
             else:
-                writer.write(features.serialize_example(one.example))
+                with errors.about(file):
+                    writer.write(features.serialize_example(one.example))
                 row = Row(one.name, one.file_sum, one.pixel_sum)
                 part["images"].append(row)
                 if one.note:
                     part["notes"][one.note] = part["notes"].get(one.note, 0) + 1
             bar.update()
-        writer.close()
+        with errors.about(file):
+            writer.close()
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
@@ -281,7 +280,8 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
     # Of the content: files differ from run to run, as protobuf orders fields freely.
     content = {split: [p["images"] for p in found] for split, found in parts.items()}
     found["sha256"] = sha256(_json(content))
-    _describe(path, name, features, description, lengths)
+    with errors.about(path):
+        _describe(path, name, features, description, lengths)
     atomic_files.write_whole(path / _REPORT, _json(found))
     return found
 

@@ -1,11 +1,15 @@
 """Where a run's numbers and images go besides its folder: TensorBoard, W&B."""
 
+import contextlib
 import json
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hyperstyle_jax.system import errors
 
 
 def open_boards(workdir: Path, start: int, project: str) -> list[Any]:
@@ -29,22 +33,42 @@ def open_boards(workdir: Path, start: int, project: str) -> list[Any]:
 
 
 class _TensorBoard:
-    def __init__(self, workdir: Path, start: int):
-        from tensorboardX import SummaryWriter
+    """Writes events itself: tensorboardX's own thread waits for ever on a full disk."""
 
-        folder = str(workdir / "tensorboard")
-        self._writer = SummaryWriter(folder, purge_step=start + 1)
+    def __init__(self, workdir: Path, start: int):
+        from tensorboardX import summary
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._folder, self._event, self._summary = (
+            workdir / "tensorboard",
+            Event,
+            summary,
+        )
+        with errors.about(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = EventsWriter(str(self._folder / "events"))
+        # Points of later steps, of a run that goes on from an earlier one, disappear.
+        self._add(start + 1, file_version="brain.Event:2")
+        self._add(start + 1, session_log=SessionLog(status=SessionLog.START))
 
     def row(self, row: dict[str, float]) -> None:
         for name, value in row.items():
-            self._writer.add_scalar(name, value, row["step"])
-        self._writer.flush()
+            self._add(row["step"], summary=self._summary.scalar(name, value))
+        with errors.about(self._folder):
+            self._writer.flush()
 
     def image(self, step: int, title: str, image: np.ndarray) -> None:
-        self._writer.add_image(title, image, step, dataformats="HWC")
+        self._add(step, summary=self._summary.image(title, image, dataformats="HWC"))
 
     def close(self) -> None:
-        self._writer.close()
+        with contextlib.suppress(OSError):  # said when it was to be written
+            self._writer.close()
+
+    def _add(self, step: int, **content) -> None:
+        event = self._event(wall_time=time.time(), step=int(step), **content)
+        with errors.about(self._folder):
+            self._writer.write_event(event)
 
 
 class _WandB:

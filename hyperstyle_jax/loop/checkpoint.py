@@ -9,9 +9,11 @@ afterwards is found when it is read, here or by `sha256sum --check`.
 import concurrent.futures
 import contextlib
 import errno
+import functools
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.system import atomic_files, errors
 
 _SUMS = "sha256sums"
 _TEMPORARY = "*.orbax-checkpoint-tmp*"
@@ -156,24 +158,43 @@ def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> di
 class Saver(contextlib.AbstractContextManager):
     """Writes checkpoints in the background; keeps the newest `keep` and the best."""
 
-    def __init__(self, workdir: str | Path, keep: int):
+    def __init__(
+        self,
+        workdir: str | Path,
+        keep: int,
+        before_first: Callable[[], None] = lambda: None,
+    ):
+        """
+        Args:
+            workdir: folder of the run, which this process holds (`folder_lock`): what
+                an earlier one has left half-written is removed.
+            keep: so many of the newest.
+            before_first: called before the first save.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
         training = ocp.training
+        _hush_late_writers()
         self._kept = _Kept(keep)
         self._workdir = workdir
+        self._before_first = before_first
         self._step = None  # of the save under way
         self._background = concurrent.futures.ThreadPoolExecutor(1)
         context = ocp.Context()
         if jax.process_count() > 1:
             context.asynchronous.timeout_secs = PATIENCE
-        self._checkpointer = training.Checkpointer(
-            _folder(workdir),
-            context=context,
-            # Ours decide when to save; orbax's own default skips a save while another
-            # one is still being written.
-            save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=self._kept,
-            cleanup_tmp_directories=True,
-        )
+        policy = training.save_decision_policies.FixedIntervalPolicy(1)
+        with errors.about(_folder(workdir)):
+            self._checkpointer = training.Checkpointer(
+                _folder(workdir),
+                context=context,
+                # Ours decide when to save; orbax's own default skips a save while
+                # another one is still being written.
+                save_decision_policy=policy,
+                preservation_policy=self._kept,
+                cleanup_tmp_directories=True,
+            )
 
     def save(self, step: int, state: Any, progress: Any) -> None:
         """Starts to write `state`; waits for the previous save if there is one.
@@ -188,6 +209,8 @@ class Saver(contextlib.AbstractContextManager):
             OSError: this save or the previous one failed (a full disk, for example).
         """
         self.wait()
+        self._before_first()
+        self._before_first = lambda: None
         self._step = step
         self._kept.best = (progress.get("best") or {}).get("step")
         text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
@@ -303,32 +326,27 @@ def _files(path: Path) -> list[str]:
 def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError:
     left = [s for s in steps(workdir) if s != step]
     after = f"earlier checkpoints stay: {left}" if left else "there is none earlier"
-    if is_disk_full(error):
+    if errors.is_disk_full(error):
         what = "the disk is full; free some space and run the same command again"
         return OSError(errno.ENOSPC, f"saving step {step} failed: {what} ({after})")
     what = f"{_first_line(error)}; fix it and run the same command again"
     return OSError(errno.EIO, f"saving step {step} failed: {what} ({after})")
 
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether the error, or one that it came from, says that no space is left."""
-    return any(
-        getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        or "No space left" in str(e)
-        or "quota exceeded" in str(e)
-        for e in _origins(error)
-    )
+@functools.cache
+def _hush_late_writers() -> None:
+    """Keeps threads of tensorstore quiet that go on after one of them has failed.
 
+    Orbax has closed the loop by then to which each of them reports its own failure.
+    """
+    show = sys.unraisablehook
 
-def _origins(error: BaseException | None) -> list[BaseException]:
-    """An error and all that it came from, which may be one that came from it."""
-    found, left = [], [error]
-    while left:
-        error = left.pop()
-        if error is not None and error not in found:
-            found.append(error)
-            left += [error.__cause__, error.__context__]
-    return found
+    def hook(unraisable):
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and "loop is closed" in str(error)):
+            show(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _put_aside(workdir: str | Path, step: int) -> None:

@@ -64,6 +64,7 @@ def fit(
     workdir: str | Path,
     train_data: Iterator[dict[str, np.ndarray]],
     eval_data: Callable[[], Iterator[dict[str, np.ndarray]]],
+    before_first_save: Callable[[], None] = lambda: None,
 ) -> int:
     """Trains until `config.num_steps`, from the newest checkpoint in `workdir`.
 
@@ -74,6 +75,7 @@ def fit(
         train_data: endless batches, with `get_state()` and `set_state(state)`, and
             perhaps `report()`: numbers to log and lines to say since the last call.
         eval_data: gives the evaluation batches anew; the last may be short.
+        before_first_save: called when training has come so far.
 
     Returns:
         The last step done: less than `config.num_steps` after SIGTERM.
@@ -110,7 +112,7 @@ def fit(
             config.wandb,
             parallel.is_writer(),
         ) as log,
-        checkpoint.Saver(workdir, config.keep) as saver,
+        checkpoint.Saver(workdir, config.keep, before_first_save) as saver,
     ):
         watch = _Watch(config, devices, log, train_data, progress.get("means"))
         before, began = progress.get("seconds", 0.0), time.monotonic()
@@ -144,11 +146,10 @@ def fit(
                 break
         saver.wait()
         log.say(f"saved step {step} of {config.num_steps} in {workdir}")
-    if step < config.num_steps:
-        reason = signals.received or "SIGTERM"
-        _tell(f"stopped by {reason} at step {step}; the same command resumes")
     if signals.received == "SIGINT":
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"step {step} of {config.num_steps} is saved")
+    if step < config.num_steps:
+        _tell(f"stopped by SIGTERM at step {step}; the same command resumes")
     return step
 
 

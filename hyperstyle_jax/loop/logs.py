@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hyperstyle_jax.loop import boards
-from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.system import atomic_files, errors
 
 METRICS = "metrics.jsonl"
 
@@ -95,7 +95,8 @@ class Log(contextlib.AbstractContextManager):
         row, self._row = self._row, {}
         if not self._heard:
             return
-        with open(self._workdir / METRICS, "a") as file:
+        path = self._workdir / METRICS
+        with errors.about(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         for board in self._boards:
             board.row(row)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperstyle_jax.system import errors, folder_lock
 from hyperstyle_jax.torch_format import (
     foreign_formats,
     legacy_format,
@@ -112,19 +113,25 @@ def write(path: str | os.PathLike, value: Any):
         ValueError: a value of another type.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            program = Writer()
-            program.write(value)
-            _add(archive, "archive/data.pkl", program.finish())
-            _add(archive, "archive/byteorder", b"little")
-            for key, array in enumerate(program.arrays):
-                _add(archive, f"archive/data/{key}", _contiguous(array))
-            _add(archive, "archive/version", b"3\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with folder_lock.hold(path, beside=True):
+        new = folder_lock.beside_file(path).with_suffix(".new")
+        try:
+            with errors.about(path):
+                _write(new, value)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def _write(path: Path, value: Any):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        program = Writer()
+        program.write(value)
+        _add(archive, "archive/data.pkl", program.finish())
+        _add(archive, "archive/byteorder", b"little")
+        for key, array in enumerate(program.arrays):
+            _add(archive, f"archive/data/{key}", _contiguous(array))
+        _add(archive, "archive/version", b"3\n")
 
 
 def _contiguous(array):

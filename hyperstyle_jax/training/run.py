@@ -2,6 +2,7 @@
 
 import functools
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hyperstyle_jax import faces, trees
 from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, fit, parallel
-from hyperstyle_jax.training import inputs, pre_extract, report, sources
+from hyperstyle_jax.system import folder_lock
+from hyperstyle_jax.training import claims, inputs, pre_extract, report, sources
 from hyperstyle_jax.training.tasks import make_task
 
 # What a step holds on a CPU besides XLA's plan (threads, packed operands of its
@@ -41,11 +43,17 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     checks.check(config)
     parallel.devices(config.num_devices, config.batch_size)
     workdir = Path(workdir)
-    _claim(workdir, config, force)
+    with folder_lock.hold(workdir) if parallel.is_writer() else nullcontext():
+        return _run(config, workdir, force)
+
+
+def _run(config: ConfigDict, workdir: Path, force: bool) -> int:
+    claim = claims.Claim(workdir, config, force)
     task = make_task(config)
+    claim.compare_networks(task.frozen)
     train_data, eval_data = _data(config)
     pre_extract.check(config, task.frozen)
-    step = fit.fit(task, config, workdir, train_data, eval_data)
+    step = fit.fit(task, config, workdir, train_data, eval_data, claim.settle)
     progress = checkpoint.progress(workdir)  # read by all processes or by none
     if parallel.is_writer():
         print(
@@ -128,24 +136,6 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def is_expected(error: Exception) -> bool:
-    """What input or machine can cause; anything else is a mistake in the program."""
-    kinds = (ValueError, OSError, FloatingPointError)
-    return isinstance(error, kinds) or "RESOURCE_EXHAUSTED" in str(error)
-
-
-def one_line(error: Exception) -> str:
-    """What to tell a person about an error of a run."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = ": ".join(filter(None, [str(error.filename or ""), error.strerror]))
-    if checkpoint.is_disk_full(error) and "disk is full" not in text:
-        text = f"the disk is full ({text}); free some space and run it again"
-    if "RESOURCE_EXHAUSTED" in text:
-        text = f"memory is full ({text[:200]}); lower config.batch_size"
-    return " ".join(text.split())
-
-
 def _data(config: ConfigDict):
     """Of several processes the first prepares the data set, for all on its disk."""
     if parallel.is_writer():
@@ -161,31 +151,6 @@ def _quiet() -> None:
     """Orbax logs a page per checkpoint and each error seven times; one line is ours."""
     if not os.environ.get("HYPERSTYLE_DEBUG"):
         logging.set_verbosity(logging.FATAL)
-
-
-def _claim(workdir: Path, config: ConfigDict, force: bool) -> None:
-    """Writes `config.json`, unless the folder belongs to another config."""
-    path = workdir / "config.json"
-    if path.exists() and not force:
-        lines = cfg.differences(path.read_text(), config)
-        if lines:
-            raise ValueError(
-                f"{workdir} belongs to another config ({'; '.join(lines)}); use "
-                "another --workdir, or --force to go on with this config"
-            )
-    if not parallel.is_writer():
-        return
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(cfg.to_json(config))
-        new.replace(path)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"cannot write in {workdir}: {error.strerror}; use another --workdir, or "
-            "see to its permissions",
-        ) from error
 
 
 def _parts(tree) -> dict:

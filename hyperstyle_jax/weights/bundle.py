@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.system import atomic_files, errors, folder_lock
 from hyperstyle_jax.weights import (
     hub,
     manifests,
@@ -312,31 +311,35 @@ def _entry(file: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _replacing(path: Path):
     """A new folder that takes the place of `path` once it is finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        _replace(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    path = Path(os.path.realpath(path))
+    with folder_lock.hold(path, beside=True):
+        stem = folder_lock.beside_file(path)
+        new, old = stem.with_suffix(".new"), stem.with_suffix(".old")
+        if old.exists() and not path.exists():
+            old.rename(path)  # a process was killed within `_replace`
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            with errors.about(path):
+                new.mkdir()
+                yield new
+                _replace(new, path, old)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
 
 
-def _replace(temporary: Path, path: Path):
+def _replace(new: Path, path: Path, old: Path):
     """Puts the finished folder in place; the old one stays until then."""
     if not path.exists():
-        temporary.rename(path)
+        new.rename(path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-    path.rename(old / path.name)
+    path.rename(old)
     try:
-        temporary.rename(path)
+        new.rename(path)
     except OSError:
-        (old / path.name).rename(path)
-        old.rmdir()
+        old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:

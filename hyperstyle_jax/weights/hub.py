@@ -12,13 +12,12 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.system import atomic_files, compilation_cache, folder_lock
 
 _JSON = "bundle.json"
 _MAX_JSON = 16 << 20
@@ -62,25 +61,27 @@ def fetch(address: str, sha256: str | None = None, cache: Path | None = None) ->
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "hyperstyle_jax" / "bundles"
+    return compilation_cache.user_cache() / "hyperstyle_jax" / "bundles"
 
 
 def _fetch_whole(folder: Path, address: str, expected: str, get):
     """Fills a temporary folder, which becomes `folder` when all files are there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".fetching.", dir=folder.parent))
+    with folder_lock.hold(folder, beside=True, wait=True):
+        if not (folder / _JSON).is_file():  # another process may have been faster
+            _fetch(folder, address, expected, get)
+
+
+def _fetch(folder: Path, address: str, expected: str, get):
+    temporary = folder_lock.beside_file(folder).with_suffix(".new")
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
+        temporary.mkdir()
         get(address, _JSON, temporary / _JSON, _MAX_JSON)
         _check(temporary / _JSON, expected, address)
         for name, recorded in _files(temporary / _JSON, address).items():
             get(address, name, temporary / name, recorded["bytes"])
             _check(temporary / name, recorded["sha256"], address)
-        if not folder.exists():
-            temporary.rename(folder)
-    except OSError:
-        if not (folder / _JSON).is_file():  # else another process was faster
-            raise
+        temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -146,7 +147,9 @@ def _get_from_hub(address: str, name: str, target: Path, limit: int):
         ) from None
     place = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?", address)
     if place is None:
-        raise ValueError(f"{address}: expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
+        raise ValueError(
+            f"{address}: expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
+        )
     repository, revision = place.groups()
     try:
         file = huggingface_hub.hf_hub_download(repository, name, revision=revision)

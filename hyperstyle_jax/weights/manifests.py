@@ -23,9 +23,7 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
         _check(manifest)
-    except (
-        ValueError, KeyError, TypeError, AttributeError, RecursionError
-    ) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{folder / NAME} is not valid: {why}") from None
     return manifest

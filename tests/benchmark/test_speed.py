@@ -132,6 +132,22 @@ def test_an_item_that_fails_does_not_stop_the_others(tiny, capsys, monkeypatch):
     assert "failed: no memory" in out and "host" in out
 
 
+def test_where_all_items_fail_each_is_named(tiny, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(speed, "_in_process", lambda *_: {"error": "no memory"})
+    more = ["--json", str(tmp_path / "a.json"), "--plot", str(tmp_path / "a.png")]
+    assert main(["speed", *more]) == 1
+    out = capsys.readouterr().out
+    assert out.count("failed: no memory") == 3 and "yardstick" not in out
+    assert json.loads((tmp_path / "a.json").read_text())["device"] is None
+
+
+@pytest.mark.parametrize("said", ["", "no figures\n", "[1]\n"])
+def test_a_process_that_says_nothing_useful_is_reported(monkeypatch, said):
+    done = subprocess.CompletedProcess([], 0, said, "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    assert "no figures" in speed._in_process("generator_64", "cache")["error"]
+
+
 def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
     nothing = speed_items.Item(None, 1)
     monkeypatch.setitem(speed_items.EVERY, "nothing", nothing)

@@ -52,9 +52,7 @@ def test_results_are_no_photos(tmp_path):
     assert [file.name for file in photos.files] == ["a.png"] and not photos.failed
     photos = photo_files.collect([folder, out / "a.png"], out)
     assert [file.name for file in photos.files] == ["a.png", "out/a.png"]
-    with pytest.raises(
-        ValueError, match="out: only images of this folder of results"
-    ):
+    with pytest.raises(ValueError, match="out: only images of this folder of results"):
         photo_files.collect([out], out)
 
 

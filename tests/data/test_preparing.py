@@ -245,11 +245,11 @@ def test_killed_it_leaves_nothing_behind(tmp_path):
     preparing.prepare("folder", [str(source)], out, 16)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    for pid in (dead.pid, os.getpid()):
-        (out / f".part-{pid}-{shards._machine()}-x").touch()
+    for pid in (dead.pid, os.getppid()):
+        (out / f".part-{pid}-x").touch()
     preparing.prepare("folder", [str(source)], out, 16)
     (left,) = out.glob(".part-*")
-    assert f"-{os.getpid()}-" in left.name  # somebody still writes it
+    assert f"-{os.getppid()}-" in left.name  # somebody still writes it
 
 
 def test_another_data_set_is_not_mixed_in(tmp_path, capsys):

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax.loop import checkpoint, parallel
-from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.training import run
+from hyperstyle_jax.system import atomic_files, errors
 
 
 def state(step):
@@ -235,7 +234,7 @@ def test_what_cannot_be_written_is_an_error_of_one_line(workdir):
             saver.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not checkpoint.is_disk_full(failed.value)
-    line = run.one_line(failed.value)
+    assert not errors.is_disk_full(failed.value)
+    line = errors.one_line(failed.value)
     assert line.startswith("saving step 21 failed: ") and "File too large" in line
     assert "earlier checkpoints stay: [5, 8, 13]" in line

@@ -1,11 +1,10 @@
 """From a config to a run in a folder, with the toy task."""
 
-import errno
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+import threading
 
 import jax
 import pytest
@@ -15,6 +14,7 @@ import toy_config
 from paths import ROOT, SUPPORT
 
 from hyperstyle_jax.loop import checkpoint
+from hyperstyle_jax.system import folder_lock
 from hyperstyle_jax.training import inputs, run
 
 
@@ -48,6 +48,46 @@ def test_another_config_is_refused_with_the_differences(config, tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 9
 
 
+def test_a_workdir_in_use_is_left_as_it_is(config, tmp_path):
+    half_written = tmp_path / "checkpoints" / "5.orbax-checkpoint-tmp" / "state"
+    half_written.mkdir(parents=True)  # by the run that goes on there
+    begun, done = threading.Event(), threading.Event()
+
+    def hold():
+        with folder_lock.hold(tmp_path):
+            begun.set()
+            done.wait(60)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    begun.wait(60)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match="is in use by process"):
+        run.run(config, tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+    done.set()
+    other.join()
+    config.num_steps = 1
+    assert run.run(config, tmp_path) == 1
+    assert not half_written.exists() and not (tmp_path / ".lock").exists()
+
+
+def test_a_start_that_failed_does_not_refuse_the_corrected_one(
+    config, tmp_path, monkeypatch
+):
+    def fail(*_):
+        raise ValueError("no image in the folder")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.inputs, "make_data", fail)
+        config.seed = 3
+        with pytest.raises(ValueError, match="no image"):
+            run.run(config, tmp_path)
+    config.seed, config.num_steps = 4, 1
+    assert run.run(config, tmp_path) == 1
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 4
+
+
 @pytest.mark.parametrize(
     "field, value, message",
     [
@@ -78,17 +118,6 @@ def test_a_description_needs_no_data(config, monkeypatch):
     assert "state params: 3 numbers" in text
     assert "state opt: 7 numbers" in text
     assert "memory per device (1 x cpu)" in text
-
-
-def test_a_read_only_workdir_is_refused_in_one_line(config, tmp_path, monkeypatch):
-    def refuse(self, *_, **__):
-        raise OSError(errno.EROFS, "Read-only file system", str(self))
-
-    monkeypatch.setattr(Path, "write_text", refuse)
-    with pytest.raises(OSError) as error:
-        run.run(config, tmp_path)
-    line = run.one_line(error.value)
-    assert line.startswith(f"cannot write in {tmp_path}: Read-only file system; use")
 
 
 def test_a_description_needs_no_weights(monkeypatch):
@@ -160,24 +189,3 @@ def test_the_shapes_of_images_that_are_not_square(config):
     config.data.update(kind="folder", path="cars", height=48)
     shapes = {k: v.shape for k, v in run.batch_shapes(config).items()}
     assert shapes.items() >= {"image": (8, 48, 64, 3), "index": (8,)}.items()
-
-
-@pytest.mark.parametrize(
-    "error, line",
-    [
-        (ValueError("two\n  lines"), "two lines"),
-        (OSError(errno.EACCES, "Permission denied", "/x"), "/x: Permission denied"),
-        (
-            OSError(errno.ENOSPC, "No space left", "/x"),
-            "the disk is full (/x: No space",
-        ),
-        (RuntimeError("RESOURCE_EXHAUSTED: oom"), "memory is full"),
-    ],
-)
-def test_expected_errors_become_one_line(error, line):
-    assert run.is_expected(error)
-    assert run.one_line(error).startswith(line)
-
-
-def test_a_mistake_in_the_program_is_not_expected():
-    assert not run.is_expected(TypeError("bug"))

@@ -1,0 +1,208 @@
+"""One process at a time in a folder that a command fills.
+
+The commands that hold a folder while they run, from before their first look into it:
+
+- `train.py`: its workdir (of several processes of one job the one that writes);
+- `prepare`, `pre-extract`: the data set; `invert`, `evaluate`, `demo`, `generate`,
+  `faces` and `edit`: the folder of results (`edit` without --out: those of its .npz);
+- `export`, `directions` and `convert_weights.py`: the bundle or file that they replace
+  as a whole, by a lock beside it;
+- a run that prepares images for itself (`config.data.kind` folder or faces): the
+  prepared data set; here a second run waits, and then finds it finished.
+
+`info` and `parity` write nothing; `speed` writes single files, each whole.
+
+The system keeps the lock and forgets it when its process ends, however it ends. The
+lock's file says who holds it, for people, and for the cases in which the system cannot
+know: a file system without locks, or one that is shared with another machine.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from hyperstyle_jax.system import atomic_files, processes
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
+NAME = ".lock"
+_SECONDS = 0.5  # between two looks at a lock that is waited for
+_FAR = 1 << 30  # Windows keeps others from reading what is locked: lock no real byte
+_held: set[tuple[Path, int]] = set()  # (file of the lock, thread)
+
+
+@contextlib.contextmanager
+def hold(
+    folder: str | os.PathLike, *, beside: bool = False, wait: bool = False
+) -> Iterator[None]:
+    """Keeps other processes from writing into a folder; makes it where it is missing.
+
+    What killed processes have left half-written in it is removed. A thread that holds a
+    folder may hold it again. A folder that was made here and is empty at the end goes.
+
+    Args:
+        folder: it, or with `beside` a folder or file that is replaced as a whole.
+        wait: until another process leaves the folder; without, that is an error.
+
+    Raises:
+        ValueError: another process holds the folder.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(os.path.realpath(folder))
+    path = beside_file(folder) if beside else folder / NAME
+    key = path, threading.get_ident()
+    if key in _held:
+        yield
+        return
+    with _made(path.parent):
+        file = _take(path, folder, wait)
+        _held.add(key)
+        try:
+            if not beside:
+                atomic_files.sweep(folder)
+            yield
+        finally:
+            _held.discard(key)
+            with contextlib.suppress(OSError):
+                path.unlink()  # before it is released: it is nobody else's yet
+            os.close(file)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Removes a folder, and those above it, that was made inside and is empty then."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for path in missing:
+                path.rmdir()
+
+
+def beside_file(folder: Path) -> Path:
+    """The lock of what is replaced as a whole; short, whatever its name is."""
+    return folder.with_name(f".{zlib.crc32(os.fsencode(folder.name)):08x}{NAME}")
+
+
+def _take(path: Path, folder: Path, wait: bool) -> int:
+    """Opens and locks the file; tells in it who holds it."""
+    told = False
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        locked, holder = _try_lock(file), _read(file)
+        if locked and not _is_at(file, path):  # its holder has just removed it
+            os.close(file)
+            continue
+        if locked is not False and not _still_holds(holder, bool(locked)):
+            _write(file, path, folder)
+            return file
+        os.close(file)
+        if not wait or locked is not False:
+            raise ValueError(_refusal(folder, holder, locked, path))
+        if not told:
+            print(f"waiting: {_in_use(folder, holder)}", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(_SECONDS)
+
+
+def _try_lock(file: int) -> bool | None:
+    """Whether the lock is ours now; None where the file system has no locks."""
+    try:
+        if fcntl is None:
+            os.lseek(file, _FAR, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _still_holds(holder: dict[str, str], locked: bool) -> bool:
+    """Whether a holder may live although the system has not refused us the lock."""
+    if not holder:
+        return False
+    if locked and holder["kernel"] and holder["kernel"] == processes.kernel():
+        return False
+    if holder["host"] == processes.host():
+        return processes.is_running(int(holder["process"]), holder["start"])
+    return True
+
+
+def _refusal(folder: Path, holder: dict[str, str], locked, path: Path) -> str:
+    text = f"{_in_use(folder, holder)}; wait until it ends, or choose another folder"
+    if locked is not False:
+        text += f"; if it has ended, delete {path}"
+    return text
+
+
+def _in_use(folder: Path, holder: dict[str, str]) -> str:
+    if not holder:
+        return f"{folder} is in use by another process"
+    return (
+        f"{folder} is in use by process {holder['process']} on {holder['host']} "
+        f"({holder['command']}, since {holder['since']})"
+    )
+
+
+def _read(file: int) -> dict[str, str]:
+    """What the holder, perhaps a dead one, has written; {} where that is not whole."""
+    try:
+        holder = json.loads(_content(file))
+        return holder if holder.keys() >= _description().keys() else {}
+    except (ValueError, AttributeError, OSError):
+        return {}
+
+
+def _write(file: int, path: Path, folder: Path) -> None:
+    data = json.dumps(_description()).encode()
+    try:
+        os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, data)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(file)
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def _content(file: int) -> bytes:
+    os.lseek(file, 0, os.SEEK_SET)
+    return os.read(file, 4096)
+
+
+def _description() -> dict[str, str]:
+    name = Path(sys.argv[0]).name.replace("__main__.py", "hyperstyle")
+    return {
+        "process": str(os.getpid()),
+        "start": processes.start(os.getpid()),
+        "host": processes.host(),
+        "kernel": processes.kernel(),
+        "command": " ".join([name, *sys.argv[1:2]])[:100],
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False

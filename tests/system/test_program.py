@@ -1,0 +1,68 @@
+"""Exit codes and last lines of commands, however they end."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from hyperstyle_jax.system import program
+
+
+def test_what_a_command_returns_is_the_exit_code():
+    assert program.run(lambda: None) == 0 and program.run(lambda: 3) == 3
+
+
+@pytest.mark.parametrize(
+    "number, code, name",
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+)
+def test_a_stopped_command_tidies_up_and_says_what_is_done(
+    number, code, name, capsys, monkeypatch
+):
+    tidied = []
+
+    def work():
+        try:
+            with program.telling(lambda: "2 of 3 photos are inverted"):
+                os.kill(os.getpid(), number)
+                threading.Event().wait(5)
+        finally:
+            tidied.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert program.run(work) == code
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    assert tidied and signal.getsignal(signal.SIGTERM) == before
+    said = capsys.readouterr().err
+    assert said == (
+        f"stopped by {name}: 2 of 3 photos are inverted; the same command goes on\n"
+    )
+
+
+def test_expected_errors_are_one_line_and_mistakes_are_whole(capsys, monkeypatch):
+    def refuse():
+        raise ValueError("no such\nbundle")
+
+    def blunder():
+        raise TypeError("bug")
+
+    assert program.run(refuse) == 1
+    assert capsys.readouterr().err == "error: no such bundle\n"
+    assert program.run(blunder) == 1
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("HYPERSTYLE_DEBUG", "1")
+    assert program.run(refuse) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_where_another_takes_care_of_sigterm_nothing_is_changed():
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+    program.run(
+        lambda: seen.append(signal.getsignal(signal.SIGTERM)), catch_sigterm=False
+    )
+    assert seen == [before]
