@@ -47,8 +47,7 @@ def run(args):
         items[name] = found
         print(_row(name, found), flush=True)
         if args.json:
-            text = json.dumps(speed.summary(items), indent=2) + "\n"
-            atomic_files.write_whole(args.json, text.encode())
+            atomic_files.write_json(args.json, speed.summary(items))
     total = speed.summary(items)
     if total["device"]:  # of the items that did not fail
         print(f"\n{total['device']}; yardstick {total['yardstick_s']:.4f} s")

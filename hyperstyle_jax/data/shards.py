@@ -112,7 +112,7 @@ def _fill(path, splits, make, name, features, shard_length, title) -> dict[str, 
             if not done[split, i]:
                 file = path / _file_name(name, split, i, totals[split])
                 part = _write_shard(file, features, make(split, keys), bar)
-                atomic_files.write_whole(_part_file(path, split, i), _json(part))
+                atomic_files.write_json(_part_file(path, split, i), part)
                 stored["count"] += len(keys)
     return totals
 
@@ -204,7 +204,7 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
             )
     elif any(file.name != folder_lock.NAME for file in path.iterdir()):
         raise ValueError(f"{path} is not empty and no data set; choose another folder")
-    atomic_files.write_whole(plan, _json(identity))
+    atomic_files.write_json(plan, identity)
 
 
 def _is_whole(path: Path, made_of: dict[str, Any]) -> bool:
@@ -282,7 +282,7 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
     found["sha256"] = sha256(_json(content))
     with errors.about(path):
         _describe(path, name, features, description, lengths)
-    atomic_files.write_whole(path / _REPORT, _json(found))
+    atomic_files.write_json(path / _REPORT, found)
     return found
 
 

@@ -66,8 +66,7 @@ class Claim:
         """Binds the folder. To be called before this start's first checkpoint."""
         if parallel.is_writer():
             self._write_config()
-            text = json.dumps(self._starts, indent=1) + "\n"
-            atomic_files.write_whole(self._workdir / NETWORKS, text.encode())
+            atomic_files.write_json(self._workdir / NETWORKS, self._starts)
 
     def _recorded(self) -> list[dict[str, Any]]:
         path = self._workdir / NETWORKS
