@@ -26,16 +26,17 @@ def run(args: argparse.Namespace):
 def _run(args):
     from hyperstyle_jax.convert import conversion, merging, restoring
 
-    if args.to_torch or args.merge:
-        if len(args.sources) != 1:
-            raise ValueError(f"{len(args.sources)} bundles given: expected one")
+    if (args.to_torch or args.merge) and len(args.sources) != 1:
+        raise ValueError(f"{len(args.sources)} bundles given: expected one")
+    if args.to_torch:
+        restoring.export(args.sources[0], args.out)
+        return
+    with program.telling(lambda: f"nothing was written to {args.out}"):
         if args.merge:
             merging.merge(args.sources[0], args.merge, args.out, args.layout)
-        else:
-            restoring.export(args.sources[0], args.out)
-        return
-    options = {"kind": args.kind, "image_size": args.image_size}
-    made = conversion.convert(args.sources, args.out, **options)
+            return
+        options = {"kind": args.kind, "image_size": args.image_size}
+        made = conversion.convert(args.sources, args.out, **options)
     print(f"bundle {made} in {args.out}")
 
 

@@ -319,7 +319,7 @@ def _replacing(path: Path):
             old.rename(path)  # a process was killed within `_replace`
         shutil.rmtree(new, ignore_errors=True)
         try:
-            with errors.about(path):
+            with errors.about(path), _naming(path, new):
                 new.mkdir()
                 yield new
                 _replace(new, path, old)
@@ -327,6 +327,17 @@ def _replacing(path: Path):
             shutil.rmtree(new, ignore_errors=True)
             if path.exists():
                 shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path, new: Path):
+    """Gives errors about files in the unfinished folder the name of the bundle."""
+    try:
+        yield
+    except OSError as error:
+        if not str(error.filename or "").startswith(str(new)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _replace(new: Path, path: Path, old: Path):
@@ -347,9 +358,9 @@ def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
     if not file.is_file():
         raise ValueError(f"{file} is missing: copy the bundle again")
     expected = manifest["files"][name]["sha256"]
-    if (found := atomic_files.sha256(file)) != expected:
+    if (actual := atomic_files.sha256(file)) != expected:
         raise ValueError(
-            f"{file} is damaged or was changed: its sha256 is {found[:12]}…, "
+            f"{file} is damaged or was changed: its sha256 is {actual[:12]}…, "
             f"bundle.json says {expected[:12]}…; copy the bundle again"
         )
     return safetensors_reader.read(file)

@@ -1,11 +1,16 @@
 """`hyperstyle info`, and convert_weights.py."""
 
 import json
+import os
+import signal as signals
+import subprocess
+import sys
 
 import jax
 import networks
 import numpy as np
 import pytest
+from paths import ROOT
 
 import convert_weights
 from hyperstyle_jax.cli.main import main
@@ -143,3 +148,60 @@ def test_only_one_bundle_goes_back(source, tmp_path, capsys):
     argv = [str(source), str(source), "--to-torch", "--out", str(tmp_path / "x")]
     assert convert_weights.main(argv) == 1
     assert "expected one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_full_disk_is_one_line_with_the_file(
+    source, tmp_path, small_disk, back, capsys
+):
+    big = torch_files.read(source) | {"optimizer": np.ones(2**18, np.float32)}
+    torch_files.write(tmp_path / "big.pt", big)
+    argv = [str(tmp_path / "big.pt"), "--out", str(tmp_path / "b")]
+    if back:
+        assert convert_weights.main(argv) == 0
+        argv = [str(tmp_path / "b"), "--to-torch", "--out", ""]
+    (small_disk / "filler").write_bytes(b"x" * (5 << 19))
+    argv[-1] = str(small_disk / "out")
+    capsys.readouterr()
+    assert convert_weights.main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "disk is full" in error
+    assert str(small_disk / "out") in error
+    assert [p.name for p in small_disk.iterdir()] == ["filler"]
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("back", [True, False])
+def test_a_stop_leaves_nothing_and_says_so(
+    source, tmp_path, capsys, monkeypatch, signal, back
+):
+    if back:
+        convert_weights.main([str(source), "--out", str(tmp_path / "b")])
+
+    def stop(*args):
+        os.kill(os.getpid(), getattr(signals, signal))
+        raise AssertionError("the signal comes first")
+
+    monkeypatch.setattr(torch_files, "_add", stop)  # while the file is being written
+    argv = [str(tmp_path / "b"), "--to-torch"] if back else [str(source)]
+    before = sorted(tmp_path.iterdir())
+    code = convert_weights.main([*argv, "--out", str(tmp_path / "out")])
+    assert code == {"SIGINT": 130, "SIGTERM": 143}[signal]
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("stopped by")
+    assert back or "nothing was written" in error
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_a_killed_conversion_left_is_swept(source, tmp_path):
+    """kill -9 leaves a half-written folder; the next start removes it."""
+    code = (
+        "import os, convert_weights;"
+        "from hyperstyle_jax.torch_format import files;"
+        "files._add = lambda *a: os.kill(os.getpid(), 9);"
+        f"convert_weights.main([{str(source)!r}, '--out', {str(tmp_path / 'b')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
+    assert done.returncode == -9 and list(tmp_path.iterdir())
+    assert convert_weights.main([str(source), "--out", str(tmp_path / "b")]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
