@@ -5,7 +5,6 @@ safetensors file per network, for edit directions `directions.safetensors`, and 
 people and model hubs a `README.md`, which may be edited.
 """
 
-import contextlib
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.system import atomic_files, errors, folder_lock
+from hyperstyle_jax.system import atomic_files, atomic_folders
 from hyperstyle_jax.weights import (
     hub,
     manifests,
@@ -120,7 +119,7 @@ def save(
     info = {**_facts(nets), **(info or {})}
     manifests.check_image_size(info)
     inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
-    with _replacing(path) as temporary:
+    with atomic_folders.replacing(path) as temporary:
         manifest = _write(temporary, nets, inputs, dtype)
         _write_directions(temporary, manifest, directions or {})
         for name, write in (extra or {}).items():
@@ -146,7 +145,7 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
         raise ValueError(f"{path} is not yours to change: copy the bundle to a folder")
     path = find(path)
     manifest = manifests.read(path)
-    with _replacing(path) as temporary:
+    with atomic_folders.replacing(path) as temporary:
         for file in path.iterdir():
             if file.is_file() and file.name not in (manifests.NAME, _DIRECTIONS):
                 shutil.copy2(file, temporary)
@@ -306,51 +305,6 @@ def _entry(file: Path) -> dict[str, Any]:
     return {
         file.name: {"sha256": atomic_files.sha256(file), "bytes": file.stat().st_size}
     }
-
-
-@contextlib.contextmanager
-def _replacing(path: Path):
-    """A new folder that takes the place of `path` once it is finished."""
-    path = Path(os.path.realpath(path))
-    with folder_lock.hold(path, beside=True):
-        stem = folder_lock.beside_file(path)
-        new, old = stem.with_suffix(".new"), stem.with_suffix(".old")
-        if old.exists() and not path.exists():
-            old.rename(path)  # a process was killed within `_replace`
-        shutil.rmtree(new, ignore_errors=True)
-        try:
-            with errors.about(path), _naming(path, new):
-                new.mkdir()
-                yield new
-                _replace(new, path, old)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-            if path.exists():
-                shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _naming(path: Path, new: Path):
-    """Gives errors about files in the unfinished folder the name of the bundle."""
-    try:
-        yield
-    except OSError as error:
-        if not str(error.filename or "").startswith(str(new)):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _replace(new: Path, path: Path, old: Path):
-    """Puts the finished folder in place; the old one stays until then."""
-    if not path.exists():
-        new.rename(path)
-        return
-    path.rename(old)
-    try:
-        new.rename(path)
-    except OSError:
-        old.rename(path)
-        raise
 
 
 def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
