@@ -26,6 +26,7 @@ def add_commands(commands):
         "bundle, and give it as #sha256=… after an address.",
     )
     parser.add_argument("bundle", metavar="BUNDLE")
+    parser.add_argument("--sha256", help="what bundle.json is expected to have")
     parser.set_defaults(run=verify)
 
     parser = commands.add_parser(
@@ -98,7 +99,7 @@ def verify(args):
     """Prints one line per file; returns 1 if one is damaged."""
     from hyperstyle_jax.weights import bundle, manifests, model_card, verification
 
-    folder = bundle.find(args.bundle)
+    folder = bundle.find(args.bundle, args.sha256)
     names, damaged = {"bundle.json", model_card.CARD}, 0
     for file in verification.verify(folder):
         state, what = ("DAMAGED", file.fault) if file.fault else ("ok", file.content)

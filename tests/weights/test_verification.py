@@ -41,6 +41,13 @@ def test_a_whole_bundle(folder, capsys):
     assert out[-1] == f"bundle {bundle.load(folder).id}, sha256 {sha256}"
 
 
+def test_the_published_checksum_is_compared(folder, capsys):
+    sha256 = atomic_files.sha256(folder / "bundle.json")
+    assert main(["verify", str(folder), "--sha256", sha256]) == 0
+    assert main(["verify", str(folder), "--sha256", "0" * 64]) == 1
+    assert "another bundle" in capsys.readouterr().err
+
+
 def rewrite(folder, change, name="encoder"):
     """Changes arrays, with sizes and checksums that fit: only the content is wrong."""
     file = folder / f"{name}.safetensors"
