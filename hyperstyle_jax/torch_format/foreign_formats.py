@@ -158,6 +158,7 @@ _ARCHIVES = (
         r"\.data/.*|.*/\.data/(extern_modules|version)",
         f"an archive of torch.package: {_EXPORT}",
     ),
+    (r"(.*/)?archive_format", f"an archive of torch.export: {_EXPORT}"),
     (r".*model\.weights\.h5", f"a Keras file, which is not read here: {_EXPORT}"),
     (r"(.*/)?constants\.pkl|[^/]+/code/.*", TORCHSCRIPT),
 )

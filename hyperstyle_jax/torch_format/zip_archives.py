@@ -141,7 +141,10 @@ def _read_npz(data, infos):
     packings = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     for info in infos:
         if info.flag_bits & 1 or info.compress_type not in packings:
-            raise ValueError(f"the entry {info.filename!r:.80} is encrypted")
+            raise ValueError(
+                f"the entry {info.filename!r:.80} is encrypted, or packed in a way that "
+                "NumPy does not use"
+            )
     return {
         info.filename.removesuffix(".npy"): npy.read(_entry(data, info).tobytes())
         for info in infos

@@ -62,6 +62,7 @@ def archive(entries, packing=zipfile.ZIP_STORED) -> bytes:
         (["x/constants.pkl", "x/data.pkl"], "TorchScript"),
         ([".data/extern_modules", "x/y.py"], "torch.package"),
         (["config.json", "model.weights.h5"], "Keras"),
+        (["m/archive_format", "m/models/model.json"], "torch.export"),
         (["folder/generator.pt", "readme"], "'folder/generator.pt' inside: unpack"),
         (["word/document.xml"], "without data.pkl.*document.xml"),
         ([], "zip file"),
