@@ -142,8 +142,8 @@ def _read_npz(data, infos):
     for info in infos:
         if info.flag_bits & 1 or info.compress_type not in packings:
             raise ValueError(
-                f"the entry {info.filename!r:.80} is encrypted, or packed in a way that "
-                "NumPy does not use"
+                f"the entry {info.filename!r:.80} is encrypted, or packed in another "
+                "way than NumPy does"
             )
     return {
         info.filename.removesuffix(".npy"): npy.read(_entry(data, info).tobytes())
