@@ -1,6 +1,8 @@
 # make venv    sets up .venv from the pinned versions
 # make test    lint and the quick tests        make test-slow   the slow ones
 # make demo    train, invert, show             see README.md
+# make api     docs/api.md from the docstrings
+# make licences   docs/licences.md from the packages of requirements.txt
 # make lock    requirements.txt anew, from setup.cfg: what it says at its top
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ JOBS ?= 2
 UV ?= uv
 QUICKLY := -qq --no-input --no-compile
 
-.PHONY: venv test test-slow demo lock
+.PHONY: venv test test-slow demo api licences lock
 
 venv: $(READY)
 
@@ -45,6 +47,12 @@ test-slow: venv
 
 demo: venv
 	@$(BIN)/python -m hyperstyle_jax demo
+
+api: venv
+	@$(BIN)/python scripts/api.py
+
+licences: venv
+	@$(BIN)/python scripts/licences.py
 
 lock:
 	@command -v $(UV) > /dev/null || \
