@@ -38,6 +38,8 @@ $(READY): requirements.txt setup.cfg pyproject.toml
 test: venv
 	@echo "Checking the style ..."
 	@$(BIN)/ruff check .
+	@echo "Checking the types (half a minute at first) ..."
+	@$(BIN)/mypy
 	@echo "Running the quick tests ..."
 	@$(BIN)/python -m pytest -q -m "not slow" -n $(JOBS) --dist loadfile
 

@@ -64,7 +64,7 @@ def shift_styles(
     inversion: Inversion,
     generator: Net,
     shifts: Mapping[str, jax.Array],
-    strength=1.0,
+    strength: float = 1.0,
 ) -> Inversion:
     """Shifts styles to s + strength·shift; latents and offsets stay.
 
