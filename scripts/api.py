@@ -41,8 +41,7 @@ def public_names() -> Iterator[str]:
     """An entry for each name that the package itself gives."""
     for name, home in _PUBLIC.items():
         module, _, attribute = home.rpartition(".")
-        (node,) = [n for n in definitions(tree(file(module))) if n.name == attribute]
-        yield from entry(node, f"hs.{name}")
+        yield from entry(definition(module, attribute), f"hs.{name}")
 
 
 def rooms() -> Iterator[str]:
@@ -58,6 +57,19 @@ def rooms() -> Iterator[str]:
                 yield from [f"## {module}", "", ast.get_docstring(parsed) or "", ""]
             for name, node in rest.items():
                 yield from entry(node, ".".join(name.split(".")[-2:]))
+
+
+def definition(module: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+    """Where a module's name is defined: in it, or in the one that it takes it from."""
+    parsed = tree(file(module))
+    for node in definitions(parsed):
+        if node.name == name:
+            return node
+    for node in filter(lambda node: isinstance(node, ast.ImportFrom), parsed.body):
+        for alias in node.names:
+            if name == (alias.asname or alias.name):
+                return definition(node.module.partition(".")[2], alias.name)
+    raise LookupError(f"{module} has no public {name} with a docstring")
 
 
 def file(module: str) -> Path:

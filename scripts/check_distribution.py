@@ -34,7 +34,9 @@ def main() -> None:
         for version in sys.argv[1:] or VERSIONS:
             python = find_python(version)
             if python is None:
-                print(f"Python {version}: skipped, it is not on this machine")
+                print(
+                    f"Python {version}: skipped, it is not on this machine, or without pip"
+                )
                 continue
             start = time.perf_counter()
             use(wheel, python, Path(folder) / version)
@@ -74,24 +76,26 @@ def sums(wheel: Path) -> dict[str, int]:
 
 
 def find_python(version: str) -> str | None:
-    """The path of an interpreter of this version, or None."""
-    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
-        return sys.executable
+    """The path of an interpreter of this version that has pip, or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     on_path = shutil.which(f"python{version}")
     paths = [on_path] if on_path else []
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        paths = [sys.executable]
     for path in [*paths, *map(str, pyenv.glob(f"{version}.*/bin/python"))]:
-        # pyenv puts a script of that name on the path even where it cannot start one.
-        if not subprocess.run([path, "-c", ""], capture_output=True).returncode:
+        # pyenv puts a script of that name on the path even where it cannot start one;
+        # Debian's interpreters may come without pip.
+        probe = [path, "-c", "import ensurepip"]
+        if not subprocess.run(probe, capture_output=True).returncode:
             return path
     return None
 
 
 def use(wheel: Path, python: str, work: Path) -> None:
     """Installs the wheel where nothing else is, and runs its commands."""
-    output(python, "-m", "venv", "--without-pip", work / "venv")
-    pip = [sys.executable, "-m", "pip", "--python", work / "venv/bin/python", "-qq"]
-    install = [*pip, "install", "--no-input", "--no-compile"]
+    output(python, "-m", "venv", work / "venv")
+    pip = [work / "venv/bin/pip", "-qq", "--no-input"]
+    install = [*pip, "install", "--no-compile"]
     output(*install, "--require-hashes", "-r", ROOT / "requirements.txt")
     output(*install, "--no-deps", wheel)
     output(*pip, "check")
@@ -99,6 +103,7 @@ def use(wheel: Path, python: str, work: Path) -> None:
         output(work / "venv/bin/hyperstyle", *command.split(), cwd=work)
     if not (work / "inverted/summary.json").exists():
         raise SystemExit(f"`hyperstyle {COMMANDS[-1]}` wrote no summary.json")
+    shutil.rmtree(work)  # a gigabyte
 
 
 def output(*command: str | Path, cwd: Path | None = None) -> str:
