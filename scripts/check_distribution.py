@@ -34,9 +34,7 @@ def main() -> None:
         for version in sys.argv[1:] or VERSIONS:
             python = find_python(version)
             if python is None:
-                print(
-                    f"Python {version}: skipped, it is not on this machine, or without pip"
-                )
+                print(f"Python {version}: skipped, it is not here, or without pip")
                 continue
             start = time.perf_counter()
             use(wheel, python, Path(folder) / version)
