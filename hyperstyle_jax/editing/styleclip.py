@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 import numpy as np
 
 from hyperstyle_jax import trees
@@ -64,7 +65,7 @@ def shift_styles(
     inversion: Inversion,
     generator: Net,
     shifts: Mapping[str, jax.Array],
-    strength: float = 1.0,
+    strength: ArrayLike = 1.0,
 ) -> Inversion:
     """Shifts styles to s + strength·shift; latents and offsets stay.
 
