@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 import numpy as np
+from jax.typing import ArrayLike
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.models.generator import Layer
