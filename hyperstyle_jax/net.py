@@ -3,11 +3,9 @@
 from typing import Any
 
 import flax
-from flax import linen as nn
 
 
-@flax.struct.dataclass
-class Net:
+class Net(flax.struct.PyTreeNode):
     """A network; calling it applies the module to the variables.
 
     As a pytree its leaves are the variables; the module is static.
@@ -18,7 +16,8 @@ class Net:
             (constants that are not trained) and `batch_stats`.
     """
 
-    module: nn.Module = flax.struct.field(pytree_node=False)
+    # A linen module; its type is open, as each kind has methods of its own.
+    module: Any = flax.struct.field(pytree_node=False)
     variables: dict[str, Any]
 
     def __call__(self, *args, **kwargs):

@@ -5,6 +5,7 @@ equation 4); pivotal tuning replaces them (https://arxiv.org/abs/2106.05744). Th
 generator knows of neither: it is applied with other parameters.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -38,8 +39,7 @@ class LayerEmbeddings:
     num_iters: int = flax.struct.field(pytree_node=False)
 
 
-@flax.struct.dataclass
-class Inversion:
+class Inversion(flax.struct.PyTreeNode):
     """B inverted images, ready to render; every inversion method returns one.
 
     Attributes:
@@ -137,7 +137,7 @@ def synthesize(
     generator: Net,
     inversion: Inversion,
     *,
-    noise="const",
+    noise: str | Mapping[str, jax.Array] = "const",
     chunk: int | None = None,
     **options,
 ) -> jax.Array:
@@ -167,7 +167,7 @@ def render(
     inversion: Inversion,
     w_plus: jax.Array,
     *,
-    noise="const",
+    noise: str | Mapping[str, jax.Array] = "const",
     chunk: int | None = None,
     **options,
 ) -> jax.Array:

@@ -1,6 +1,7 @@
 """setup.cfg says the truth: names, versions, entry point, what the code imports."""
 
 import configparser
+import functools
 import importlib
 import re
 import sys
@@ -28,6 +29,19 @@ def requirements(*extras: str) -> dict[str, Requirement]:
         lines += config["options.extras_require"][extra].split("\n")
     found = [Requirement(line) for line in lines if line]
     return {normalized(r.name): r for r in found}
+
+
+@functools.cache
+def pins() -> dict[str, tuple[Requirement, list[str]]]:
+    """{package: (its pin, the sums of its files)} of requirements.txt."""
+    lines = (ROOT / "requirements.txt").read_text().replace("\\\n", " ").splitlines()
+    found = {}
+    for line in lines:
+        if line.strip() and not line.strip().startswith("#"):
+            pin, *sums = line.split("--hash=")
+            requirement = Requirement(pin)
+            found[normalized(requirement.name)] = requirement, sums
+    return found
 
 
 def normalized(name: str) -> str:
@@ -61,25 +75,32 @@ def test_the_command_starts_where_setup_cfg_says():
 
 
 def test_every_import_is_declared():
-    declared = {*requirements("tensorboard"), *BROUGHT}
+    extras = set(setup()["options.extras_require"]) - {"test"}
+    declared = {*requirements(*extras), *BROUGHT}
     owners = metadata.packages_distributions()
     tops = {n.partition(".")[0] for name in modules() for n in imports(name)}
     tops -= {*sys.stdlib_module_names, "hyperstyle_jax"}
     for top in sorted(tops):
-        if top in ("tensorboardX", "wandb"):  # optional, need not be here
-            continue
-        given = {normalized(owner) for owner in owners[top]}
+        # What an extra brings need not be installed; it has the name of its package.
+        given = {normalized(owner) for owner in owners.get(top, [top])}
         assert given & declared, f"{top} is imported, but setup.cfg has none of {given}"
 
 
 def test_pinned_versions_are_what_setup_cfg_allows():
-    pinned = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
-        if line and not line.startswith("#"):
-            requirement = Requirement(line)
-            (version,) = [
-                s.version for s in requirement.specifier if s.operator == "=="
-            ]
-            pinned[normalized(requirement.name)] = version
-    for name, wanted in requirements("test").items():
-        assert wanted.specifier.contains(pinned[name]), f"{name} {pinned[name]}"
+    for name, wanted in requirements("test", "tensorboard").items():
+        pin, _ = pins()[name]
+        (version,) = [s.version for s in pin.specifier]
+        assert wanted.specifier.contains(version), f"{name} {version}"
+
+
+def test_every_package_is_pinned_with_the_sums_of_its_files():
+    for name, (pin, sums) in pins().items():
+        assert [s.operator for s in pin.specifier] == ["=="], name
+        assert sums, f"{name} has no --hash"
+        for line in sums:
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}", line.strip()), name
+
+
+def test_requirements_name_no_host():
+    text = (ROOT / "requirements.txt").read_text()
+    assert not re.search(r"//|--(extra-)?index|--find-links", text)

@@ -59,8 +59,8 @@ def explain(error: BaseException, argv: list[str]) -> str:
 def _explain_file(error: BaseException, file: str, known: ConfigDict) -> str:
     """The error with the line of the config file that it comes from, if any."""
     lines = _lines(error, file)
-    while error.__cause__ or error.__context__:  # ml_collections wraps some errors
-        inner = error.__cause__ or error.__context__
+    # ml_collections wraps some errors.
+    while inner := error.__cause__ or error.__context__:
         if lines and not _lines(inner, file):
             break
         error, lines = inner, _lines(inner, file)
@@ -77,7 +77,7 @@ def _explain_file(error: BaseException, file: str, known: ConfigDict) -> str:
     return message
 
 
-def _lines(error: BaseException, file: str) -> list[int]:
+def _lines(error: BaseException, file: str) -> list[int | None]:
     """The lines of `file` in the traceback of the error, outermost first."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f.lineno for f in frames if Path(f.filename) == Path(file).absolute()]

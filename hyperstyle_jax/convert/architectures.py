@@ -76,7 +76,7 @@ def _generator(widths, **fields) -> Generator:
     return Generator(resolution, **_widths(widths), **fields)
 
 
-def _widths(widths) -> dict[str, int]:
+def _widths(widths) -> dict[str, Any]:
     """channel_base and channel_max that give these widths at 4, 8, 16, …"""
     resolutions = [4 << i for i in range(len(widths))]
     largest = max(widths)
@@ -116,7 +116,7 @@ def nvidia_discriminator(tensors: Tensors) -> Discriminator:
     return Discriminator(2 << blocks, **_widths(widths))
 
 
-def _stages(widths: list[int], firsts: list[int]) -> dict[str, tuple[int, ...]]:
+def _stages(widths: list[int], firsts: list[int]) -> dict[str, Any]:
     """Widths of single blocks and the first blocks of stages → widths and depths."""
     depths = np.diff([*firsts, len(widths)])
     return {
@@ -130,13 +130,13 @@ def _block_widths(tensors, name) -> list[int]:
     return [tensor(tensors, name.format(i), 4).shape[0] for i in range(count)]
 
 
-def ir_stages(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+def ir_stages(tensors: Tensors) -> dict[str, Any]:
     widths = _block_widths(tensors, "body.{}.res_layer.3.weight")
     firsts = [i for i, w in enumerate(widths) if i == 0 or w != widths[i - 1]]
     return _stages(widths, firsts)
 
 
-def _resnet_stages(tensors) -> dict[str, tuple[int, ...]]:
+def _resnet_stages(tensors) -> dict[str, Any]:
     widths = _block_widths(tensors, "body.{}.conv2.weight")
     shortcut = "body.{}.downsample.0.weight"
     firsts = [i for i in range(len(widths)) if i == 0 or shortcut.format(i) in tensors]

@@ -154,7 +154,8 @@ class _Layout:
         self.name, self.ours_shape = rule.name, tuple(shape)
         if rule.layout == SAME:
             self.shape = self.view = self.ours_shape
-            self.order, self.repeated = tuple(range(len(shape))), ()
+            self.order = tuple(range(len(shape)))
+            self.repeated: tuple[int, ...] = ()
             return
         left, right = (_groups(side) for side in rule.layout.split("->"))
         sizes = dict(rule.sizes)

@@ -170,7 +170,8 @@ def _flat(name, path, size, order="c h w"):
 
 def ir_net(module, path: str) -> Table:
     """The trunk of the ArcFace family (pSp's names)."""
-    rows = conv("input_layer.0", f"{path}/stem/conv", bias=False)
+    rows: list[Rule | Constant] = []
+    rows += conv("input_layer.0", f"{path}/stem/conv", bias=False)
     rows += norm("input_layer.1", f"{path}/stem/norm")
     rows += [Rule("input_layer.2.weight", f"params/{path}/stem/prelu/weight")]
     widths = [
@@ -223,7 +224,8 @@ def style_encoder(module, convs: Sequence[int]) -> Table:
 def resnet(module, path: str = "", *, flat: bool = False, prelu: bool = False) -> Table:
     """Torchvision's names, or with `flat` HyperStyle's, which number all blocks."""
     root = f"{path}/" if path else ""
-    rows = conv("conv1", f"{root}stem/conv", bias=False)
+    rows: list[Rule | Constant] = []
+    rows += conv("conv1", f"{root}stem/conv", bias=False)
     rows += norm("bn1", f"{root}stem/norm")
     if prelu:
         rows += [Rule("relu.weight", f"params/{root}stem/prelu/weight")]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from etils import epath
 
@@ -23,7 +23,7 @@ class _Kind(NamedTuple):
     """`divide(images, sources, animal)`, and the numbers of images as published."""
 
     divide: Callable[[list[File], Sequence[str], str], Splits]
-    published: tuple[dict[str, int], ...] = ()  # one for each edition
+    published: tuple[dict[str, Any], ...] = ()  # one for each edition
 
 
 class DataSet(NamedTuple):

@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from hyperstyle_jax.system import atomic_files, errors, folder_lock, program
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 _PARTS, _PLAN, _REPORT = "parts", "plan.json", "report.json"
 
 
@@ -100,8 +101,8 @@ def _fill(path, splits, make, name, features, shard_length, title) -> dict[str, 
         for i in range(math.ceil(len(keys) / shard_length))
     ]
     totals = {split: math.ceil(len(k) / shard_length) for split, k in splits.items()}
-    done = {shard[:2]: _finished(path, name, *shard[:2], totals) for shard in shards}
-    before = sum(len(keys) for *at, keys in shards if done[tuple(at)])
+    done = {(s, i): _finished(path, name, s, i, totals) for s, i, _ in shards}
+    before = sum(len(keys) for split, i, keys in shards if done[split, i])
     every = sum(map(len, splits.values()))
     stored = {"count": before}
     with (
@@ -263,7 +264,7 @@ def _finish(path, name, features, description, totals) -> dict[str, Any]:
             f"{path}: no readable image in split {empty[0]}; first problem: "
             f"{next(iter(skipped.values()))}"
         )
-    found = {
+    found: dict[str, Any] = {
         "counts": {split: sum(n) for split, n in lengths.items()},
         "skipped": skipped,
         "notes": dict(sum((Counter(part["notes"]) for part in every), Counter())),

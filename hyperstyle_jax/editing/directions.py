@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, render
 
 
-def edit(inversion: Inversion, direction: jax.Array, strength=1.0) -> Inversion:
+def edit(
+    inversion: Inversion, direction: ArrayLike, strength: ArrayLike = 1.0
+) -> Inversion:
     """Moves latents to w + strength·direction.
 
     Args:
@@ -30,7 +33,9 @@ def edit(inversion: Inversion, direction: jax.Array, strength=1.0) -> Inversion:
 
 
 @jax.jit
-def sweep(generator: Net, inversion: Inversion, direction, strengths) -> jax.Array:
+def sweep(
+    generator: Net, inversion: Inversion, direction: ArrayLike, strengths: jax.Array
+) -> jax.Array:
     """Renders each inversion at each strength of an edit.
 
     Args:

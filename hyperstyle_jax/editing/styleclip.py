@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.models.generator import Layer
@@ -64,7 +65,7 @@ def shift_styles(
     inversion: Inversion,
     generator: Net,
     shifts: Mapping[str, jax.Array],
-    strength=1.0,
+    strength: ArrayLike = 1.0,
 ) -> Inversion:
     """Shifts styles to s + strength·shift; latents and offsets stay.
 

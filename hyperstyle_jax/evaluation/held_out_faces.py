@@ -38,7 +38,7 @@ class Inverted(NamedTuple):
     measures: dict[str, np.ndarray]
     targets: np.ndarray
     images: np.ndarray
-    seconds: tuple[float, float]
+    seconds: tuple[float, ...]
 
 
 Results = dict[str, dict[str, Inverted]]  # by domain and model

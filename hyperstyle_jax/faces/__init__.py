@@ -146,14 +146,14 @@ def draw(
     vectors = latents(indices, seed, identities)
     worn = _accessories.choose(indices, seed) if accessories else None
     people = indices if identities is None else _integers(identities, "identities")
-    drawn = {
+    drawn: dict[str, Any] = {
         "image": render(vectors, size, worn),
         "index": indices.astype(np.int32),
         "identity": people.astype(np.int32),
         "latent": vectors,
         "attributes": np.stack(list(attributes(vectors).values()), axis=1),
     }
-    if accessories:
+    if worn is not None:
         drawn["accessories"] = [list(w.names) for w in worn]
     return drawn
 

@@ -33,7 +33,7 @@ class Accessories:
     """
 
     names: tuple[str, ...]
-    colours: tuple[tuple[float, float, float], ...]
+    colours: tuple[tuple[float, ...], ...]
     variants: tuple[float, ...]
 
 

@@ -17,7 +17,8 @@ def uniforms(seed: int, stream: int, ids: np.ndarray, count: int) -> np.ndarray:
         [B, count] float64; row i depends on nothing but seed, stream and ids[i].
     """
     with np.errstate(over="ignore"):
-        key = _splitmix64(_splitmix64(np.uint64([seed % 2**64])) + np.uint64(stream))
+        start = np.array([seed % 2**64], np.uint64)
+        key = _splitmix64(_splitmix64(start) + np.uint64(stream))
         row = _splitmix64(key + _splitmix64(np.asarray(ids).astype(np.uint64)))[:, None]
         bits = _splitmix64(row + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64))
     return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53

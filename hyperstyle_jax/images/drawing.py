@@ -12,7 +12,7 @@ _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10)
 
 
 def grid(
-    rows: Sequence[Sequence[np.ndarray]],
+    rows: Sequence[Sequence[np.ndarray]] | np.ndarray,
     column_labels: Sequence[str] | None = None,
     row_labels: Sequence[str] | None = None,
     scale: int = 1,

@@ -3,7 +3,7 @@
 import jax
 
 
-def crop_and_pool(image: jax.Array, size: tuple[int, int]) -> jax.Array:
+def crop_and_pool(image: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """Makes the hypernetwork's input of a square image.
 
     Args:
@@ -16,7 +16,7 @@ def crop_and_pool(image: jax.Array, size: tuple[int, int]) -> jax.Array:
     return block_mean(middle_rows(image, size), size)
 
 
-def middle_rows(image: jax.Array, size: tuple[int, int]) -> jax.Array:
+def middle_rows(image: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """The middle rows of an image, so many that it has the aspect ratio of `size`.
 
     Domains whose images are wider than high, as cars, use these rows of a square image.
@@ -34,7 +34,7 @@ def middle_rows(image: jax.Array, size: tuple[int, int]) -> jax.Array:
     return image[:, top : top + rows]
 
 
-def block_mean(image: jax.Array, size: tuple[int, int]) -> jax.Array:
+def block_mean(image: jax.Array, size: tuple[int, ...]) -> jax.Array:
     """Averages equal blocks of an image, one for each pixel of the result.
 
     Args:

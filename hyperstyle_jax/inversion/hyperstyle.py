@@ -5,6 +5,7 @@ scan runs all iterations. It carries the sums of the layer embeddings, 17·512 n
 for each image, and not the offsets that they decode to.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import flax
@@ -32,8 +33,7 @@ class Refinement(NamedTuple):
     images: jax.Array
 
 
-@flax.struct.dataclass
-class RefinementState:
+class RefinementState(flax.struct.PyTreeNode):
     """What one iteration hands to the next.
 
     Attributes:
@@ -48,7 +48,10 @@ class RefinementState:
 
 
 def initial_inversion(
-    encoder: Net, generator: Net, x: jax.Array, noise="const"
+    encoder: Net,
+    generator: Net,
+    x: jax.Array,
+    noise: str | Mapping[str, jax.Array] = "const",
 ) -> tuple[jax.Array, jax.Array]:
     """Encodes images and renders their latents: w = E(x), y = G(w; θ).
 
@@ -101,7 +104,7 @@ def single_iteration(module: Hypernet, embeddings: dict) -> dict:
     }
 
 
-def add_embeddings(total: dict, new: dict, iteration) -> dict:
+def add_embeddings(total: dict, new: dict, iteration: int | jax.Array) -> dict:
     """Adds the embeddings of one iteration; separable layers get a row each.
 
     Args:
@@ -126,8 +129,8 @@ def refine(
     generator: Net,
     x: jax.Array,
     state: RefinementState,
-    iteration,
-    noise="const",
+    iteration: int | jax.Array,
+    noise: str | Mapping[str, jax.Array] = "const",
 ) -> RefinementState:
     """Runs one iteration in evaluation mode.
 
@@ -157,7 +160,7 @@ def invert(
     generator: Net,
     x: jax.Array,
     num_iters: int = 5,
-    noise="const",
+    noise: str | Mapping[str, jax.Array] = "const",
 ) -> Refinement:
     """Inverts images; a pure function, to be jitted with `num_iters` static.
 

@@ -54,11 +54,11 @@ class _Setting:
     x: jax.Array
     w_std: jax.Array
     key: jax.Array
-    steps: jax.Array
-    lr: jax.Array
+    steps: int | jax.Array
+    lr: float | jax.Array
 
 
-def l2_loss(frozen, y_hat: jax.Array, x: jax.Array) -> jax.Array:
+def l2_loss(frozen: Any, y_hat: jax.Array, x: jax.Array) -> jax.Array:
     """Mean squared error [B] of images [B, H, W, 3]; needs no networks."""
     return losses.l2(y_hat, x)
 

@@ -1,8 +1,11 @@
 """Inverts photos with the networks of a bundle, at its image size and defaults."""
 
+from collections.abc import Iterable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 
 from hyperstyle_jax import images, losses
 from hyperstyle_jax.inversion import hyperstyle
@@ -14,7 +17,10 @@ _MAX_VALUE = 4  # generated images exceed [-1, 1], but not by this much
 
 
 def invert(
-    bundle: Bundle, x, num_iters: int | None = None, dtype="float32"
+    bundle: Bundle,
+    x: Iterable[ArrayLike],
+    num_iters: int | None = None,
+    dtype: DTypeLike = "float32",
 ) -> Inversion:
     """Inverts photos with HyperStyle; the result is ready for `synthesize` and `edit`.
 
@@ -33,7 +39,9 @@ def invert(
     return decode(bundle, refinement)
 
 
-def refine(bundle: Bundle, x, num_iters: int, dtype="float32") -> hyperstyle.Refinement:
+def refine(
+    bundle: Bundle, x: ArrayLike, num_iters: int, dtype: DTypeLike = "float32"
+) -> hyperstyle.Refinement:
     """Inverts like `invert`, but returns the compact form and each iteration's image.
 
     Args:
@@ -53,7 +61,7 @@ def decode(bundle: Bundle, refinement: hyperstyle.Refinement) -> Inversion:
 
 
 def full_size(
-    bundle: Bundle, refinement: hyperstyle.Refinement, dtype="float32"
+    bundle: Bundle, refinement: hyperstyle.Refinement, dtype: DTypeLike = "float32"
 ) -> jax.Array:
     """Renders the reconstructions at the generator's own size.
 
@@ -67,7 +75,7 @@ def full_size(
     return synthesize(generator, decode(bundle, refinement), dtype=dtype)
 
 
-def prepare(bundle: Bundle, photos) -> np.ndarray:
+def prepare(bundle: Bundle, photos: Iterable[ArrayLike]) -> np.ndarray:
     """Crops photos to their centre and resizes them to the bundle's image size.
 
     Args:
@@ -113,7 +121,7 @@ def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
     return chosen
 
 
-def measure(bundle: Bundle, x, images) -> dict[str, np.ndarray]:
+def measure(bundle: Bundle, x: ArrayLike, images: ArrayLike) -> dict[str, np.ndarray]:
     """Measures how close reconstructions are to their targets.
 
     Args:

@@ -3,6 +3,7 @@
 w ← w + E(x, G(w)), starting from the mean latent, https://arxiv.org/abs/2104.02699.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -27,7 +28,11 @@ class RestyleResult(NamedTuple):
 
 
 def invert(
-    encoder: Net, generator: Net, x: jax.Array, num_iters: int = 5, noise="const"
+    encoder: Net,
+    generator: Net,
+    x: jax.Array,
+    num_iters: int = 5,
+    noise: str | Mapping[str, jax.Array] = "const",
 ) -> RestyleResult:
     """Inverts images; a pure function, to be jitted with `num_iters` static.
 

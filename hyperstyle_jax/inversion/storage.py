@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ def save(
         _check_compact(inverted)
     values = embeddings.values if embeddings.num_iters else {}
     rows = _to_rows({k: np.asarray(v[i]) for k, v in values.items()})
-    arrays = {
+    arrays: dict[str, Any] = {
         "w_plus": np.asarray(inverted.w_plus[i]),
         "embeddings": np.stack([*rows.values()]) if rows else np.zeros((0, 0), "f4"),
         "layers": np.array([*rows], dtype=np.str_),

@@ -22,7 +22,7 @@ def open_boards(workdir: Path, start: int, project: str) -> list[Any]:
     Raises:
         ValueError: wandb is asked for and not installed.
     """
-    boards = []
+    boards: list[Any] = []
     try:
         boards.append(_TensorBoard(workdir, start))
     except ImportError:  # the extra "tensorboard" is not installed
@@ -54,7 +54,7 @@ class _TensorBoard:
 
     def row(self, row: dict[str, float]) -> None:
         for name, value in row.items():
-            self._add(row["step"], summary=self._summary.scalar(name, value))
+            self._add(int(row["step"]), summary=self._summary.scalar(name, value))
         with errors.about(self._folder):
             self._writer.flush()
 
@@ -66,7 +66,7 @@ class _TensorBoard:
             self._writer.close()
 
     def _add(self, step: int, **content) -> None:
-        event = self._event(wall_time=time.time(), step=int(step), **content)
+        event = self._event(wall_time=time.time(), step=step, **content)
         with errors.about(self._folder):
             self._writer.write_event(event)
 

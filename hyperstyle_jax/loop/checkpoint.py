@@ -179,7 +179,7 @@ class Saver(contextlib.AbstractContextManager):
         self._kept = _Kept(keep)
         self._workdir = workdir
         self._before_first = before_first
-        self._step = None  # of the save under way
+        self._step: int | None = None  # of the save under way
         self._background = concurrent.futures.ThreadPoolExecutor(1)
         context = ocp.Context()
         if jax.process_count() > 1:
@@ -258,7 +258,8 @@ class _Kept:
     """Orbax's protocol of what to keep: the newest `keep`, and step `best`."""
 
     def __init__(self, keep: int):
-        self._keep, self.best = keep, None
+        self._keep = keep
+        self.best: int | None = None
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         newest = len(checkpoints) - self._keep

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,16 @@ MAX_SKIPPED_IN_A_ROW = 20
 def means(per_image: dict[str, np.ndarray]) -> dict[str, float]:
     """The default summary of an evaluation."""
     return {name: float(np.mean(values)) for name, values in per_image.items()}
+
+
+class Batches(Protocol):
+    """Endless batches that can go on where an earlier run stopped."""
+
+    def __next__(self) -> dict[str, np.ndarray]: ...
+
+    def get_state(self) -> Any: ...
+
+    def set_state(self, state: Any) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +72,7 @@ def fit(
     task: Task,
     config,
     workdir: str | Path,
-    train_data: Iterator[dict[str, np.ndarray]],
+    train_data: Batches,
     eval_data: Callable[[], Iterator[dict[str, np.ndarray]]],
     before_first_save: Callable[[], None] = lambda: None,
 ) -> int:
@@ -167,7 +177,8 @@ def fresh_state(task: Task, seed: int, devices: list[jax.Device]) -> Any:
     leaves, tree = jax.tree.flatten(task.init(jax.random.key(seed)))
     for i, leaf in enumerate(leaves):
         leaves[i] = jax.block_until_ready(jnp.copy(leaf))
-    return jax.device_put(tree.unflatten(leaves), parallel.replicated(devices))
+    state = jax.tree.unflatten(tree, leaves)
+    return jax.device_put(state, parallel.replicated(devices))
 
 
 def _start(task, config, workdir, devices) -> tuple[int, Any, Any]:
@@ -218,7 +229,8 @@ class _Watch:
     def __init__(self, config, devices, log: logs.Log, data, means: dict | None):
         self._config, self._local, self._log = config, parallel.local(devices), log
         self._data_report = getattr(data, "report", lambda: ({}, []))
-        self._pending, self._bad = None, 0
+        self._pending: tuple[int, dict[str, jax.Array], Any] | None = None
+        self._bad = 0
         self.means = logs.Means(means)
 
     def push(self, step: int, metrics: dict[str, jax.Array], batch: dict) -> None:

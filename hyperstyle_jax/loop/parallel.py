@@ -32,7 +32,7 @@ def join(coordinator: str, num_processes: int, process_id: int) -> None:
     Raises:
         ValueError: there is no such cluster, or it cannot be reached.
     """
-    given = {}
+    given: dict[str, Any] = {}
     if coordinator:
         given = {
             "coordinator_address": coordinator,
@@ -188,8 +188,14 @@ def train_step(
     def run(state, frozen, batch, number):
         return step(state, frozen, batch, _key(seed, number))
 
-    axes = dict(in_axes=(None, None, 0, None), out_axes=(None, None))
-    return jax.pmap(run, AXIS, devices=devices, donate_argnums=0, **axes)
+    return jax.pmap(
+        run,
+        AXIS,
+        in_axes=(None, None, 0, None),
+        out_axes=(None, None),
+        devices=devices,
+        donate_argnums=0,
+    )
 
 
 def eval_step(step: Callable, devices: Sequence[jax.Device], seed: int) -> Callable:
@@ -232,7 +238,7 @@ def _places(count: int) -> jax.Array:
     return (device * count + jax.numpy.arange(count)) * processes + process
 
 
-def memory(step: Callable, *args: Any) -> int:
+def memory(step: Any, *args: Any) -> int:
     """Bytes that one device needs for a compiled step; nothing is run.
 
     Args:

@@ -14,7 +14,7 @@ from hyperstyle_jax.system import processes
 _PART = ".part-"
 
 
-def write_whole(path: str | Path, data: bytes) -> Path:
+def write_whole(path: str | os.PathLike, data: bytes) -> Path:
     """Writes a file so that nobody ever sees half of it, not even on a full disk."""
     path = Path(path)
     part = part_of(path)

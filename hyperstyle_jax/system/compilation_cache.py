@@ -81,7 +81,7 @@ def _listen(path: Path) -> None:
                 with contextlib.suppress(OSError):
                     entry.unlink()
 
-    heard.of_cache = True
+    heard.of_cache = True  # type: ignore[attr-defined]
     if not hasattr(show, "of_cache"):
         warnings.showwarning = heard
 

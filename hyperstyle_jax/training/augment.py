@@ -25,7 +25,7 @@ def paste(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
     """
     if not probability:
         return x
-    return jax.vmap(lambda *a: _paste_one(*a, probability))(x, keys)
+    return jax.vmap(lambda image, key: _paste_one(image, key, probability))(x, keys)
 
 
 def _paste_one(x, key, probability):

@@ -72,7 +72,7 @@ class RangerState(NamedTuple):
     `count` is the number of steps so far, `slow` Lookahead's slow weights.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # optax's name; hides tuple.count
     mu: optax.Params
     nu: optax.Params
     slow: optax.Params

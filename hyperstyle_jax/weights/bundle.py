@@ -221,8 +221,13 @@ def tensor_shapes(folder: Path, role: str) -> dict[str, list[int]]:
 
 
 def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
-    manifest = {"format": "hyperstyle_jax bundle", "version": manifests.VERSION}
-    manifest |= {"networks": {}, "directions": None, "files": {}}
+    manifest: dict[str, Any] = {
+        "format": "hyperstyle_jax bundle",
+        "version": manifests.VERSION,
+        "networks": {},
+        "directions": None,
+        "files": {},
+    }
     for role, net in nets.items():
         if not re.fullmatch(r"[a-z]\w*", role) or role == "directions":
             raise ValueError(f"a network cannot be called {role!r}: use lower case a-z")
@@ -345,7 +350,7 @@ def network_shapes(file: Path, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(nets: Mapping[str, Net]) -> dict[str, Any]:
-    facts = {"image_size": 256}
+    facts: dict[str, Any] = {"image_size": 256}
     if "generator" in nets:
         facts["image_size"] = min(nets["generator"].module.resolution, 256)
     if "hypernet" in nets:

@@ -29,7 +29,7 @@ def read(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def write(folder: Path, manifest: Mapping[str, Any]):
+def write(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Writes bundle.json."""
     (folder / NAME).write_text(json.dumps(manifest, indent=1) + "\n")
 
@@ -97,7 +97,7 @@ def _check_inputs(inputs):
         raise ValueError(f"inputs {inputs!r:.80}: expected lists of sizes")
 
 
-def check_image_size(info: Mapping[str, Any]):
+def check_image_size(info: Mapping[str, Any]) -> None:
     """Refuses an `image_size` that is no side and no [H, W]."""
     size = info["image_size"]
     pair = [size, size] if isinstance(size, int) else list(size)

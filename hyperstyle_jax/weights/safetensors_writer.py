@@ -25,7 +25,7 @@ class Lazy(NamedTuple):
     make: Callable[[], np.ndarray]
 
 
-def save_file(arrays: Mapping[str, Lazy], file: str | os.PathLike):
+def save_file(arrays: Mapping[str, Lazy], file: str | os.PathLike) -> None:
     """Writes arrays, sorted by name, and flushes them to the disk."""
     header, offset = {}, 0
     for name in sorted(arrays):

@@ -43,6 +43,7 @@ def beside() -> list[Path]:
     return [
         *sorted(ROOT.glob("*.py")),
         *sorted((ROOT / "configs").glob("*.py")),
+        *sorted((ROOT / "scripts").glob("*.py")),
         *tests,
     ]
 
