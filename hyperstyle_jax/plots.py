@@ -1,10 +1,14 @@
 """Draws charts of runs, iterations and tables to PNG files, with matplotlib."""
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hyperstyle_jax.system import atomic_files
+
+# Where there is no home folder it says where it keeps its cache.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def curves(rows: list[dict[str, float]], path: str | Path) -> None:

@@ -54,7 +54,7 @@ def one_line(error: BaseException) -> str:
     elif is_disk_full(error) and "free some space" not in text:
         text = f"the disk is full ({text}); free some space and run it again"
     elif advice := _advice(error):
-        text = f"{text}; {advice}"
+        text = f"{text.rstrip('.')}; {advice}"
     return " ".join(text.split())
 
 

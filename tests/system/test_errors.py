@@ -40,7 +40,7 @@ def system_error(code, file=None):
         ),
         (
             RuntimeError("Could not determine home directory."),
-            "Could not determine home directory.; set HOME to a folder",
+            "Could not determine home directory; set HOME to a folder",
         ),
         (
             RuntimeError("RESOURCE_EXHAUSTED: oom"),
