@@ -44,9 +44,9 @@ FLOORS = {
 # Each library that touches the outside enters by one file (or one folder).
 DOORS = {
     "PIL": {"images"},
-    "tensorflow_datasets": {"data.builders", "data.shards"},
+    "tensorflow_datasets": {"data.builders", "data.tfds_format"},
     "array_record": {"data.shards"},
-    "etils": {"data.walking", "data.datasets"},
+    "etils": {"data.walking", "data.text_tables"},
     "grain": {"data.pipeline"},
     "orbax": {"loop.checkpoint"},
     "safetensors": {"weights.safetensors_reader"},

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-_NAMES = ("ffhq", "celeba-hq", "stanford-cars", "afhq", "folder")
+from hyperstyle_jax.data.published import ANIMALS, DATASETS
+
 _SHOWN = 20
 
 
@@ -16,8 +17,9 @@ def add_commands(commands):
         "same command. The exit code is 1 if images could not be read, or are in "
         "train and test alike; the others are stored.",
     )
-    parser.add_argument("dataset", choices=_NAMES, metavar="DATASET",
-        help=", ".join(_NAMES))  # fmt: skip
+    parser.add_argument(
+        "dataset", choices=DATASETS, metavar="DATASET", help=", ".join(DATASETS)
+    )
     parser.add_argument(
         "--source",
         nargs="+",
@@ -30,9 +32,7 @@ def add_commands(commands):
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--size", type=int, required=True, help="width in pixels")
     parser.add_argument("--height", type=int, default=0, help="default: square")
-    parser.add_argument(
-        "--animal", choices=("cat", "dog", "wild"), default="wild", help="of afhq"
-    )
+    parser.add_argument("--animal", choices=ANIMALS, default="wild", help="of afhq")
     parser.add_argument(
         "--eval-count",
         type=int,
@@ -60,7 +60,7 @@ def run(args):
         args.height,
         animal=args.animal,
         eval_count=args.eval_count,
-        partial=args.partial,
+        accept_partial=args.partial,
     )
     _list("skipped", list(report["skipped"].values()))
     if report["left_out"]:

@@ -1,4 +1,7 @@
-"""TFDS data sets in array_record files, prepared and read without TensorFlow."""
+"""Prepares procedural faces as a TFDS data set, and opens any prepared data set.
+
+TFDS writes and reads array_record files here without TensorFlow.
+"""
 
 import contextlib
 import io
@@ -12,18 +15,18 @@ from absl import logging
 from tqdm import tqdm
 
 from hyperstyle_jax import faces, images
-from hyperstyle_jax.data import shards
+from hyperstyle_jax.data import shard_files, tfds_format
 from hyperstyle_jax.system import errors, folder_lock
 
 _CHUNK = 256
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Without the parts of TFDS that look for a package of data-set descriptions."""
+    """A builder without those parts of TFDS that look for a package of descriptions."""
 
-    VERSION = tfds.core.Version("1.0.0")  # a new one whenever the contents change
+    VERSION = tfds.core.Version("1.0.0")  # changes whenever the contents change
     pkg_dir_path = None
-    url_infos = {}  # nothing is downloaded; TFDS's own look-up needs one more package
+    url_infos = {}  # no downloads; TFDS would need one more package to look them up
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}
@@ -34,20 +37,20 @@ class ProceduralFaces(_Builder, skip_registration=True):
 
     def __init__(self, *, indices, size, seed, accessories, images_per_identity, **kw):
         self._indices, self._size = indices, size
-        self._draw = {"seed": seed, "size": size, "accessories": accessories}
-        self._per_identity = images_per_identity
+        self._options = {"seed": seed, "size": size, "accessories": accessories}
+        self._images_per_identity = images_per_identity
         super().__init__(**kw)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        number = tfds.features.Scalar(np.int32)
+        integer = tfds.features.Scalar(np.int32)
         vector = tfds.features.Tensor
         return _info(
             self,
             "Procedural faces: images drawn by code, with every attribute known.",
             {
-                "image": shards.png(self._size, self._size),
-                "index": number,
-                "identity": number,
+                "image": tfds_format.png(self._size, self._size),
+                "index": integer,
+                "identity": integer,
                 "latent": vector(shape=(faces.LATENT_DIM,), dtype=np.float32),
                 "attributes": vector(shape=(len(faces.ATTRIBUTES),), dtype=np.float32),
             },
@@ -58,11 +61,11 @@ class ProceduralFaces(_Builder, skip_registration=True):
         with tqdm(total=end - first, desc="drawing faces", unit="face") as bar:
             for start in range(first, end, _CHUNK):
                 indices = np.arange(start, min(start + _CHUNK, end))
-                people = indices // self._per_identity
-                drawn = faces.draw(indices, identities=people, **self._draw)
-                drawn.pop("accessories", None)
+                identities = indices // self._images_per_identity
+                batch = faces.draw(indices, identities=identities, **self._options)
+                batch.pop("accessories", None)
                 for i, index in enumerate(indices):
-                    example = {name: values[i] for name, values in drawn.items()}
+                    example = {name: values[i] for name, values in batch.items()}
                     example["image"] = images.encode_png(example["image"])
                     yield int(index), example
                 bar.update(len(indices))
@@ -76,17 +79,21 @@ def prepare_faces(
     accessories: bool = False,
     images_per_identity: int = 1,
 ) -> Path:
-    """Draws the faces first ≤ index < end into `data_dir`, unless they are there.
+    """Draws the faces first ≤ index < end into `data_dir`, unless it has them.
 
     Args:
         data_dir: folder for prepared data sets.
         indices: (first, end).
         size: side of the images in pixels.
         seed, accessories: see `faces.draw`.
-        images_per_identity: so many neighbouring indices show the same person.
+        images_per_identity: how many neighbouring indices show the same person.
 
     Returns:
-        The folder to give to `pipeline.RecordSource`.
+        The folder to give to `examples.RecordSource`.
+
+    Raises:
+        ValueError: an empty range, a size or a number of images that is too small.
+        OSError: the folder cannot be written.
     """
     first, end = indices
     if not 0 <= first < end:
@@ -109,7 +116,7 @@ def prepare_faces(
 
 
 def open_records(path: str | Path, split: str = "train"):
-    """A prepared data set as a sequence of examples; images stay encoded.
+    """Opens a split of a prepared data set, a sequence of examples with encoded images.
 
     Raises:
         ValueError: not a data set, no such split, or a file of it is missing or short.
@@ -120,8 +127,8 @@ def open_records(path: str | Path, split: str = "train"):
             f"{path}: not a prepared data set (no dataset_info.json); `hyperstyle "
             "prepare` makes one"
         )
-    if shards.is_data_set(path):
-        shards.check_files(path)
+    if shard_files.is_finished(path):
+        shard_files.check_files(path)
     builder = tfds.builder_from_directory(os.fspath(path))
     if "image" not in builder.info.features:
         names = sorted(builder.info.features)
@@ -134,7 +141,7 @@ def open_records(path: str | Path, split: str = "train"):
 
 
 def shapes(path: str | Path) -> dict[str, tuple]:
-    """(shape, dtype) of all that an example of a prepared data set has, by name."""
+    """{name: (shape, dtype)} of the features of an example of a prepared data set."""
     features = tfds.builder_from_directory(os.fspath(path)).info.features
     return {name: (f.shape, f.np_dtype) for name, f in features.items()}
 
@@ -160,15 +167,15 @@ def _prepare(cls, data_dir: str | Path, name: str, options: dict) -> Path:
         path = Path(builder.data_dir)
         if not path.exists():
             with folder_lock.hold(path.parent, wait=True), errors.about(path):
-                for left in path.parent.glob("*incomplete*"):  # by a killed process
-                    shutil.rmtree(left, ignore_errors=True)
+                for remains in path.parent.glob("*incomplete*"):  # of a killed process
+                    shutil.rmtree(remains, ignore_errors=True)
                 builder.download_and_prepare()
     return path
 
 
 @contextlib.contextmanager
 def _quiet():
-    """TFDS prints a page and several bars of its own; ours on stderr says enough."""
+    """Keeps TFDS from printing a page and several bars; ours on stderr is enough."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     tfds.disable_progress_bar()

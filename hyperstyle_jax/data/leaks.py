@@ -1,46 +1,46 @@
-"""Images that are both trained on and evaluated on."""
+"""Finds images that a run would both train on and evaluate on."""
 
 from collections.abc import Mapping, Sequence
 
-from hyperstyle_jax.data.shards import Row
+from hyperstyle_jax.data.shard_files import ImageSums
 
 
 def between(
-    train: Mapping[str, Sequence[Row]], others: Mapping[str, Sequence[Row]]
+    train: Mapping[str, Sequence[ImageSums]], others: Mapping[str, Sequence[ImageSums]]
 ) -> list[tuple[str, str]]:
     """Pairs of names of the same image: the same file, or the same stored pixels.
 
     Args:
-        train, others: rows by what to call their place, as {"train": rows}.
+        train, others: {what to call the place of some images, as "train": images}.
 
     Returns:
         [("train: a.png", "test: b.png"), …] in the order of `others`.
     """
     known = {}
-    for place, rows in train.items():
-        for row in rows:
-            for checksum in _sums(row):
-                known.setdefault(checksum, f"{place}: {row.name}")
-    found = []
-    for place, rows in others.items():
-        for row in rows:
-            same = [known[s] for s in _sums(row) if s in known]
+    for place, images in train.items():
+        for image in images:
+            for checksum in _checksums(image):
+                known.setdefault(checksum, f"{place}: {image.name}")
+    pairs = []
+    for place, images in others.items():
+        for image in images:
+            same = [known[c] for c in _checksums(image) if c in known]
             if same:
-                found.append((same[0], f"{place}: {row.name}"))
-    return found
+                pairs.append((same[0], f"{place}: {image.name}"))
+    return pairs
 
 
-def shared(train: Sequence[Row], held_out: Sequence[Row]) -> list[int]:
-    """The places in `train` of images that are in `held_out` too."""
-    known = {checksum for row in held_out for checksum in _sums(row)}
-    return [i for i, row in enumerate(train) if known.intersection(_sums(row))]
+def shared(train: Sequence[ImageSums], held_out: Sequence[ImageSums]) -> list[int]:
+    """The positions in `train` of images that are in `held_out` too."""
+    known = {checksum for image in held_out for checksum in _checksums(image)}
+    return [i for i, image in enumerate(train) if known & set(_checksums(image))]
 
 
 def shown(pairs: Sequence[tuple[str, str]], most: int = 3) -> str:
-    """A few of the pairs for one line."""
+    """The first `most` of the pairs in one line, and how many more there are."""
     text = ", ".join(f"{a} = {b}" for a, b in pairs[:most])
     return text + (f" and {len(pairs) - most} more" if len(pairs) > most else "")
 
 
-def _sums(row: Row) -> list[str]:
-    return [s for s in (row.file_sum, row.pixel_sum) if s]
+def _checksums(image: ImageSums) -> list[str]:
+    return [c for c in (image.file_sum, image.pixel_sum) if c]

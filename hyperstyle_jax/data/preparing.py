@@ -1,16 +1,26 @@
-"""Images from folders and archives into data sets at the size of training."""
+"""Prepares data sets: crops, resizes and stores the images of folders and archives."""
 
 import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hyperstyle_jax import images
-from hyperstyle_jax.data import datasets, leaks, shards, walking
+from hyperstyle_jax.data import (
+    datasets,
+    leaks,
+    shard_files,
+    shards,
+    tfds_format,
+    walking,
+)
 from hyperstyle_jax.data.entries import File, left_out_line
-from hyperstyle_jax.data.shards import Made
+from hyperstyle_jax.data.published import DATASETS
+from hyperstyle_jax.data.shards import MadeExample
+from hyperstyle_jax.system import threads
 
 _SHARD_PIXELS = 1024 * 256 * 256  # about 100 MB of PNG
 
@@ -23,16 +33,16 @@ def prepare(
     height: int = 0,
     animal: str = "wild",
     eval_count: int = 0,
-    partial: bool = False,
+    accept_partial: bool = False,
 ) -> dict[str, Any]:
-    """Crops, resizes and stores a data set; the same call again goes on.
+    """Crops, resizes and stores a data set; the same call again continues.
 
     Args:
-        name: one of `datasets.NAMES`. sources, animal: as in `datasets.find`.
+        name: one of `published.DATASETS`. sources, animal: as in `datasets.find`.
         out: folder of the data set, for `config.data.path`.
-        size: width in pixels. height: 0 for squares.
-        eval_count: so many of the last training images become the split "test".
-        partial: whether fewer images than published are all right.
+        size: width in pixels. height: in pixels; 0 for squares.
+        eval_count: how many of the last training images become the split "test".
+        accept_partial: whether fewer images than published are all right.
 
     Returns:
         The content of `report.json`: `counts` {split: stored}, `skipped` {name: why},
@@ -42,36 +52,35 @@ def prepare(
     Raises:
         ValueError: sources that are not this data set, no readable image, or a
             folder of something else.
-        MemoryError: names the image for which there is too little; nothing is left
-            out for it, and the same call goes on later.
+        MemoryError: names the image that does not fit into memory; no image is left
+            out for it, and the same call continues later.
     """
     if "://" in str(out):
         raise ValueError(f"{out}: expected a local folder; copy it to the bucket later")
     splits, left_out = datasets.find(name, sources, animal)
-    if not partial:
+    if not accept_partial:
         datasets.check_counts(name, splits, animal)
     splits = datasets.hold_out(splits, eval_count)
-    what = f"{name}_{animal}" if name == "afhq" else name
-    report = _store(splits, out, what.replace("-", "_"), size, height)
-    found = leaks.between(*_rows(out, splits)) if len(splits) > 1 else []
-    return report | {"leaks": found, "left_out": left_out}
+    full_name = f"{name}_{animal}" if DATASETS[name].animals else name
+    report = _store(splits, out, full_name.replace("-", "_"), size, height)
+    return report | {"leaks": _leaks(out, splits), "left_out": left_out}
 
 
 def prepare_folder(
     source: str | Path, data_dir: str | Path, size: int, height: int = 0
 ) -> Path:
-    """A folder or zip file of images as a data set, unless that has been done.
+    """Prepares a folder or zip file of images, unless that has been done already.
 
-    A source whose files have changed since is prepared anew. What had to be skipped is
-    printed, and stays in `shards.skipped(path)`.
+    A source whose files have changed since is prepared anew. The images that had to be
+    skipped are printed, and `shard_files.skipped(path)` lists them later.
 
     Args:
         source: folder, zip file or bucket address, with images of `images.SUFFIXES`.
         data_dir: folder for prepared data sets.
-        size: width in pixels. height: 0 for squares.
+        size: width in pixels. height: in pixels; 0 for squares.
 
     Returns:
-        The folder to give to `pipeline.RecordSource`.
+        The folder to give to `examples.RecordSource`.
 
     Raises:
         ValueError: no such source, or no readable image in it.
@@ -97,50 +106,56 @@ def _store(splits, out, name, size, height, thorough=True) -> dict[str, Any]:
             f"size: got {size} x {height}, expected {images.MIN_SIDE} pixels or more"
         )
     sums = {split: _fingerprint(files) for split, files in splits.items()}
-    # Small images and few of them still make more than one file to read at once.
+    # A shard has a limited number of pixels, and at least 16 images.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 
-        def make(split: str, files: Sequence[File]) -> Iterable[Made]:
-            return shards.in_order(pool, lambda file: _one(file, height, size), files)
+        def make_examples(split: str, files: Sequence[File]) -> Iterable[MadeExample]:
+            make = partial(_made_example, height=height, width=size)
+            return threads.map_in_order(pool, make, files)
 
         return shards.write(
             out,
             splits,
-            make,
+            make_examples,
             name=name,
-            features={"image": shards.png(height, size), "name": shards.text()},
+            features={
+                "image": tfds_format.png(height, size),
+                "name": tfds_format.text(),
+            },
             description=f"Images of {name}, cropped and resized.",
-            identity={"name": name, "size": size, "height": height, "files": sums},
+            plan={"name": name, "size": size, "height": height, "files": sums},
             shard_length=max(16, _SHARD_PIXELS // (size * height)),
             title="preparing",
             thorough=thorough,
         )
 
 
-def _one(file: File, height: int, width: int) -> Made:
+def _made_example(file: File, height: int, width: int) -> MadeExample:
     try:
         data = file.read()
         image = images.read(data, file.path)
     except (ValueError, OSError) as error:
         why = str(error).removeprefix(f"{file.path}: ")
-        return Made(file.name, problem=f"{file.name}: {why}")
+        return MadeExample(file.name, problem=f"{file.name}: {why}")
     fitted = images.fit(image, height, width)
-    small = image.shape[0] < height or image.shape[1] < width
+    enlarged = image.shape[0] < height or image.shape[1] < width
     example = {"image": images.encode_png(fitted), "name": file.name}
-    return Made(
+    return MadeExample(
         file.name,
         example,
-        shards.sha256(data),
-        shards.sha256(fitted.tobytes()),
-        note="enlarged" if small else "",
+        shard_files.checksum(data),
+        shard_files.checksum(fitted.tobytes()),
+        note="enlarged" if enlarged else "",
     )
 
 
-def _rows(out, splits) -> tuple[dict, dict]:
-    found = {split: shards.rows(out, split) for split in splits}
-    return {"train": found.pop("train")}, found
+def _leaks(out, splits) -> list[tuple[str, str]]:
+    """Images that are in "train" and in another split."""
+    sums = {split: shard_files.image_sums(out, split) for split in splits}
+    train = {"train": sums.pop("train")}
+    return leaks.between(train, sums) if sums else []
 
 
 def _fingerprint(files: Sequence[File]) -> str:
     lines = "".join(f"{file.name} {file.stamp}\n" for file in files)
-    return shards.sha256(lines.encode())
+    return shard_files.checksum(lines.encode())

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.data import pipeline
+from hyperstyle_jax.data import pipeline, reading
+from hyperstyle_jax.data.examples import Batch, FaceSource, RecordSource, Source, Subset
 from hyperstyle_jax.loop import parallel
 
 
@@ -18,7 +19,7 @@ class _Examples(NamedTuple):
     `place` names the data set in messages, as "PATH, split train".
     """
 
-    records: pipeline.RecordSource
+    records: RecordSource
     path: str
     place: str
     first: int
@@ -41,7 +42,7 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
     threads = data.threads or min(os.cpu_count() or 1, 16)
     shard, problems = parallel.shard(), {}
     if data.in_memory:
-        train = pipeline.in_memory(train, problems, threads=threads)
+        train = reading.in_memory(train, problems, threads=threads)
     batches = pipeline.batches(
         train,
         config.batch_size // shard[1],
@@ -50,16 +51,16 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
         shard=shard,
         threads=threads,
     )
-    watch = batches.watch
-    watch.problems |= problems
+    log = batches.reading_log
+    log.problems |= problems
 
-    def evaluation() -> Iterator[pipeline.Batch]:  # every process reads all of them
-        return pipeline.each_once(held_out, config.batch_size, problems=watch.held_out)
+    def evaluation() -> Iterator[Batch]:  # every process reads all of them
+        return pipeline.each_once(held_out, config.batch_size, problems=log.held_out)
 
     return batches, evaluation
 
 
-def record_sources(data: ConfigDict) -> tuple[pipeline.Source, pipeline.Source]:
+def record_sources(data: ConfigDict) -> tuple[Source, Source]:
     """The examples to train on and those to evaluate on.
 
     Args:
@@ -77,22 +78,22 @@ def record_sources(data: ConfigDict) -> tuple[pipeline.Source, pipeline.Source]:
     for examples in (train, held_out):
         _check_size(cfg.image_size(data), examples)
     return (
-        pipeline.Part(train.records, positions),
-        pipeline.Part(held_out.records, range(held_out.first, held_out.end)),
+        Subset(train.records, positions),
+        Subset(held_out.records, range(held_out.first, held_out.end)),
     )
 
 
-def _faces(data: ConfigDict, indices: tuple[int, int]) -> pipeline.Source:
+def _faces(data: ConfigDict, indices: tuple[int, int]) -> Source:
     options = {
         "accessories": data.accessories,
         "images_per_identity": data.images_per_identity,
     }
     if not data.cache_dir:
-        return pipeline.FaceSource(indices, data.size, **options)
+        return FaceSource(indices, data.size, **options)
     from hyperstyle_jax.data import builders  # seconds: only where they are needed
 
     path = builders.prepare_faces(data.cache_dir, indices, data.size, **options)
-    return pipeline.RecordSource(path)
+    return RecordSource(path)
 
 
 def _examples(data: ConfigDict, name: str) -> _Examples:
@@ -100,7 +101,7 @@ def _examples(data: ConfigDict, name: str) -> _Examples:
     evaluated = name == "eval"
     path = (data.eval_path if evaluated else "") or data.path
     split = data.eval_split if evaluated else "train"
-    records = pipeline.RecordSource(records_path(data, path), split)
+    records = RecordSource(records_path(data, path), split)
     (first, end), count = data[name], len(records)
     place = f"{path}, split {split}" if data.kind == "tfds" else path
     if first >= count:
@@ -130,13 +131,13 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
     """The positions of training images to leave out because evaluation has them."""
     from hyperstyle_jax.data import leaks
 
-    rows = [e.records.rows() for e in (train, held_out)]
-    if not all(rows):
+    sums = [e.records.image_sums() for e in (train, held_out)]
+    if not all(sums):
         print("no checksums are stored with the data: leaks cannot be found",
               file=sys.stderr)  # fmt: skip
         return []
     mine, others = (
-        r[e.first : e.end] for r, e in zip(rows, (train, held_out), strict=True)
+        r[e.first : e.end] for r, e in zip(sums, (train, held_out), strict=True)
     )
     pairs = leaks.between({train.place: mine}, {held_out.place: others})
     if pairs and data.leaks == "refuse":
@@ -153,7 +154,7 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
 
 
 def _check_size(size: tuple[int, int], examples: _Examples) -> None:
-    stored = examples.records.image_size
+    stored = reading.image_size(examples.records)
     if stored != size:
         raise ValueError(
             f"config.data asks for images of {size[0]} x {size[1]} (height x size), "

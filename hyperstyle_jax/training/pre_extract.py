@@ -2,7 +2,7 @@
 
 The result is a data set with the same images in the same order. Each example also has
 `w` and the initial inversion, and, for runs that flip images, both of the mirror image.
-Its identity records the networks that they were computed with.
+Its plan records the networks that they were computed with.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,20 @@ from ml_collections import ConfigDict
 from hyperstyle_jax import images, trees
 from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.data import initial_inversions, pipeline, shards
-from hyperstyle_jax.data.shards import Made, Row
+from hyperstyle_jax.data import (
+    initial_inversions,
+    pipeline,
+    reading,
+    shard_files,
+    shards,
+    tfds_format,
+)
+from hyperstyle_jax.data.examples import RecordSource
+from hyperstyle_jax.data.shard_files import ImageSums
+from hyperstyle_jax.data.shards import MadeExample
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.net import Net
+from hyperstyle_jax.system import threads
 from hyperstyle_jax.training import common, from_config, inputs, iterations, tasks
 
 _KIND = "initial inversions"
@@ -33,7 +43,7 @@ _NETWORKS = ("encoder", "generator")
 def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     """Stores the initial inversions of all images in `config.data.path`.
 
-    The same call again goes on where the last one stopped.
+    The same call again continues where the last one stopped.
 
     Args:
         config: of the run that is to use them.
@@ -54,10 +64,12 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     }
     path = inputs.records_path(config.data, config.data.path)
     splits = {"train"} if config.data.eval_path else {"train", config.data.eval_split}
-    sources = {name: pipeline.RecordSource(path, name) for name in sorted(splits)}
-    rows = {name: _rows(source) for name, source in sources.items()}
-    identity = _identity(frozen) | {
-        "source": shards.report(path)["sha256"] if shards.is_data_set(path) else path,
+    sources = {name: RecordSource(path, name) for name in sorted(splits)}
+    sums = {name: _image_sums(source) for name, source in sources.items()}
+    plan = _network_sums(frozen) | {
+        "source": shard_files.report(path)["sha256"]
+        if shard_files.is_finished(path)
+        else path,
         "size": list(cfg.image_size(config.data)),
         "flip": config.data.flip,
         "precision": config.precision,
@@ -73,20 +85,19 @@ def run(config: ConfigDict, out: str | Path) -> dict[str, Any]:
     invert = _inverter(step, frozen, config.batch_size, len(devices))
     with ThreadPoolExecutor(2) as pool:
 
-        def make(split: str, positions: Sequence[int]) -> Iterable[Made]:
-            return _made(
-                sources[split], rows[split], positions, config.batch_size, pool, invert
-            )
+        def make_examples(split, positions: Sequence[int]) -> Iterable[MadeExample]:
+            source = sources[split], sums[split]
+            return _made_examples(*source, positions, config.batch_size, pool, invert)
 
         return shards.write(
             out,
             {name: range(len(source)) for name, source in sources.items()},
-            make,
+            make_examples,
             name="initial_inversions",
             features=_features(step, frozen, batch_shape),
             description="Images with their initial inversions.",
-            identity=identity,
-            shard_length=max(16, _SHARD_PIXELS // np.prod(identity["size"])),
+            plan=plan,
+            shard_length=max(16, _SHARD_PIXELS // np.prod(plan["size"])),
             title="inverting",
         )
 
@@ -104,7 +115,7 @@ def check(config: ConfigDict, frozen: dict[str, Net]) -> None:
     if not stored:
         return
     _check_config(config)
-    own = _identity(frozen)
+    own = _network_sums(frozen)
     for name in _NETWORKS:
         if stored[name] != own[name]:
             raise ValueError(
@@ -134,11 +145,11 @@ def shapes(config: ConfigDict) -> dict[str, tuple]:
 
 
 def _stored(config: ConfigDict) -> dict[str, Any]:
-    """The identity of the initial inversions in `config.data.path`, or {}."""
+    """The plan of the initial inversions in `config.data.path`, or {}."""
     path = config.data.path
     usable = config.task == "hyperstyle" and config.data.kind == "tfds"
-    identity = shards.identity(path) if usable and shards.is_data_set(path) else {}
-    return identity if identity.get("kind") == _KIND else {}
+    plan = shard_files.plan(path) if usable and shard_files.is_finished(path) else {}
+    return plan if plan.get("kind") == _KIND else {}
 
 
 def _check_config(config: ConfigDict) -> None:
@@ -153,7 +164,7 @@ def _check_config(config: ConfigDict) -> None:
         )
 
 
-def _identity(frozen: dict[str, Net]) -> dict[str, Any]:
+def _network_sums(frozen: dict[str, Net]) -> dict[str, Any]:
     return {"kind": _KIND} | {
         name: trees.sha256(dict(frozen[name].variables)) for name in _NETWORKS
     }
@@ -183,40 +194,45 @@ def _step(flip, dtype, state, frozen, batch, key):
     return stored
 
 
-def _rows(source: pipeline.RecordSource) -> list[Row]:
-    """A row per record; of a data set that others have prepared, with its name only."""
-    return source.rows() or [Row(f"record {i}", "", "") for i in range(len(source))]
+def _image_sums(source: RecordSource) -> list[ImageSums]:
+    """The checksums of each image; a name alone where the data set stores none."""
+    names = (f"record {i}" for i in range(len(source)))
+    return source.image_sums() or [ImageSums(name, "", "") for name in names]
 
 
-def _made(source, rows, positions, batch_size, pool, invert) -> Iterable[Made]:
+def _made_examples(
+    source, sums, positions, batch_size, pool, invert
+) -> Iterable[MadeExample]:
     """Inverts the images at `positions` in batches while it reads the next ones."""
 
     def read(chosen):
         problems = {}
-        return chosen, pipeline.readable(source, chosen, problems), problems
+        return chosen, reading.readable_batches(source, chosen, problems), problems
 
     chunks = [
         np.asarray(positions[i : i + batch_size])
         for i in range(0, len(positions), batch_size)
     ]
-    for chosen, parts, problems in shards.in_order(pool, read, chunks):
+    for chosen, parts, problems in threads.map_in_order(pool, read, chunks):
         for position, problem in problems.items():
-            yield Made(rows[position].name, problem=problem)
-        left = [int(i) for i in chosen if int(i) not in problems]
-        if left:
-            images = pipeline.joined(parts)["image"]
+            yield MadeExample(sums[position].name, problem=problem)
+        readable = [int(i) for i in chosen if int(i) not in problems]
+        if readable:
+            images = reading.concatenate(parts)["image"]
             inverted = invert(images)
-            for i, position in enumerate(left):
+            for i, position in enumerate(readable):
                 stored = {k: v[i] for k, v in inverted.items()}
-                yield _example(rows[position], images[i], stored)
+                yield _example(sums[position], images[i], stored)
 
 
-def _example(row: Row, image: np.ndarray, stored: dict[str, np.ndarray]) -> Made:
-    example = {"image": images.encode_png(image), "name": row.name, **stored}
+def _example(
+    sums: ImageSums, image: np.ndarray, stored: dict[str, np.ndarray]
+) -> MadeExample:
+    example = {"image": images.encode_png(image), "name": sums.name, **stored}
     largest = max(np.abs(v).max() for v in stored.values() if v.dtype == np.int16)
-    pixels = row.pixel_sum or shards.sha256(image.tobytes())
+    pixels = sums.pixel_sum or shard_files.checksum(image.tobytes())
     note = "clipped" if largest == initial_inversions.LARGEST else ""
-    return Made(row.name, example, row.file_sum, pixels, note=note)
+    return MadeExample(sums.name, example, sums.file_sum, pixels, note=note)
 
 
 def _features(step, frozen, batch_shape) -> dict[str, Any]:
@@ -224,7 +240,7 @@ def _features(step, frozen, batch_shape) -> dict[str, Any]:
     image = jax.ShapeDtypeStruct(batch_shape, np.uint8)
     stored = jax.eval_shape(step, None, frozen, {"image": image}, np.int32(0))
     return {
-        "image": shards.png(*batch_shape[2:4]),
-        "name": shards.text(),
-        **{k: shards.tensor(v.shape[2:], v.dtype) for k, v in stored.items()},
+        "image": tfds_format.png(*batch_shape[2:4]),
+        "name": tfds_format.text(),
+        **{k: tfds_format.tensor(v.shape[2:], v.dtype) for k, v in stored.items()},
     }

@@ -7,7 +7,8 @@ from command import error_of
 from sources import celeba, fill, png, prepare, stored, zipped
 
 from hyperstyle_jax import images
-from hyperstyle_jax.data import datasets, pipeline, preparing, shards
+from hyperstyle_jax.data import datasets, preparing, shard_files
+from hyperstyle_jax.data.examples import RecordSource
 
 
 def test_a_damaged_entry_is_skipped(tmp_path):
@@ -16,7 +17,7 @@ def test_a_damaged_entry_is_skipped(tmp_path):
     data[60:70] = bytes(10)
     path.write_bytes(data)
     assert prepare("folder", path, out=tmp_path / "out") == 1
-    (problem,) = shards.skipped(tmp_path / "out").values()
+    (problem,) = shard_files.skipped(tmp_path / "out").values()
     assert problem.startswith("1.png: cannot be unpacked")
 
 
@@ -32,9 +33,9 @@ def test_odd_files_are_skipped_and_other_kinds_counted(tmp_path, capsys):
     assert "skipped: 0.png: a pipe, not an image" in lines
     assert "skipped: 9.png: a link to nothing" in lines
     assert "left out: 1 .heic: not read; convert them to PNG or JPEG" in lines
-    assert shards.report(tmp_path / "out")["counts"] == {"train": 1, "test": 1}
+    assert shard_files.report(tmp_path / "out")["counts"] == {"train": 1, "test": 1}
     path = preparing.prepare_folder(source, tmp_path / "data", 16)
-    assert len(pipeline.RecordSource(path)) == 2
+    assert len(RecordSource(path)) == 2
     text = capsys.readouterr().out
     assert "skipped 9.png: a link to nothing" in text and "1 .heic: not read" in text
     for name in ("1.png", "2.png"):
@@ -49,12 +50,12 @@ def test_an_odd_file_stops_no_data_set_of_its_own_kind(tmp_path):
     (source / "CelebA-HQ-img" / "dead.png").symlink_to("nothing")
     more = ["--partial"]
     assert prepare("celeba-hq", source, out=tmp_path / "out", more=more) == 1
-    assert shards.report(tmp_path / "out")["counts"] == dict.fromkeys(
+    assert shard_files.report(tmp_path / "out")["counts"] == dict.fromkeys(
         ("train", "validation", "test"), 2
     )
-    found = datasets.find("celeba-hq", [str(source)])
+    dataset = datasets.find("celeba-hq", [str(source)])
     with pytest.raises(ValueError, match="got 2 train, 2 validation, 2 test; expected"):
-        datasets.check_counts("celeba-hq", found.splits)
+        datasets.check_counts("celeba-hq", dataset.splits)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

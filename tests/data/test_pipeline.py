@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax import faces, images
-from hyperstyle_jax.data import builders, pipeline, preparing, shards
+from hyperstyle_jax.data import builders, pipeline, preparing, reading, shard_files
+from hyperstyle_jax.data.examples import ArraySource, FaceSource, RecordSource, Subset
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def photos(tmp_path):
 def source(n=37, size=8):
     image = np.arange(n, dtype=np.uint8)[:, None, None, None]
     ramp = np.arange(size, dtype=np.uint8)[None, None, :, None]
-    return pipeline.ArraySource(
+    return ArraySource(
         {"image": image + 0 * ramp + ramp * 5 + np.zeros((1, size, 1, 3), np.uint8)}
     )
 
@@ -39,8 +40,8 @@ def same(a, b):
 
 
 def test_prepared_faces_are_the_drawn_ones(faces_dir):
-    records = pipeline.RecordSource(faces_dir)
-    drawn = pipeline.FaceSource((10, 33), 16, seed=2, images_per_identity=3)
+    records = RecordSource(faces_dir)
+    drawn = FaceSource((10, 33), 16, seed=2, images_per_identity=3)
     assert len(records) == len(drawn) == 23
     positions = np.array([4, 0, 22])
     a, b = records.take(positions), drawn.take(positions)
@@ -70,22 +71,22 @@ def test_interrupted_preparation_starts_over(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         builders.prepare_faces(tmp_path, (0, 4), 16)
     monkeypatch.setattr(faces, "draw", draw)
-    assert len(pipeline.RecordSource(builders.prepare_faces(tmp_path, (0, 4), 16))) == 4
+    assert len(RecordSource(builders.prepare_faces(tmp_path, (0, 4), 16))) == 4
 
 
 def test_accessories_are_another_data_set(tmp_path):
     paths = [
         builders.prepare_faces(tmp_path, (0, 4), 32, accessories=a) for a in (0, 1)
     ]
-    plain, worn = (pipeline.RecordSource(p).take(np.arange(4)) for p in paths)
+    plain, worn = (RecordSource(p).take(np.arange(4)) for p in paths)
     assert (plain["image"] != worn["image"]).any() and paths[0] != paths[1]
 
 
 def test_folder_skips_and_lists_what_it_cannot_read(photos, tmp_path, capsys):
     path = preparing.prepare_folder(photos, tmp_path / "data", 16)
-    assert set(shards.skipped(path)) == {"broken.png", "cut.jpg"}
+    assert set(shard_files.skipped(path)) == {"broken.png", "cut.jpg"}
     assert "skipped 2 of 11 files" in capsys.readouterr().out
-    records = pipeline.RecordSource(path)
+    records = RecordSource(path)
     batch = records.take(np.arange(len(records)))
     assert batch["image"].shape == (9, 16, 16, 3)
     assert batch["index"].tolist() == list(range(9))
@@ -101,7 +102,7 @@ def test_a_changed_folder_is_prepared_anew(photos, tmp_path):
     before = preparing.prepare_folder(photos, tmp_path / "data", 16)
     images.save_png(photos / "new.png", np.zeros((20, 20, 3), np.uint8))
     after = preparing.prepare_folder(photos, tmp_path / "data", 16)
-    assert before != after and len(pipeline.RecordSource(after)) == 10
+    assert before != after and len(RecordSource(after)) == 10
 
 
 def test_bad_folders(photos, tmp_path):
@@ -112,13 +113,13 @@ def test_bad_folders(photos, tmp_path):
     with pytest.raises(ValueError, match="no readable image"):
         preparing.prepare_folder(photos, tmp_path / "data", 16)
     with pytest.raises(ValueError, match="not a prepared data set"):
-        len(pipeline.RecordSource(tmp_path / "none"))
+        len(RecordSource(tmp_path / "none"))
     with pytest.raises(ValueError, match="first < end"):
         builders.prepare_faces(tmp_path, (5, 5), 16)
 
 
 def test_no_tensorflow(faces_dir):
-    pipeline.RecordSource(faces_dir).take(np.arange(2))
+    RecordSource(faces_dir).take(np.arange(2))
     assert "tensorflow" not in sys.modules
 
 
@@ -182,7 +183,7 @@ def test_shards_are_disjoint_and_complete():
 
 
 def test_half_is_flipped_and_labels_follow():
-    drawn = pipeline.in_memory(pipeline.FaceSource((0, 40), 16))
+    drawn = reading.in_memory(FaceSource((0, 40), 16))
     plain = drawn.take(np.arange(40))
     flipped = 0
     for batch in pipeline.batches(drawn, 8, 0, flip=True, epochs=5):
@@ -201,20 +202,20 @@ def test_half_is_flipped_and_labels_follow():
 
 
 def test_sources_hold_the_same(faces_dir):
-    records = pipeline.RecordSource(faces_dir)
-    memory = pipeline.in_memory(records, chunk=7)
-    part = pipeline.Part(records, range(5, 9))
-    assert len(memory) == 23 and len(part) == 4
+    records = RecordSource(faces_dir)
+    memory = reading.in_memory(records, chunk=7)
+    subset = Subset(records, range(5, 9))
+    assert len(memory) == 23 and len(subset) == 4
     assert same(memory.take(np.arange(23)), records.take(np.arange(23)))
-    assert same(part.take(np.arange(4)), memory.take(np.arange(5, 9)))
+    assert same(subset.take(np.arange(4)), memory.take(np.arange(5, 9)))
 
 
 def test_each_example_once_for_evaluation():
     for hosts in (1, 2):
-        found = [
+        batches = [
             list(pipeline.each_once(source(), 5, (h, hosts))) for h in range(hosts)
         ]
-        indices = [int(i) for host in found for b in host for i in b["index"]]
+        indices = [int(i) for host in batches for b in host for i in b["index"]]
         assert sorted(indices) == list(range(37))
     assert [len(b["index"]) for b in pipeline.each_once(source(), 10)] == [
         10,
@@ -235,9 +236,9 @@ def test_padding_marks_its_own():
 @pytest.mark.parametrize("call", [
     lambda: pipeline.batches(source(), 0, 0),
     lambda: pipeline.batches(source(), 4, 0, shard=(2, 2)),
-    lambda: pipeline.Part(source(), range(5, 99)),
-    lambda: pipeline.FaceSource((9, 3), 16),
-    lambda: pipeline.ArraySource({"index": np.arange(3)}),
+    lambda: Subset(source(), range(5, 99)),
+    lambda: FaceSource((9, 3), 16),
+    lambda: ArraySource({"index": np.arange(3)}),
 ])  # fmt: skip
 def test_bad_input(call):
     with pytest.raises(ValueError, match="expected"):
@@ -248,7 +249,7 @@ def test_a_missing_record_file_is_reported(faces_dir, tmp_path):
     copy = shutil.copytree(faces_dir, tmp_path / "copy")
     next(copy.glob("*array_record*")).unlink()
     with pytest.raises(Exception, match="array_record|No such|not found"):
-        pipeline.RecordSource(copy).take(np.arange(1))
+        RecordSource(copy).take(np.arange(1))
 
 
 class Damaged:
@@ -261,8 +262,8 @@ class Damaged:
         return len(self._source)
 
     def take(self, positions):
-        if found := self._bad.intersection(int(i) for i in positions):
-            raise ValueError(f"record {min(found)} is damaged")
+        if bad := self._bad.intersection(int(i) for i in positions):
+            raise ValueError(f"record {min(bad)} is damaged")
         return self._source.take(positions)
 
 
@@ -284,7 +285,7 @@ def test_a_damaged_example_is_replaced_by_the_next():
 
 def test_a_damaged_example_is_replaced_in_memory_too():
     bad, problems = {3, 4, 36}, {}
-    kept = pipeline.in_memory(Damaged(bad), problems, threads=2, chunk=8)
+    kept = reading.in_memory(Damaged(bad), problems, threads=2, chunk=8)
     stream, again = (pipeline.batches(s, 8, 1, flip=True) for s in (Damaged(bad), kept))
     for _ in range(12):
         assert same(next(stream), next(again))
@@ -293,10 +294,10 @@ def test_a_damaged_example_is_replaced_in_memory_too():
 
 def test_evaluation_leaves_damaged_examples_out():
     problems = {}
-    found = list(pipeline.each_once(Damaged({0, 5, 36}), 12, problems=problems))
-    indices = [int(i) for b in found for i in b["index"]]
+    batches = list(pipeline.each_once(Damaged({0, 5, 36}), 12, problems=problems))
+    indices = [int(i) for b in batches for i in b["index"]]
     assert indices == [i for i in range(37) if i not in (0, 5, 36)]
-    assert problems.keys() == {0, 5, 36} and len(found) == 3
+    assert problems.keys() == {0, 5, 36} and len(batches) == 3
     with pytest.raises(ValueError, match="record 0 is damaged"):
         list(pipeline.each_once(Damaged({0}), 12))
 
@@ -313,5 +314,5 @@ def test_a_damaged_record_is_named(faces_dir, tmp_path):
     data[data.index(b"IDAT") + 9] ^= 255
     file.write_bytes(data)
     with pytest.raises(ValueError, match="copy, record 0: Corrupted"):
-        pipeline.RecordSource(copy).take(np.arange(1))
-    assert pipeline.RecordSource(copy).image_size == (16, 16)
+        RecordSource(copy).take(np.arange(1))
+    assert reading.image_size(RecordSource(copy)) == (16, 16)

@@ -10,16 +10,12 @@ import zipfile
 import numpy as np
 import pytest
 from command import error_of, photo
+from paths import ROOT
 from sources import celeba, fill, png, prepare, stored, zipped
 
 from hyperstyle_jax import images
-from hyperstyle_jax.cli import prepare as command
-from hyperstyle_jax.data import (
-    builders,
-    datasets,
-    preparing,
-    shards,
-)
+from hyperstyle_jax.data import builders, datasets, preparing, shard_files
+from hyperstyle_jax.data.published import DATASETS
 from hyperstyle_jax.system import atomic_files
 
 
@@ -38,7 +34,7 @@ def test_a_folder_held_out_in_part(tmp_path, capsys):
     for i, image in enumerate([*train.values(), *test.values()]):
         assert_fits(image, i, 20, 24)
     text = capsys.readouterr().out
-    report = shards.report(tmp_path / "out")
+    report = shard_files.report(tmp_path / "out")
     assert "4 train, 2 test" in text and report["sha256"] in text
 
 
@@ -51,9 +47,9 @@ def test_zip_files_within_folders_and_zip_files(tmp_path):
     zipped(tmp_path / "in" / "images.zip", files)
     fill(tmp_path / "in", ["0.png"])
     assert prepare("folder", tmp_path / "in", out=tmp_path / "out") == 0
-    found = stored(tmp_path / "out")
-    assert list(found) == ["0.png", "images/1.png", "images/more/deep/2.png"]
-    for i, image in enumerate(found.values()):
+    by_name = stored(tmp_path / "out")
+    assert list(by_name) == ["0.png", "images/1.png", "images/more/deep/2.png"]
+    for i, image in enumerate(by_name.values()):
         assert_fits(image, i)
 
 
@@ -77,9 +73,9 @@ def test_a_bucket(tmp_path, monkeypatch):
     for name, data in {"set/a.png": png(0), "set/sub/b.png": png(1)}.items():
         system.pipe(f"gs://bucket/{name}", data)
     assert prepare("folder", "gs://bucket/set", out=tmp_path / "out") == 0
-    found = stored(tmp_path / "out")
-    assert list(found) == ["a.png", "sub/b.png"]
-    assert_fits(found["sub/b.png"], 1)
+    by_name = stored(tmp_path / "out")
+    assert list(by_name) == ["a.png", "sub/b.png"]
+    assert_fits(by_name["sub/b.png"], 1)
 
 
 def test_ffhq_is_whole(tmp_path, capsys):
@@ -103,8 +99,8 @@ def test_celeba_hq_is_split_as_celeba(tmp_path, name):
         "validation": (2, 3),
         "test": (4, 5),
     }.items():
-        found = stored(tmp_path / "out", split)
-        assert list(found) == [f"CelebA-HQ-img/{i}.png" for i in places]
+        by_name = stored(tmp_path / "out", split)
+        assert list(by_name) == [f"CelebA-HQ-img/{i}.png" for i in places]
 
 
 def test_celeba_hq_says_which_tables_it_lacks(tmp_path, capsys):
@@ -159,7 +155,7 @@ def test_what_cannot_be_read_is_listed(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "skipped: b.png: not an image" in err and "skipped: c.png: damaged" in err
     assert list(stored(tmp_path / "out")) == ["a.png"]
-    assert shards.skipped(tmp_path / "out").keys() == {"b.png", "c.png"}
+    assert shard_files.skipped(tmp_path / "out").keys() == {"b.png", "c.png"}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["counts"] == {"train": 1}
     source = zipped(tmp_path / "bad.zip", {"b.png": b"no image"})
@@ -193,8 +189,8 @@ def test_a_image_in_train_and_test_is_reported(tmp_path, capsys):
     more = ["--animal", "cat", "--partial"]
     assert prepare("afhq", source, out=tmp_path / "out", more=more) == 1
     lines = capsys.readouterr().err.splitlines()
-    found = [line for line in lines if line.startswith("in train too")]
-    assert found == [
+    leaks = [line for line in lines if line.startswith("in train too")]
+    assert leaks == [
         f"in train too: test: afhq/test/cat/same_{what}.png = "
         "train: afhq/train/cat/1.png"
         for what in ("file", "image")
@@ -212,23 +208,23 @@ def test_interrupted_it_goes_on_with_the_missing_files(
     names = [f"{i:03d}.png" for i in range(40)]
     source, out = fill(tmp_path / "in", names), tmp_path / "out"
     whole = preparing.prepare("folder", [str(source)], tmp_path / "whole", 16)
-    one, read = preparing._one, []
+    make, read = preparing._made_example, []
 
     def stop(file, height, width):
         if file.name == "020.png":
             raise KeyboardInterrupt
-        return one(file, height, width)
+        return make(file, height, width)
 
-    monkeypatch.setattr(preparing, "_one", stop)
+    monkeypatch.setattr(preparing, "_made_example", stop)
     assert prepare("folder", source, out=out) == 130
     with pytest.raises(ValueError, match="not a prepared data set"):
         builders.open_records(out)
 
     def count(file, height, width):
         read.append(file.name)
-        return one(file, height, width)
+        return make(file, height, width)
 
-    monkeypatch.setattr(preparing, "_one", count)
+    monkeypatch.setattr(preparing, "_made_example", count)
     report = preparing.prepare("folder", [str(source)], out, 16)
     assert sorted(read) == names[16:]
     assert report == whole and list(stored(out)) == names
@@ -275,13 +271,13 @@ def test_names_do_not_depend_on_the_machine(tmp_path):
         zipped(tmp_path / place / "set.zip", {"x/1.png": png(1)})
     paths = [str(tmp_path / place / "set.zip") for place in "ab"]
     both = [datasets.find("folder", [path]) for path in paths]
-    for a, b in zip(*(found.splits["train"] for found in both), strict=True):
+    for a, b in zip(*(dataset.splits["train"] for dataset in both), strict=True):
         assert a.name == b.name and a.stamp == b.stamp
     assert len(datasets.find("folder", [paths[0]] * 2).splits["train"]) == 1
     with pytest.raises(ValueError, match="x/1.png is the name of two files, .*rename"):
         datasets.find("folder", paths)
 
 
-def test_the_command_knows_every_data_set():
-    """It names them without importing what reads them, which takes a second."""
-    assert command._NAMES == datasets.NAMES
+def test_the_documents_name_every_data_set():
+    document = (ROOT / "docs" / "data.md").read_text()
+    assert [name for name in DATASETS if f"`{name}`" not in document] == []

@@ -32,7 +32,7 @@ def packed(*entries) -> bytes:
     return out.getvalue()
 
 
-def found(*sources) -> list[str]:
+def names_of(*sources) -> list[str]:
     files = walking.find([str(source) for source in sources]).files
     return [file.name for file in files if not file.problem]
 
@@ -53,9 +53,9 @@ def test_one_set_of_rules(tmp_path):
     (tmp_path / "set.zip").write_bytes(packed(*NAMES, *PASSED))
     (tmp_path / "outer" / "deep").mkdir(parents=True)
     (tmp_path / "outer/deep/set.ZIP").write_bytes(packed(*NAMES, *PASSED))
-    assert found(folder) == found(tmp_path / "set.zip") == sorted(NAMES)
+    assert names_of(folder) == names_of(tmp_path / "set.zip") == sorted(NAMES)
     inner = [f"deep/set/{name}" for name in sorted(NAMES)]
-    assert found(tmp_path / "outer") == inner
+    assert names_of(tmp_path / "outer") == inner
     for source in (folder, tmp_path / "set.zip", tmp_path / "outer"):
         assert not odd(source)
         for file in walking.find([str(source)]).files:
@@ -66,7 +66,14 @@ def test_names_of_zip_files_as_programs_write_them(tmp_path):
     path = tmp_path / "set.zip"
     path.write_bytes(packed("./0.png", "././a/./1.png", "../2.png", "/3.png",
                             ".\\b\\4.png", "c//5.png", "./.6.png", "./"))  # fmt: skip
-    assert found(path) == ["0.png", "2.png", "3.png", "a/1.png", "b/4.png", "c/5.png"]
+    assert names_of(path) == [
+        "0.png",
+        "2.png",
+        "3.png",
+        "a/1.png",
+        "b/4.png",
+        "c/5.png",
+    ]
 
 
 # --- links
@@ -78,9 +85,11 @@ def test_a_linked_folder_is_followed_once(tmp_path):
         (album / name).symlink_to("../s")
     (album / "deep").mkdir()
     (album / "deep" / "file.png").symlink_to(other / "1.png")
-    assert found(album) == ["again/1.png", "own.png"]
+    assert names_of(album) == ["again/1.png", "own.png"]
     # The name that needs no link is taken, whatever the order.
-    assert found(album, other) == found(album, other, album) == ["own.png", "1.png"]
+    assert (
+        names_of(album, other) == names_of(album, other, album) == ["own.png", "1.png"]
+    )
 
 
 @pytest.mark.parametrize("target", [".", "..", "../in", "sub", "sub/.."])
@@ -88,15 +97,15 @@ def test_a_loop_of_links_multiplies_nothing(tmp_path, target):
     folder = fill(tmp_path / "in", "1.png", "sub/2.png")
     (folder / "loop").symlink_to(target)
     (folder / "sub" / "back").symlink_to(folder)
-    assert found(folder) == ["1.png", "sub/2.png"]
+    assert names_of(folder) == ["1.png", "sub/2.png"]
     assert not odd(folder)
 
 
 def test_a_file_that_several_ways_lead_to(tmp_path):
     folder = fill(tmp_path / "in", "b.png")
     (folder / "a.png").symlink_to("b.png")
-    assert found(folder) == ["b.png"]
-    assert found(folder / "b.png", folder, folder / "b.png") == ["b.png"]
+    assert names_of(folder) == ["b.png"]
+    assert names_of(folder / "b.png", folder, folder / "b.png") == ["b.png"]
 
 
 def test_links_in_zip_files(tmp_path):
@@ -109,7 +118,7 @@ def test_links_in_zip_files(tmp_path):
     links = {"b/2.png": "../a/1.png", "c": "a", "3.png": "/etc/passwd"}
     entries = [(link(name), target) for name, target in links.items()]
     path.write_bytes(packed("a/1.png", *entries))
-    assert found(path) == ["a/1.png"]
+    assert names_of(path) == ["a/1.png"]
     assert odd(path) == {"3.png": "a link to something outside the zip file"}
 
 
@@ -119,7 +128,7 @@ def test_folders_nested_more_deeply_than_python_recurses(tmp_path):
         folder = folder / "d"
         folder.mkdir()
     fill(folder, "1.png")
-    assert [name[-5:] for name in found(tmp_path)] == ["1.png"]
+    assert [name[-5:] for name in names_of(tmp_path)] == ["1.png"]
 
 
 # --- odd files
@@ -137,7 +146,7 @@ def test_odd_files_are_listed_and_the_rest_is_found(tmp_path):
     (folder / "page.zip").write_text("<html>")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "socket.png"))
-    assert found(folder) == ["1.png"]
+    assert names_of(folder) == ["1.png"]
     problems = odd(folder)
     assert problems.pop("page.zip").startswith("not a zip file that can be read")
     assert problems == {
@@ -164,7 +173,7 @@ def test_names_that_are_not_utf_8(tmp_path):
     os.mkdir(os.path.join(os.fsencode(folder), b"alb\xfcm"))
     why = "its name is not UTF-8; rename it"
     assert odd(folder) == {"alb\\xfcm": why, "caf\\xe9.png": why}
-    assert found(folder) == ["1.png"]
+    assert names_of(folder) == ["1.png"]
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
@@ -177,7 +186,9 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert odd(folder) == {"shut": "permission denied"} and found(folder) == ["1.png"]
+    assert odd(folder) == {"shut": "permission denied"} and names_of(folder) == [
+        "1.png"
+    ]
 
 
 def test_odd_entries_of_zip_files(tmp_path):
@@ -186,7 +197,7 @@ def test_odd_entries_of_zip_files(tmp_path):
     path = tmp_path / "set.zip"
     path.write_bytes(packed("1.png", "dir.png/2.png", ("damaged.zip", bytes(damaged)),
                             ("page.zip", b"<html>"), "./1.png"))  # fmt: skip
-    assert found(path) == ["1.png"]
+    assert names_of(path) == ["1.png"]
     problems = odd(path)
     assert problems.pop("damaged/inner.zip").startswith("cannot be unpacked (Bad CRC")
     assert problems.pop("page.zip").startswith("not a zip file that can be read")
@@ -245,10 +256,10 @@ def test_a_zip_file_beside_its_folder(tmp_path):
     """Both are read, under different names."""
     folder = fill(tmp_path / "in", "set/1.png")
     (folder / "set.zip").write_bytes(packed("1.png"))
-    assert found(folder) == ["set.zip/1.png", "set/1.png"]
+    assert names_of(folder) == ["set.zip/1.png", "set/1.png"]
     both = packed("set/1.png", ("set.zip", packed("1.png")))
     (tmp_path / "both.zip").write_bytes(both)
-    assert found(tmp_path / "both.zip") == ["set.zip/1.png", "set/1.png"]
+    assert names_of(tmp_path / "both.zip") == ["set.zip/1.png", "set/1.png"]
 
 
 def test_images_of_other_kinds_are_counted(tmp_path):
@@ -291,4 +302,4 @@ def test_a_file_that_was_named_may_have_any_ending(tmp_path):
     fill(tmp_path, "photo", "photo.jpg:large")
     (tmp_path / "archive").write_bytes(packed("1.png"))
     names = ("photo", "photo.jpg:large", "archive")
-    assert found(*(tmp_path / name for name in names)) == [*names[:2], "1.png"]
+    assert names_of(*(tmp_path / name for name in names)) == [*names[:2], "1.png"]

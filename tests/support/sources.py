@@ -7,7 +7,7 @@ from command import photo
 
 from hyperstyle_jax import images
 from hyperstyle_jax.cli.main import main
-from hyperstyle_jax.data import pipeline
+from hyperstyle_jax.data.examples import RecordSource
 from hyperstyle_jax.system import atomic_files
 
 
@@ -35,9 +35,9 @@ def prepare(dataset, *sources, out, more=(), size=16) -> int:
 
 
 def stored(path, split="train") -> dict[str, np.ndarray]:
-    source = pipeline.RecordSource(path, split)
-    pictures = source.take(np.arange(len(source)))["image"]
-    return dict(zip(source.names(), pictures, strict=True))
+    source = RecordSource(path, split)
+    values = source.take(np.arange(len(source)))["image"]
+    return dict(zip(source.names(), values, strict=True))
 
 
 def celeba(folder, mapping="CelebA-HQ-to-CelebA-mapping.txt"):

@@ -6,7 +6,7 @@ import pytest
 
 from hyperstyle_jax import faces, trees
 from hyperstyle_jax.config import fields
-from hyperstyle_jax.data import pipeline
+from hyperstyle_jax.data.examples import FaceSource
 from hyperstyle_jax.loop import fit, parallel
 from hyperstyle_jax.weights import bundle, specs
 
@@ -36,7 +36,7 @@ def tiny(task: str):
 def batch(config) -> dict[str, np.ndarray]:
     """The first faces of the config's training set."""
     options = {"images_per_identity": config.data.images_per_identity}
-    source = pipeline.FaceSource(config.data.train, config.data.size, **options)
+    source = FaceSource(config.data.train, config.data.size, **options)
     return source.take(np.arange(config.batch_size))
 
 

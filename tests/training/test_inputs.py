@@ -41,7 +41,7 @@ def prepared(tmp_path, config):
     names = [f"cars_{s}/{s}{i}.png" for s in ("train", "test") for i in range(5)]
     source = fill(tmp_path / "in", names)
     out = tmp_path / "cars"
-    preparing.prepare("stanford-cars", [str(source)], out, 20, 16, partial=True)
+    preparing.prepare("stanford-cars", [str(source)], out, 20, 16, accept_partial=True)
     config.data.update(kind="tfds", path=str(out), size=20, height=16)
     config.data.update(train=(0, 100), eval=(0, 100), eval_split="test")
     checks.check(config)

@@ -12,7 +12,8 @@ from paths import ROOT
 from hyperstyle_jax import images, trees
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.config import reading
-from hyperstyle_jax.data import pipeline, preparing
+from hyperstyle_jax.data import preparing
+from hyperstyle_jax.data.examples import RecordSource
 from hyperstyle_jax.offsets import to_w_plus
 from hyperstyle_jax.training import (
     from_config,
@@ -95,7 +96,7 @@ def stored(data):
 
 def test_the_images_are_the_same_in_the_same_order(data, stored):
     for split in ("train", "test"):
-        a, b = (pipeline.RecordSource(p, split) for p in (data / "set", stored))
+        a, b = (RecordSource(p, split) for p in (data / "set", stored))
         assert a.names() == b.names() and a.rows() == b.rows()
         every = np.arange(len(a))
         x, y = a.take(every), b.take(every)
@@ -119,7 +120,7 @@ def test_training_from_it_equals_training_on_the_fly(data, stored):
         ours, theirs = first(task.frozen, a | {"image": x}), first(task.frozen, b)
         np.testing.assert_allclose(theirs[0], ours[0], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(theirs[1], ours[1], atol=1e-4)
-        plain = pipeline.RecordSource(stored).take(b["index"])
+        plain = RecordSource(stored).take(b["index"])
         flips += int((plain["inversion"] != b["inversion"]).any((1, 2, 3)).sum())
     assert 0 < flips < 12
     (mine, metrics), (others, metrics2) = (
@@ -186,7 +187,7 @@ def test_what_is_not_stored_is_refused(data, cheap, tmp_path):
     frozen = networks(config)
     config.data.path = str(tmp_path / "plain")
     pre_extract.check(config, frozen)
-    assert "w_flipped" not in pipeline.RecordSource(tmp_path / "plain").take([0])
+    assert "w_flipped" not in RecordSource(tmp_path / "plain").take([0])
     config.data.flip = True
     with pytest.raises(ValueError, match="no initial inversions of mirrored images"):
         pre_extract.check(config, frozen)

@@ -1,0 +1,84 @@
+"""The features of examples as TFDS stores them, and TFDS's description of a data set.
+
+TFDS reads and writes examples here without TensorFlow.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from hyperstyle_jax.data import shard_files
+
+
+def png(height: int, width: int) -> tfds.features.Image:
+    """An image [height, width, 3] uint8, given and stored as the bytes of a PNG."""
+    shape = (height, width, 3)
+    return tfds.features.Image(shape=shape, encoding_format="png")
+
+
+def text() -> tfds.features.Text:
+    """A string, stored as UTF-8."""
+    return tfds.features.Text()
+
+
+def tensor(shape: tuple[int, ...], dtype) -> tfds.features.Tensor:
+    """An array, stored as its bytes."""
+    return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="bytes")
+
+
+def features_dict(features: Mapping[str, Any]) -> tfds.features.FeaturesDict:
+    """The features of an example, by name; its `serialize_example` gives bytes."""
+    return tfds.features.FeaturesDict(features)
+
+
+def describe(
+    path: Path,
+    name: str,
+    features: tfds.features.FeaturesDict,
+    description: str,
+    shard_lengths: Mapping[str, list[int]],
+) -> None:
+    """Writes `dataset_info.json` and `features.json`, which make a folder a data set.
+
+    Args:
+        path: folder with the shards.
+        name: of the data set.
+        shard_lengths: {split: the number of examples in each of its shards}.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    version = tfds.core.Version("1.0.0")
+    owner = tfds.core.dataset_info.DatasetIdentity(name, version, os.fspath(path), "")
+    info = tfds.core.DatasetInfo(
+        builder=owner,
+        description=description,
+        features=features,
+        disable_shuffling=True,  # records stand in the order of the names
+    )
+    info.set_file_format("array_record")
+    splits = [_split(path, name, *item) for item in shard_lengths.items()]
+    info.set_splits(tfds.core.splits.SplitDict(splits))
+    info.write_to_directory(path)
+
+
+def _split(path: Path, name: str, split: str, lengths: list[int]):
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=path,
+        dataset_name=name,
+        split=split,
+        filetype_suffix="array_record",
+    )
+    files = [
+        path / shard_files.shard_name(name, split, i, len(lengths))
+        for i in range(len(lengths))
+    ]
+    return tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=lengths,
+        num_bytes=sum(file.stat().st_size for file in files),
+        filename_template=template,
+    )
