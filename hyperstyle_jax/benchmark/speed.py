@@ -33,7 +33,7 @@ def measure(name: str) -> dict[str, Any]:
     import jax
 
     from hyperstyle_jax.benchmark import flops
-    from hyperstyle_jax.loop import parallel
+    from hyperstyle_jax.loop import memory
 
     item = EVERY[name]
     found = {"dtype": item.dtype}
@@ -51,7 +51,7 @@ def measure(name: str) -> dict[str, Any]:
     median = statistics.median(times)
     found |= {"median_s": median, "runs": len(times), "min_s": min(times)}
     found["images_per_s"] = item.images / median
-    found["peak_gib"] = parallel.memory_in_use(jax.local_devices()[:1]) / 2**30
+    found["peak_gib"] = memory.peak_bytes(jax.local_devices()[:1]) / 2**30
     found["device"] = _device()
     # Last: its large arrays would count in the peak.
     return found | _limits(item.dtype)

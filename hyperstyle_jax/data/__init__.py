@@ -1,0 +1,1 @@
+"""Data sets: found, divided into splits, stored in shards, read in batches."""

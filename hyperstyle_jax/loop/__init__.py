@@ -1,0 +1,1 @@
+"""The training loop: it runs, evaluates, logs and saves any task."""

@@ -1,4 +1,4 @@
-"""Where a run's numbers and images go besides its folder: TensorBoard, W&B."""
+"""Sends the metrics and images of a run to TensorBoard and Weights & Biases."""
 
 import contextlib
 import json
@@ -13,14 +13,15 @@ from hyperstyle_jax.system import errors
 
 
 def open_boards(workdir: Path, start: int, project: str) -> list[Any]:
-    """TensorBoard if it is installed, Weights & Biases if there is a `project`.
+    """Opens TensorBoard if it is installed, Weights & Biases if there is a `project`.
 
     Args:
-        workdir: folder of the run. start: the step it goes on from.
+        workdir: folder of the run. start: the step from which it continues.
         project: `config.wandb`.
 
     Raises:
         ValueError: wandb is asked for and not installed.
+        OSError: the folder of TensorBoard cannot be written.
     """
     boards: list[Any] = []
     try:
@@ -33,7 +34,7 @@ def open_boards(workdir: Path, start: int, project: str) -> list[Any]:
 
 
 class _TensorBoard:
-    """Writes events itself: tensorboardX's own thread waits for ever on a full disk."""
+    """Writes events without tensorboardX's thread, which hangs on a full disk."""
 
     def __init__(self, workdir: Path, start: int):
         from tensorboardX import summary
@@ -48,7 +49,7 @@ class _TensorBoard:
         with errors.about(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._writer = EventsWriter(str(self._folder / "events"))
-        # Points of later steps, of a run that goes on from an earlier one, disappear.
+        # These events hide points of later steps, which a resumed run does again.
         self._add(start + 1, file_version="brain.Event:2")
         self._add(start + 1, session_log=SessionLog(status=SessionLog.START))
 
@@ -62,7 +63,7 @@ class _TensorBoard:
         self._add(step, summary=self._summary.image(title, image, dataformats="HWC"))
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # said when it was to be written
+        with contextlib.suppress(OSError):  # it was raised when the event was written
             self._writer.close()
 
     def _add(self, step: int, **content) -> None:
@@ -72,7 +73,7 @@ class _TensorBoard:
 
 
 class _WandB:
-    """One W&B run per workdir, gone on with when the run is."""
+    """Logs to one W&B run per workdir, which resumes when the run does."""
 
     def __init__(self, workdir: Path, project: str):
         try:
@@ -94,7 +95,7 @@ class _WandB:
             dir=str(workdir),
             config=json.loads(config.read_text()) if config.exists() else {},
         )
-        # Its own step counter cannot go back, a resumed run does.
+        # W&B's own step counter cannot go back, as a resumed run does.
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
 

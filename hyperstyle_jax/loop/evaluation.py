@@ -1,4 +1,4 @@
-"""Evaluation during training: every image once on all devices, and the best so far."""
+"""Evaluates a run on every image of its evaluation set, and keeps the best score."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from hyperstyle_jax.loop import logs, parallel
 
 
 class Evaluation:
-    """Every evaluation image exactly once, on all devices."""
+    """Evaluates a task on every evaluation image exactly once, on all devices."""
 
     def __init__(self, task, config, devices, frozen, data: Callable):
         self._task, self._data, self._frozen = task, data, frozen
@@ -20,7 +20,7 @@ class Evaluation:
         self._step = parallel.eval_step(task.eval_step, devices, config.seed)
 
     def names(self, state: Any) -> list[str]:
-        """The scores there are, found without computing any."""
+        """The names of the scores of an evaluation, without computing any of them."""
         full, _ = _padded(next(self._data()), self._batch_size)
         pieces = parallel.split(parallel.part(full), self._count)
         shapes = jax.eval_shape(self._step, state, self._frozen, pieces, np.int32(0))
@@ -29,28 +29,35 @@ class Evaluation:
             return sorted(self._task.summarize(zeros))
 
     def show(self, state, step: int, batch: dict, log: logs.Log) -> None:
-        """The images of a training batch, where a task's images have targets."""
+        """Logs the images of a training batch, if the task's images have targets."""
         if "target" not in self._task.columns:
             return
-        found = self._step(
-            state, self._frozen, parallel.split(batch, self._count), np.int32(0)
-        )
-        images = _joined(found["images"], self._rows(found))
+        pieces = parallel.split(batch, self._count)
+        results = self._step(state, self._frozen, pieces, np.int32(0))
+        images = _joined(results["images"], _num_rows(results["images"]))
         log.images(step, {name: images[name] for name in self._task.columns}, "train")
 
     def __call__(
         self, state, step: int, log: logs.Log, scores: bool, with_images: bool
     ) -> dict[str, float]:
-        """Scores over all the data; images of the first images alone."""
+        """Evaluates and logs: scores of all images, and the first few as images.
+
+        Args:
+            scores: whether to compute scores.
+            with_images: whether to log a grid of images.
+
+        Returns:
+            {score: value}; {} without `scores`.
+        """
         per_image, images, shown = [], [], 0
         for number, batch in enumerate(self._data()):
             full, size = _padded(batch, self._batch_size)
             pieces = parallel.split(parallel.part(full), self._count)
-            found = self._step(state, self._frozen, pieces, np.int32(number))
+            results = self._step(state, self._frozen, pieces, np.int32(number))
             if scores:
-                per_image.append(_joined(found["per_image"], size))
-            if with_images and shown < self._rows(found):
-                images.append(_joined(found["images"], size))
+                per_image.append(_joined(results["per_image"], size))
+            if with_images and shown < _num_rows(results["images"]):
+                images.append(_joined(results["images"], size))
                 shown += size
             elif not scores:
                 break
@@ -60,32 +67,30 @@ class Evaluation:
             log.evaluation(step, summary)
         if with_images and images:
             columns = _concatenated(images)
-            rows = self._rows({"images": columns})
+            rows = _num_rows(columns)
             names = self._task.columns or sorted(columns)
             log.images(step, {name: columns[name][:rows] for name in names})
         return summary
 
-    def _rows(self, found) -> int:
-        return 8 if len(found["images"]) > 1 else 64
-
 
 class Best:
-    """The least value of one score so far; `state` goes into the checkpoint."""
+    """Keeps the lowest value of one score so far; `state` goes into the checkpoint."""
 
     def __init__(self, metric: str, state: dict | None, steps: Sequence[int]):
         """
         Args:
             metric: as "eval/loss"; "" for none.
-            state: of the checkpoint that the run goes on from.
-            steps: the checkpoints there are; a best one that is gone does not count.
+            state: of the checkpoint from which the run continues.
+            steps: the steps with a checkpoint; a best one that is gone does not count.
         """
-        known = state and state["metric"] == metric and state["step"] in steps
-        self._metric, self.state = metric, state if known else None
+        valid = state and state["metric"] == metric and state["step"] in steps
+        self._metric, self.state = metric, state if valid else None
 
     def check(self, names: Sequence[str]) -> None:
-        """
+        """Checks that the evaluation has this score.
+
         Raises:
-            ValueError: no evaluation has this score.
+            ValueError: it has none of this name.
         """
         known = [f"eval/{name}" for name in names]
         if self._metric not in known:
@@ -95,7 +100,10 @@ class Best:
             )
 
     def update(self, step: int, scores: dict[str, float], log: logs.Log) -> bool:
-        """Whether this evaluation is the best; one that is not finite never is."""
+        """Notes an evaluation if it is the best so far, and says whether it is.
+
+        A score that is not finite is never the best.
+        """
         if not self._metric:
             return False
         self.check(sorted(scores))
@@ -109,15 +117,20 @@ class Best:
         return True
 
 
+def _num_rows(columns: dict) -> int:
+    """How many images of each column a grid shows; a single column becomes a square."""
+    return 8 if len(columns) > 1 else 64
+
+
 def _padded(batch: dict[str, np.ndarray], size: int) -> tuple[dict, int]:
     """The batch repeated up to `size` entries, and how many of them are its own."""
-    have = len(next(iter(batch.values())))
-    places = np.arange(size) % have
-    return {k: np.asarray(v)[places] for k, v in batch.items()}, have
+    length = len(next(iter(batch.values())))
+    places = np.arange(size) % length
+    return {k: np.asarray(v)[places] for k, v in batch.items()}, length
 
 
 def _joined(pieces: dict[str, jax.Array], size: int) -> dict[str, np.ndarray]:
-    """`[count, b, …]` → the first `size` of `[count · b, …]`."""
+    """Results `[count, b, …]` as their first `size` values `[size, …]`."""
     arrays = parallel.gathered(pieces)
     return {k: v.reshape(-1, *v.shape[2:])[:size] for k, v in arrays.items()}
 

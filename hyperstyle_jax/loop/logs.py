@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, metrics.jsonl, boards, images."""
+"""Logs a run: a progress bar, metrics.jsonl, images, TensorBoard and W&B."""
 
 import contextlib
 import json
@@ -31,22 +31,25 @@ class Log(contextlib.AbstractContextManager):
         start: int,
         num_steps: int,
         wandb: str = "",
-        heard: bool = True,
+        is_writer: bool = True,
     ):
         """
         Args:
             workdir: folder of the run. name: for the progress bar.
-            start, num_steps: the step it goes on from, and the last.
+            start, num_steps: the step from which the run continues, and the last one.
             wandb: project of Weights & Biases, or "".
-            heard: whether anything is written and said; of many processes by one.
+            is_writer: whether this process writes files and the console; of several
+                processes one does.
         """
-        self._heard = heard
+        self._is_writer = is_writer
         self._workdir = Path(workdir)
-        if heard:
-            _forget_after(self._workdir / METRICS, start)
+        if is_writer:
+            _drop_rows_after(self._workdir / METRICS, start)
         self._row: dict[str, Any] = {}
-        self._boards = boards.open_boards(self._workdir, start, wandb) if heard else []
-        self._bar = _Bar(name, start, num_steps, heard)
+        self._boards = (
+            boards.open_boards(self._workdir, start, wandb) if is_writer else []
+        )
+        self._bar = _Bar(name, start, num_steps, is_writer)
         self._clock = Clock()
 
     def step(self, step: int) -> None:
@@ -54,24 +57,26 @@ class Log(contextlib.AbstractContextManager):
         self._bar.move(step)
 
     def train(self, step: int, values: dict[str, float]) -> None:
-        """Metrics of a logged step."""
+        """Logs the mean metrics up to a step, with the speed."""
         values = values | self._clock.rates(step)
         self._bar.show(step, values)
         self._add(step, values)
 
     def evaluation(self, step: int, values: dict[str, float]) -> None:
+        """Logs the scores of an evaluation, and prints them."""
         self._add(step, {f"eval/{k}": v for k, v in values.items()})
         self.say(f"evaluation at step {step}: {_shown(values)}")
 
     def images(self, step: int, columns: dict[str, np.ndarray], kind: str = "") -> None:
-        """A grid of images, one column per name, as `images/STEP.png`.
+        """Saves a grid of images, one column per name, as `images/STEP.png`.
 
         Args:
+            columns: {name: [N, H, W, 3] in [−1, 1]}.
             kind: "train" for `images/train_STEP.png`.
         """
         from hyperstyle_jax import images
 
-        if not self._heard:
+        if not self._is_writer:
             return
         image = _grid(columns)
         name = f"{kind}_{step:08d}.png" if kind else f"{step:08d}.png"
@@ -81,19 +86,19 @@ class Log(contextlib.AbstractContextManager):
             board.image(step, f"{kind}: {title}" if kind else title, image)
 
     def say(self, text: str) -> None:
-        """One line on the console that does not disturb the progress bar."""
+        """Prints a line without disturbing the progress bar."""
         self._bar.say(text)
 
     def waiting(self) -> contextlib.AbstractContextManager:
-        """To be put around the wait for data: its share of the time is logged."""
+        """A context around the wait for data, whose share of the time is logged."""
         return self._clock.waiting()
 
     def flush(self) -> None:
-        """Writes the row that is still open."""
+        """Writes the row of the last logged step to `metrics.jsonl` and the boards."""
         if not self._row:
             return
         row, self._row = self._row, {}
-        if not self._heard:
+        if not self._is_writer:
             return
         path = self._workdir / METRICS
         with errors.about(path), open(path, "a", encoding="utf-8") as file:
@@ -115,55 +120,61 @@ class Log(contextlib.AbstractContextManager):
 
 
 class Means:
-    """Running means of metrics; `state` goes into the checkpoint."""
+    """Keeps running means of metrics; `state` goes into the checkpoint."""
 
     def __init__(self, state: dict[str, Any] | None = None):
         self.state = state or {"skipped": 0, "sums": {}}
 
     def add(self, values: dict[str, float]) -> None:
-        """Metrics of one step; not every step needs to have all of them."""
+        """Adds the metrics of a step; not every step needs to have all of them."""
         sums = self.state["sums"]
         for name, value in values.items():
             total, count = sums.get(name, (0.0, 0))
             sums[name] = (total + value, count + 1)
 
     def skip(self) -> None:
+        """Counts a step that was not applied."""
         self.state["skipped"] += 1
 
     def values(self) -> dict[str, float]:
+        """The mean of each metric, and `skipped_steps` if there were any."""
         means = {k: total / count for k, (total, count) in self.state["sums"].items()}
         skipped = self.state["skipped"]
         return means | ({"skipped_steps": skipped} if skipped else {})
 
 
 class Clock:
-    """Steps per second and the share of time spent waiting for data."""
+    """Measures the steps per second and the share of time spent waiting for data."""
 
     def __init__(self):
-        self._since = None  # (step, time) of the last report
+        self._last_report = None  # (step, time)
         self._waited = 0.0
 
     @contextlib.contextmanager
     def waiting(self):
+        """Counts the time inside this context as waiting."""
         start = time.perf_counter()
         yield
         self._waited += time.perf_counter() - start
 
     def rates(self, step: int) -> dict[str, float]:
-        """Since the last call; nothing the first time, which includes compilation."""
-        now, waited, since = time.perf_counter(), self._waited, self._since
-        self._since, self._waited = (step, now), 0.0
-        if since is None or step <= since[0]:
+        """The rates since the last call.
+
+        The first call returns {}, because the time before it includes compilation.
+        """
+        now, waited, last = time.perf_counter(), self._waited, self._last_report
+        self._last_report, self._waited = (step, now), 0.0
+        if last is None or step <= last[0]:
             return {}
-        seconds = max(now - since[1], 1e-9)
+        seconds = max(now - last[1], 1e-9)
         return {
-            "steps_per_second": (step - since[0]) / seconds,
+            "steps_per_second": (step - last[0]) / seconds,
             "data_wait": waited / seconds,
         }
 
 
 def read(workdir: str | Path) -> list[dict[str, float]]:
-    """The rows of `metrics.jsonl`; a last line cut short by a crash is left out."""
+    """The rows of `metrics.jsonl`, without lines that a crash has cut short."""
     path = Path(workdir) / METRICS
     rows = []
     for line in path.read_text().splitlines() if path.exists() else ():
@@ -175,10 +186,10 @@ def read(workdir: str | Path) -> list[dict[str, float]]:
 class _Bar:
     """tqdm on a terminal; elsewhere the same line once per logged step."""
 
-    def __init__(self, name: str, start: int, num_steps: int, heard: bool):
-        self._heard = heard
-        self._start, self._began, self._total = start, time.time(), num_steps
-        self._name, self._live = name, heard and sys.stderr.isatty()
+    def __init__(self, name: str, start: int, num_steps: int, is_writer: bool):
+        self._is_writer = is_writer
+        self._start, self._start_time, self._total = start, time.time(), num_steps
+        self._name, self._live = name, is_writer and sys.stderr.isatty()
         self._tqdm = tqdm(
             desc=name,
             total=num_steps,
@@ -200,7 +211,7 @@ class _Bar:
         line = tqdm.format_meter(
             step,
             self._total,
-            time.time() - self._began,
+            time.time() - self._start_time,
             initial=self._start,
             prefix=self._name,
             unit="step",
@@ -211,7 +222,7 @@ class _Bar:
     def say(self, text: str) -> None:
         if self._live:
             self._tqdm.write(text, file=sys.stderr)
-        elif self._heard:
+        elif self._is_writer:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -219,7 +230,7 @@ class _Bar:
 
 
 def _shown(values: dict[str, float]) -> str:
-    """For the console; parts of a metric, as `l2/iteration1`, are left to the files."""
+    """Metrics for the console, without parts of a metric such as `l2/iteration1`."""
     return ", ".join(f"{k}={v:.4g}" for k, v in values.items() if "/" not in k)
 
 
@@ -236,8 +247,8 @@ def _grid(columns: dict[str, np.ndarray]) -> np.ndarray:
     return images.grid(np.stack(stacks, 1), tuple(columns), scale=scale)
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drops rows of steps that a resumed run is going to do again."""
+def _drop_rows_after(path: Path, step: int) -> None:
+    """Removes the rows of steps that a resumed run is going to do again."""
     rows = [row for row in read(path.parent) if row["step"] <= step]
     if path.exists():
         text = "".join(json.dumps(row) + "\n" for row in rows)

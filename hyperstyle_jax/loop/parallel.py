@@ -1,8 +1,8 @@
-"""The batch over several devices and hosts: the one place that knows `jax.pmap`.
+"""Divides batches over devices and hosts; the one module that knows `jax.pmap`.
 
 State and frozen networks are the same on every device and keep their ordinary shapes;
 only the batch has a leading device axis. A step sees one device's part of the batch and
-averages over the axis `AXIS` itself. Of several processes each has the devices of its
+averages over the axis `AXIS` itself. Each of several processes has the devices of its
 host and its part of every batch; all run the same steps, and one of them writes.
 """
 
@@ -20,27 +20,28 @@ AXIS = "devices"
 
 
 def join(coordinator: str, num_processes: int, process_id: int) -> None:
-    """Makes this one of several processes that train together.
+    """Makes this process one of several that train together.
 
-    To be called before anything else of jax. Without arguments the cluster is asked
-    (TPU pods, SLURM, Open MPI, Kubernetes).
+    It has to be called before anything else of jax. Without a coordinator, jax asks the
+    cluster (TPU pods, SLURM, Open MPI, Kubernetes).
 
     Args:
         coordinator: HOST:PORT of process 0, or "".
-        num_processes: of all hosts, or 0. process_id: of this one, or -1.
+        num_processes: the number of processes on all hosts, or 0.
+        process_id: the number of this process, or -1.
 
     Raises:
         ValueError: there is no such cluster, or it cannot be reached.
     """
-    given: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if coordinator:
-        given = {
+        options = {
             "coordinator_address": coordinator,
             "num_processes": num_processes,
             "process_id": process_id,
         }
     try:
-        jax.distributed.initialize(**given)
+        jax.distributed.initialize(**options)
     except (ValueError, RuntimeError) as error:
         where = f"at {coordinator}" if coordinator else "in this environment"
         raise ValueError(
@@ -50,36 +51,36 @@ def join(coordinator: str, num_processes: int, process_id: int) -> None:
 
 
 def shard() -> tuple[int, int]:
-    """(this process, number of processes)."""
+    """(number of this process, number of processes)."""
     return jax.process_index(), jax.process_count()
 
 
 def is_writer() -> bool:
-    """Whether this process is the one that writes files and speaks."""
+    """Whether this process is the one that writes files and the console."""
     return jax.process_index() == 0
 
 
 def wait_for_all(name: str) -> None:
-    """Returns when every process has come to this point."""
+    """Returns when every process has reached this point, called `name`."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
-def stop_due(step: int, wish: bool) -> bool:
+def stop_due(step: int, asked: bool) -> bool:
     """Whether to stop after this step; the same answer in all processes.
 
     Args:
-        wish: of this process, and all there is to know if it is the only one. Of
-            several, JAX catches SIGTERM and lets all stop at the next step that none
-            has passed, without waiting for devices.
+        asked: whether this process was asked to stop, which decides if it is the only
+            one. Of several processes JAX catches SIGTERM and lets all stop at the next
+            step that none has passed, without waiting for devices.
     """
     if jax.process_count() == 1:
-        return wish
+        return asked
     return multihost_utils.reached_preemption_sync_point(step)
 
 
 def everyones(value: np.ndarray) -> np.ndarray:
-    """Stacks [B] of each process to [B, processes]; all of them must call this."""
+    """Stacks values [B] of each process to [B, processes]; every process calls this."""
     if jax.process_count() == 1:
         return value[:, None]
     return multihost_utils.process_allgather(value).T
@@ -88,8 +89,8 @@ def everyones(value: np.ndarray) -> np.ndarray:
 def leave(code: int) -> None:
     """Ends this process after an error.
 
-    Others may be waiting for it in the middle of a step: they notice when it is gone,
-    so it does not wait for them, as it would on a regular exit.
+    Other processes may be waiting for it in the middle of a step, and only notice that
+    it is gone. A regular exit would wait for them, so this one does not take place.
     """
     if jax.process_count() > 1:
         os._exit(code)
@@ -99,23 +100,24 @@ def leave(code: int) -> None:
 def devices(num_devices: int, batch_size: int) -> list[jax.Device]:
     """The first `num_devices` devices (0: all), checked against the batch.
 
-    Of several processes all devices take part, in the order of the processes.
+    Of several processes all devices are used, in the order of the processes.
 
     Raises:
         ValueError: fewer devices than asked, or a batch that they cannot share evenly.
     """
-    found = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-    if jax.process_count() > 1 and num_devices not in (0, len(found)):
+    available = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    if jax.process_count() > 1 and num_devices not in (0, len(available)):
         raise ValueError(
             f"config.num_devices is {num_devices}, but {jax.process_count()} processes "
-            f"have {len(found)} devices together; set it to 0"
+            f"have {len(available)} devices together; set it to 0"
         )
-    if num_devices > len(found):
+    if num_devices > len(available):
         raise ValueError(
-            f"config.num_devices is {num_devices}, but there are {len(found)} "
-            f"({found[0].platform}) here; ask for at most {len(found)}, or 0 for all"
+            f"config.num_devices is {num_devices}, but there are {len(available)} "
+            f"({available[0].platform}) here; ask for at most {len(available)}, or 0 "
+            "for all"
         )
-    chosen = found[: num_devices or len(found)]
+    chosen = available[: num_devices or len(available)]
     if batch_size % len(chosen):
         raise ValueError(
             f"config.batch_size is {batch_size}, which {len(chosen)} devices cannot "
@@ -125,7 +127,7 @@ def devices(num_devices: int, batch_size: int) -> list[jax.Device]:
 
 
 def local(devices: Sequence[jax.Device]) -> list[jax.Device]:
-    """Those of this process."""
+    """The devices of this process."""
     return [d for d in devices if d.process_index == jax.process_index()]
 
 
@@ -138,39 +140,39 @@ def shared(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The state as one array of all processes, as it is saved; nothing is copied."""
     if jax.process_count() == 1:
         return tree
-    place = _whole(devices)
+    sharding = _whole(devices)
 
     def join(x):
         pieces = [shard.data for shard in x.addressable_shards]
-        return jax.make_array_from_single_device_arrays(x.shape, place, pieces)
+        return jax.make_array_from_single_device_arrays(x.shape, sharding, pieces)
 
     return jax.tree.map(join, tree)
 
 
 def abstract(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """Shapes, dtypes and replicated shardings of `tree`."""
-    place = replicated(devices)
+    """The shapes and dtypes of `tree`, with replicated shardings."""
+    sharding = replicated(devices)
     return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
     )
 
 
 def part(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The part of a whole batch that is this process's."""
+    """The part of this process of a whole batch [B, …]."""
     process, count = shard()
     size = len(next(iter(batch.values()))) // count
     return {k: v[process * size : (process + 1) * size] for k, v in batch.items()}
 
 
 def gathered(tree: Any) -> Any:
-    """Results of `eval_step` of all processes as NumPy arrays, in each of them."""
+    """The results of `eval_step` of all processes, as NumPy arrays in each of them."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def split(batch: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """`[B, …]` → `[count, B / count, …]` for every array."""
+    """Reshapes every array of a batch from [B, …] to [count, B / count, …]."""
     return {
         k: v.reshape(count, v.shape[0] // count, *v.shape[1:]) for k, v in batch.items()
     }
@@ -179,7 +181,7 @@ def split(batch: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
 def train_step(
     step: Callable, devices: Sequence[jax.Device], seed: int
 ) -> Callable[..., tuple[Any, dict[str, jax.Array]]]:
-    """`(state, frozen, split batch, step number) → (state, metrics)`, compiled.
+    """Compiles `(state, frozen, split batch, step number) → (state, metrics)`.
 
     The state is donated. The key of a step is `fold_in(key(seed), step number)`, the
     same on every device.
@@ -199,7 +201,7 @@ def train_step(
 
 
 def eval_step(step: Callable, devices: Sequence[jax.Device], seed: int) -> Callable:
-    """`(state, frozen, split batch, batch number) → results`, compiled.
+    """Compiles `(state, frozen, split batch, batch number) → results`.
 
     Every result keeps the batch's leading axes `[count, B / count, …]`.
     """
@@ -213,16 +215,21 @@ def eval_step(step: Callable, devices: Sequence[jax.Device], seed: int) -> Calla
 def example_keys(key: jax.Array, count: int) -> jax.Array:
     """One key for each of this device's `count` examples, by place in the whole batch.
 
-    So that the same batch draws the same numbers however many devices share it. To be
-    called inside a step. Processes take turns in the batch, as in `pipeline.batches`.
+    With these keys a batch draws the same numbers however many devices share it. This
+    is called inside a step. Processes take turns in the batch, as in
+    `pipeline.batches`.
     """
     return jax.vmap(jax.random.fold_in, (None, 0))(key, _places(count))
 
 
 def on_whole_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array):
-    """`function` of the whole batch [B, …], from and to each device's part of it.
+    """Each device's part of `function` of the whole batch [B, …].
 
-    For what examples have to do with one another. To be called inside a step.
+    This is called inside a step, for functions in which examples depend on each other.
+
+    Args:
+        function: from and to the examples of the whole batch.
+        x: [B / devices, …], the examples of this device.
     """
     parts = jax.lax.all_gather(x, AXIS, tiled=True)
     parts = parts.reshape(jax.process_count(), -1, *x.shape[1:])
@@ -231,44 +238,11 @@ def on_whole_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array):
 
 
 def _places(count: int) -> jax.Array:
-    """Of this device's `count` examples in the whole batch."""
+    """The places [count] of this device's examples in the whole batch."""
     processes = jax.process_count()
     each = jax.lax.axis_size(AXIS) // processes
     process, device = jax.numpy.divmod(jax.lax.axis_index(AXIS), each)
     return (device * count + jax.numpy.arange(count)) * processes + process
-
-
-def memory(step: Any, *args: Any) -> int:
-    """Bytes that one device needs for a compiled step; nothing is run.
-
-    Args:
-        step: from `train_step`.
-        args: its arguments, arrays or shapes.
-    """
-    found = step.lower(*args).compile().memory_analysis()
-    return (
-        found.argument_size_in_bytes
-        + found.output_size_in_bytes
-        - found.alias_size_in_bytes
-        + found.temp_size_in_bytes
-        + found.generated_code_size_in_bytes
-    )
-
-
-def memory_in_use(devices: Sequence[jax.Device]) -> int:
-    """Most bytes so far of the fullest device; on a CPU those of this process."""
-    found = [device.memory_stats() or {} for device in devices]
-    peak = max(stats.get("peak_bytes_in_use", 0) for stats in found)
-    return peak or _peak_of_process()
-
-
-def _peak_of_process() -> int:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _whole(devices: Sequence[jax.Device]) -> NamedSharding:

@@ -58,6 +58,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split())
 
 
+def first_line(error: BaseException) -> str:
+    """The type of a library's error and the first line of its text."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:400]}"
+
+
 def _advice(error: BaseException) -> str:
     """What to do about an error that has only the system's words."""
     if "home directory" in str(error):

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from hyperstyle_jax import faces, trees
 from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.loop import checkpoint, fit, parallel
+from hyperstyle_jax.loop import checkpoint, fit, memory, parallel
 from hyperstyle_jax.system import folder_lock
 from hyperstyle_jax.training import claims, inputs, pre_extract, report, sources
 from hyperstyle_jax.training.tasks import make_task
@@ -79,7 +79,7 @@ def describe(config: ConfigDict) -> str:
         for name, part in _parts(tree).items():
             numbers = trees.count(part)
             lines.append(f"{title} {name}: {numbers:,} numbers, {_size(part)}")
-    needed = parallel.memory(*busiest_step(config, task, devices, state, frozen))
+    needed = memory.needed_bytes(*busiest_step(config, task, devices, state, frozen))
     needed += _BESIDES.get(devices[0].platform, 0)
     what = f"{len(devices)} x {devices[0].device_kind}"
     lines += ["", f"memory per device ({what}): {_bytes(needed)} for a training step"]
@@ -93,7 +93,7 @@ def busiest_step(config: ConfigDict, task: fit.Task, devices, state, frozen) -> 
         state, frozen: of `parallel.abstract`.
 
     Returns:
-        It and its arguments as shapes, as `parallel.memory` takes them.
+        It and its arguments as shapes, as `memory.needed_bytes` takes them.
     """
     split = functools.partial(parallel.split, count=len(devices))
     batch = jax.eval_shape(split, batch_shapes(config))

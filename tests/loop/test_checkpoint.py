@@ -52,15 +52,15 @@ def assert_same(a, b):
 
 def test_keeps_the_newest_and_restores_them_exactly(workdir):
     assert checkpoint.steps(workdir) == [5, 8, 13]
-    step, found, progress = checkpoint.restore(workdir, like())
+    step, restored, progress = checkpoint.restore(workdir, like())
     assert (step, progress) == (13, {"data": {"next_index": 13}, "mean": 0.1})
-    assert_same(found, state(13))
+    assert_same(restored, state(13))
 
 
 def test_restores_onto_other_devices(workdir):
-    _, found, _ = checkpoint.restore(workdir, like(devices=4))
-    assert_same(found, state(13))
-    assert len(found["params"]["layer"]["w"].sharding.device_set) == 4
+    _, restored, _ = checkpoint.restore(workdir, like(devices=4))
+    assert_same(restored, state(13))
+    assert len(restored["params"]["layer"]["w"].sharding.device_set) == 4
 
 
 def test_nothing_to_restore(tmp_path):
@@ -70,8 +70,8 @@ def test_nothing_to_restore(tmp_path):
 
 def files(workdir, step):
     folder = workdir / "checkpoints" / str(step)
-    found = [p for p in folder.rglob("*") if p.is_file() and p.name != "sha256sums"]
-    return sorted(str(p.relative_to(folder)) for p in found)
+    paths = [p for p in folder.rglob("*") if p.is_file() and p.name != "sha256sums"]
+    return sorted(str(p.relative_to(folder)) for p in paths)
 
 
 def flip(path):
@@ -96,9 +96,9 @@ def test_no_damage_to_any_file_goes_unnoticed(workdir, capsys, damage):
         if not damaged.stat().st_size:
             continue
         damage(damaged)
-        step, found, _ = checkpoint.restore(workdir, like())
+        step, restored, _ = checkpoint.restore(workdir, like())
         assert step == 8, name
-        assert_same(found, state(8))
+        assert_same(restored, state(8))
         said = capsys.readouterr().err
         assert f"step 13 cannot be read (ValueError: its file {name}" in said
         assert "falling back to step 8" in said
@@ -112,9 +112,9 @@ def test_every_kept_checkpoint_has_sums_that_others_can_check(workdir):
     for step in (5, 8, 13):
         folder = workdir / "checkpoints" / str(step)
         lines = (folder / "sha256sums").read_text().splitlines()
-        found = {name: total for total, name in (line.split("  ") for line in lines)}
-        assert list(found) == files(workdir, step)
-        for name, total in found.items():
+        sums = {name: total for total, name in (line.split("  ") for line in lines)}
+        assert list(sums) == files(workdir, step)
+        for name, total in sums.items():
             content = (folder / name).read_bytes()
             assert hashlib.sha256(content).hexdigest() == total
 
@@ -151,9 +151,9 @@ def test_falls_back_from_a_damaged_checkpoint_and_says_so(workdir, capsys, how):
         newest.mkdir(exist_ok=True)
     assert checkpoint.restore(workdir, like())[0] == 8
     assert checkpoint.steps(workdir) == [5, 8, 13]  # a reader moves nothing
-    step, found, _ = checkpoint.restore(workdir, like(), repair=True)
+    step, restored, _ = checkpoint.restore(workdir, like(), repair=True)
     assert step == 8
-    assert_same(found, state(8))
+    assert_same(restored, state(8))
     said = capsys.readouterr().err
     assert "step 13 cannot be read" in said and "falling back to step 8" in said
     assert checkpoint.steps(workdir) == [5, 8]
@@ -171,10 +171,10 @@ def test_another_structure_moves_nothing_aside(workdir):
 
 
 def test_parts_as_numpy(workdir):
-    found = checkpoint.load_arrays(workdir, "params", step=8)
-    assert list(found) == ["params"]
-    assert isinstance(found["params"]["layer"]["w"], np.ndarray)
-    jax.tree.map(np.testing.assert_array_equal, found["params"], state(8)["params"])
+    arrays = checkpoint.load_arrays(workdir, "params", step=8)
+    assert list(arrays) == ["params"]
+    assert isinstance(arrays["params"]["layer"]["w"], np.ndarray)
+    jax.tree.map(np.testing.assert_array_equal, arrays["params"], state(8)["params"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import toy
 
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.loop import checkpoint, logs, parallel
+from hyperstyle_jax.loop import checkpoint, logs
 from hyperstyle_jax.loop import fit as loop
 
 
@@ -197,14 +197,6 @@ def test_memory_is_logged_and_shown(config, tmp_path, capsys):
     fit(config, tmp_path)
     assert all(0.01 < row["memory_gib"] < 1000 for row in logs.read(tmp_path))
     assert "memory_gib=" in capsys.readouterr().err
-
-
-def test_memory_of_the_fullest_device():
-    class Device:
-        def __init__(self, peak):
-            self.memory_stats = lambda: {"peak_bytes_in_use": peak}
-
-    assert parallel.memory_in_use([Device(3), Device(7)]) == 7
 
 
 class Scores:

@@ -106,8 +106,8 @@ def test_killed_at_any_moment_it_goes_on_from_a_complete_step(server, tmp_path):
 
         said = output.read_text()
         assert "Traceback" not in said and "cannot be read" not in said, said
-        if found := re.search(r"resuming from step (\d+)", said):
-            assert int(found[1]) == newest
+        if resuming := re.search(r"resuming from step (\d+)", said):
+            assert int(resuming[1]) == newest
             resumed.append(newest)
         in_saves += any((workdir / "checkpoints").glob("*tmp*"))
         newest = (checkpoint.steps(workdir) or [0])[-1]
@@ -116,7 +116,6 @@ def test_killed_at_any_moment_it_goes_on_from_a_complete_step(server, tmp_path):
             wanted = straight.after(newest)
             for a, b in zip(*map(jax.tree.leaves, (state, wanted)), strict=True):
                 np.testing.assert_array_equal(a, b)
-            _, progress = checkpoint._read(workdir / "checkpoints" / str(newest))
-            assert progress["data"] == {"next_index": newest}
+            assert checkpoint.progress(workdir)["data"] == {"next_index": newest}
     print(f"{len(resumed)} resumed, {in_saves} killed in a save, step {newest}")
     assert len(resumed) >= ROUNDS // 2 and in_saves >= 5

@@ -17,7 +17,7 @@ import numpy as np
 
 from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
-from hyperstyle_jax.loop import parallel
+from hyperstyle_jax.loop import memory, parallel
 from hyperstyle_jax.training import run
 
 
@@ -35,7 +35,7 @@ def main(base: str, *changes: str) -> None:
     task, *shapes = run._abstract(config)
     shapes = [parallel.abstract(tree, devices) for tree in shapes]
     step, *arguments = run.busiest_step(config, task, devices, *shapes)
-    estimate = parallel.memory(step, *arguments) + run._BESIDES["cpu"]
+    estimate = memory.needed_bytes(step, *arguments) + run._BESIDES["cpu"]
     step = step.lower(*arguments).compile()
     before = settled("VmRSS")
     state, frozen, batch = jax.tree.map(ones, tuple(arguments[:3]))
@@ -43,7 +43,7 @@ def main(base: str, *changes: str) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     for _ in range(2):
         state, _ = jax.block_until_ready(step(state, frozen, batch, np.int32(1)))
-    measured = memory("VmHWM") - before
+    measured = status("VmHWM") - before
     print(f"{estimate / 2**20:.0f} {measured / 2**20:.0f}")
 
 
@@ -54,12 +54,13 @@ def ones(x: jax.ShapeDtypeStruct) -> jax.Array:
 def settled(name: str) -> int:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    return memory(name)
+    return status(name)
 
 
-def memory(name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) * 1024
+def status(name: str) -> int:
+    """Bytes of an entry in this process's /proc/self/status."""
+    text = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{name}:\s+(\d+) kB", text)[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """train.py with the toy task, for tests that need a process of their own.
 
 Environment: TOY_DELAY, seconds per step; TOY_BALLAST_MB, a useless part of the state;
-TOY_BAD, the batch that holds a NaN; TOY_PATIENCE, seconds that processes wait for one
+TOY_BAD, the batch that holds a NaN; TOY_TIMEOUT, seconds that processes wait for one
 another in a save; TOY_LARGEST, bytes of the largest file that process 0 can write.
 """
 
@@ -14,7 +14,7 @@ import jax
 import toy
 
 import train
-from hyperstyle_jax.loop import checkpoint
+from hyperstyle_jax.loop.checkpoint import saving
 from hyperstyle_jax.training import run
 
 
@@ -45,7 +45,7 @@ def make_task(config):
 
 
 def start():
-    checkpoint.PATIENCE = int(os.environ.get("TOY_PATIENCE", checkpoint.PATIENCE))
+    saving.TIMEOUT = int(os.environ.get("TOY_TIMEOUT", saving.TIMEOUT))
     if "TOY_LARGEST" in os.environ and "--process_id=0" in sys.argv:
         limit = int(os.environ["TOY_LARGEST"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

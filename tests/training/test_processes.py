@@ -169,7 +169,7 @@ def test_a_full_disk_ends_both_at_once(small_disk):
 
 def test_one_that_cannot_write_ends_both_and_says_why(tmp_path):
     """Orbax holds its error back until all have waited for one another long enough."""
-    few = {"TOY_BALLAST_MB": "8", "TOY_LARGEST": str(2**21), "TOY_PATIENCE": "10"}
+    few = {"TOY_BALLAST_MB": "8", "TOY_LARGEST": str(2**21), "TOY_TIMEOUT": "10"}
     began = time.time()
     both = start_two(tmp_path, **few)
     first, second = end(*both)
