@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -57,17 +58,21 @@ DOORS = {
     "ml_collections": {"config", "training"},
 }
 NOWHERE = {"torch", "torchvision", "tensorflow", "cv2", "flax.nnx", "haiku"}
+IMPORTS = (ast.Import, ast.ImportFrom)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# The loop is told in one piece, because its order is what it is about.
+LONG_FUNCTIONS = {"loop.fit.fit"}
 
 
 def inner(name: str) -> set[str]:
     """The modules of this package that a module imports."""
-    found = set()
+    names = set()
     for target in imports(name):
         top, _, rest = target.partition(".")
         if top == "hyperstyle_jax" and rest:
             parent = rest.rpartition(".")[0]
-            found.add(rest if rest in modules() else parent)
-    return found
+            names.add(rest if rest in modules() else parent)
+    return names
 
 
 def floor(name: str) -> int:
@@ -193,17 +198,24 @@ def test_pmap_is_known_in_one_place():
 
 
 def test_what_is_imported_at_once_is_light():
-    """`import hyperstyle_jax` and the command's start load no jax."""
+    """`import hyperstyle_jax` and the command's parser load no jax and no NumPy."""
     light = {*sys.stdlib_module_names, "hyperstyle_jax"}
-    for name in ("", "__main__", "cli", "cli.main"):
-        for node in modules()[name].body:
-            assert {n.partition(".")[0] for n in imported(statement(node))} <= light
+    waiting, seen = (
+        {"", "__main__", *(n for n in modules() if within(n, {"cli"}))},
+        set(),
+    )
+    while waiting:
+        seen.add(name := waiting.pop())
+        heavy = {n for n in imports_at_once(name) if n.partition(".")[0] not in light}
+        assert not heavy, f"{name or 'hyperstyle_jax'} imports {heavy}"
+        targets = {n.partition(".")[2] for n in imports_at_once(name)}
+        waiting |= {m for m in modules() for t in targets if within(t, {m})} - seen
 
 
-def statement(node):
-    """The node itself if it is an import, else an empty module."""
-    imports = isinstance(node, (ast.Import, ast.ImportFrom))
-    return node if imports else ast.Module([], [])
+def imports_at_once(name: str) -> set[str]:
+    """What a module imports while it is imported itself, by full dotted names."""
+    statements = [n for n in modules()[name].body if isinstance(n, IMPORTS)]
+    return imported(ast.Module(statements, []))
 
 
 def test_files_fit_in_a_head():
@@ -214,8 +226,58 @@ def test_files_fit_in_a_head():
         assert lines <= most, f"{path.relative_to(ROOT)} has {lines} lines"
 
 
+def test_half_of_the_files_are_short():
+    lengths = [len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")]
+    assert statistics.median(lengths) <= 150
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_functions_fit_on_a_screen(room):
+    lengths = {
+        f"{name}.{node.name}": node.end_lineno - node.lineno + 1
+        for name in modules()
+        if within(name, {room})
+        for node in ast.walk(modules()[name])
+        if isinstance(node, FUNCTIONS)
+    }
+    assert {k for k, n in lengths.items() if n > 60} <= LONG_FUNCTIONS
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_everything_public_is_described(room):
+    """Modules, classes, functions and methods; names with "_" are not public.
+
+    A method that overrides one of a base class in the same module is described there.
+    """
+    names = [name for name in modules() if within(name, {room})]
+    assert not [text for name in names for text in undescribed(name)]
+
+
+def undescribed(module: str) -> list[str]:
+    tree = modules()[module]
+    classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
+    lacking = [] if ast.get_docstring(tree) else [module]
+    for node in public(tree):
+        if not ast.get_docstring(node):
+            lacking.append(f"{module}.{node.name}")
+        if isinstance(node, ast.ClassDef):
+            bases = [classes.get(getattr(base, "id", "")) for base in node.bases]
+            inherited = {m.name for base in bases if base for m in public(base)}
+            for method in public(node):
+                if not ast.get_docstring(method) and method.name not in inherited:
+                    lacking.append(f"{module}.{node.name}.{method.name}")
+    return lacking
+
+
+def public(owner: ast.Module | ast.ClassDef) -> list:
+    """The public classes and functions of a module, or methods of a class."""
+    kinds = (*FUNCTIONS, ast.ClassDef)
+    nodes = [node for node in owner.body if isinstance(node, kinds)]
+    return [node for node in nodes if not node.name.startswith("_")]
+
+
 def test_no_file_knows_this_machine():
     pattern = re.compile(r"""["'\s(=]/(?:work|home|root|Users|mnt)/""")
     for path in [*PACKAGE.rglob("*.py"), *beside(), ROOT / "Makefile"]:
-        found = pattern.search(path.read_text())
-        assert not found, f"{path.relative_to(ROOT)}: {found[0]!r}"
+        match = pattern.search(path.read_text())
+        assert not match, f"{path.relative_to(ROOT)}: {match[0]!r}"

@@ -251,11 +251,11 @@ def _full_loss_networks(config):
 
 def _pipeline():
     """64 faces of 256² as stored PNG files, decoded, mirrored, batched."""
-    from hyperstyle_jax.data import builders, pipeline
+    from hyperstyle_jax.data import builders, examples, pipeline
 
     folder = tempfile.TemporaryDirectory()
     path = builders.prepare_faces(folder.name, (0, 64), 256)
-    batches = pipeline.batches(pipeline.RecordSource(path), 64, 0, flip=True)
+    batches = pipeline.batches(examples.RecordSource(path), 64, 0, flip=True)
 
     def read(folder=folder):  # the folder lives as long as the function
         return next(batches)["image"]

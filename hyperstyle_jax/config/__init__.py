@@ -1,0 +1,1 @@
+"""The configuration of a run: its fields with their defaults, checks, reading."""

@@ -1,0 +1,1 @@
+"""Edits of inversions, and ways to find directions for them."""

@@ -1,0 +1,1 @@
+"""Programs that measure inversions and edits, and print tables."""

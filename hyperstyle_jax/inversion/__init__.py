@@ -1,0 +1,1 @@
+"""Methods that invert images, and the results of inversions on disk."""

@@ -1,0 +1,1 @@
+"""Networks: StyleGAN2, encoders, the hypernetwork, feature extractors."""

@@ -1,0 +1,1 @@
+"""The training tasks, from the config of a run to its exported networks."""

@@ -1,0 +1,1 @@
+"""Networks on disk: bundles of safetensors files with a manifest."""

@@ -12,12 +12,12 @@ PACKAGE = ROOT / "hyperstyle_jax"
 @functools.cache
 def modules() -> dict[str, ast.Module]:
     """{"models.ops": tree}; a package has the name of its folder."""
-    found = {}
+    trees = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
-        found[".".join(parts)] = ast.parse(path.read_text(), str(path))
-    return found
+        trees[".".join(parts)] = ast.parse(path.read_text(), str(path))
+    return trees
 
 
 @functools.cache
@@ -27,14 +27,14 @@ def imports(name: str) -> frozenset[str]:
 
 
 def imported(tree: ast.AST) -> set[str]:
-    found = set()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute here"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def beside() -> list[Path]:
