@@ -200,10 +200,8 @@ def test_pmap_is_known_in_one_place():
 def test_what_is_imported_at_once_is_light():
     """`import hyperstyle_jax` and the command's parser load no jax and no NumPy."""
     light = {*sys.stdlib_module_names, "hyperstyle_jax"}
-    waiting, seen = (
-        {"", "__main__", *(n for n in modules() if within(n, {"cli"}))},
-        set(),
-    )
+    commands = {name for name in modules() if within(name, {"cli"})}
+    waiting, seen = {"", "__main__"} | commands, set()
     while waiting:
         seen.add(name := waiting.pop())
         heavy = {n for n in imports_at_once(name) if n.partition(".")[0] not in light}

@@ -1,4 +1,4 @@
-"""Zip files are read in place; those inside others are unpacked to temporary files.
+"""Reads zip files in place; those inside others are unpacked to temporary files.
 
 Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
@@ -19,13 +19,13 @@ from typing import BinaryIO
 from hyperstyle_jax.data.entries import ZIP, Collector, is_hidden
 from hyperstyle_jax.images import kinds
 
-_MOST_BYTES = 1 << 30  # of one file: no image is that large, but a bomb may be
+_MOST_BYTES = 1 << 30  # of one unpacked file: a zip bomb is larger, an image is not
 _MOST_INNER_BYTES = 1 << 36
-_MOST_ZIPS = 5  # one inside the other; some contain themselves
-# What Python raises of damaged, encrypted or unknown content; OSError: bzip2.
+_MOST_ZIPS = 5  # one inside the other; some zip files contain themselves
+# Python raises these for damaged, encrypted or unknown content (bzip2: OSError).
 _ERRORS = (zipfile.BadZipFile, RuntimeError, EOFError, ValueError, OSError, zlib.error,
            lzma.LZMAError, struct.error, OverflowError)  # fmt: skip
-_OF_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def collect_file(path: str, prefix: str, collector: Collector) -> None:
@@ -41,10 +41,11 @@ def collect_file(path: str, prefix: str, collector: Collector) -> None:
 def collect(
     file: BinaryIO, path: str, prefix: str, collector: Collector, depth: int = 1
 ) -> None:
-    """Collects the entries of an open zip file, which stays open as long as they live.
+    """Collects the entries of an open zip file, which stays open to read them later.
 
     Args:
-        path: what to call the zip file. prefix: put before the name of every entry.
+        path: the name of the zip file in messages.
+        prefix: put before the name of every entry.
         depth: 1, or more for a zip file inside others.
 
     Raises:
@@ -64,19 +65,19 @@ def collect(
 
 
 def check_machine(error: Exception, path: str) -> None:
-    """Raises an error of the machine, as a full disk: it says nothing of the file.
+    """Raises an error that the machine caused and not the file, as a full disk.
 
     Raises:
         OSError: `error`, with the file that was being read.
     """
-    if isinstance(error, OSError) and error.errno in _OF_MACHINE:
+    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
         folder = tempfile.gettempdir()
         why = f"{error.strerror} (zip files in it are unpacked to {folder})"
         raise OSError(error.errno, why, path) from error
 
 
 class _Walk:
-    """Goes once through the entries of a zip file."""
+    """Collects the entries of one zip file."""
 
     def __init__(self, archive, path, prefix, collector, depth):
         self._archive, self._path, self._prefix = archive, path, prefix
@@ -117,7 +118,7 @@ class _Walk:
         return entries
 
     def _link(self, name, entry):
-        """What a link leads to is collected already if the zip file has it."""
+        """Collects a link as a problem, unless its target is in the zip file too."""
         try:
             target = self._archive.read(entry).decode()
         except _ERRORS as error:
@@ -128,7 +129,7 @@ class _Walk:
             self._take_odd(name, "a link to something outside the zip file")
 
     def _inner(self, name, entry):
-        """A zip file inside this one; if it is damaged, it is odd like an image."""
+        """Collects a zip file inside this one; a damaged one becomes a problem."""
         stem = name[: -len(ZIP)]
         prefix = f"{self._prefix}{name if stem in self._folders else stem}/"
         path = f"{self._path}/{name}"
@@ -155,7 +156,7 @@ def _parents(name: str) -> Iterator[str]:
 
 
 def _unpacked(archive, entry, path) -> BinaryIO:
-    """A temporary file: a zip file must be searched, which a packed one cannot be."""
+    """Unpacks an entry to a temporary file, in which a zip reader can seek."""
     if entry.file_size > _MOST_INNER_BYTES:
         raise ValueError(f"{entry.file_size} bytes are too many to unpack")
     out = tempfile.TemporaryFile()

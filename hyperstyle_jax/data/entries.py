@@ -1,7 +1,7 @@
-"""The files of a source, and the rules by which images are chosen from them.
+"""Chooses images among the files of a source, by rules that hold for every source.
 
-The same rules hold in folders, zip files and buckets. Hidden files are passed over. An
-image that cannot even be opened, as a dead link, is an entry with a problem: it is
+The same rules hold in folders, zip files and buckets. Hidden files are ignored. An
+image that cannot even be opened, as a dead link, becomes a file with a problem: it is
 listed and skipped later, as damaged ones are. Images of kinds that are not read are
 counted.
 """
@@ -18,7 +18,7 @@ ZIP = ".zip"
 
 
 class File(NamedTuple):
-    """A file that can be read when it is due, or the reason why it cannot."""
+    """A file to be read later, or the reason why it cannot be read."""
 
     name: str  # with folders, as "train/wild/1.png"; the same on every machine
     path: str  # where it is, for people: "photos/a.png", "set.zip/train/a.png"
@@ -43,35 +43,36 @@ class File(NamedTuple):
 
 
 class Collector:
-    """Chooses among the files that a walk comes upon.
+    """Collects the files of a source that are wanted, and counts unreadable images.
 
     Args:
-        suffixes: the endings of what is wanted, as ".png".
+        suffixes: the endings of wanted files, as ".png".
     """
 
     def __init__(self, suffixes: Sequence[str]):
         self.suffixes = tuple(suffixes)
         self.files: list[File] = []
         self.left_out: Counter[str] = Counter()  # images of kinds that are not read
-        self.repeated = 0  # files and folders that were found before
+        self.repeated = 0  # files and folders collected before
 
     def wants(self, name: str) -> bool:
+        """Whether a file of this name is wanted."""
         return kinds.suffix(name) in self.suffixes
 
     def take(self, name: str, path: str, stamp: str, content: Callable[[], bytes]):
-        """A file that is wanted."""
+        """Collects a file that is wanted."""
         self.files.append(File(name, path, stamp, content))
 
     def take_odd(self, name: str, path: str, problem: str):
-        """A file or folder that is wanted, but can never be read."""
+        """Collects a file or folder that is wanted, but can never be read."""
         refuse = partial(_refuse, problem)
         self.files.append(File(shown(name), shown(path), "", refuse, problem))
 
     def pass_over(self, name: str, head: Callable[[], bytes]):
-        """A file that is not wanted; it is counted if it seems to hold an image.
+        """Counts a file that is not wanted, if it seems to hold an image.
 
         Args:
-            head: gives its first bytes; used where the name tells nothing.
+            head: returns its first bytes; called where the name tells nothing.
         """
         if kind := kinds.not_read(name):
             self.left_out[kind] += 1
@@ -80,26 +81,26 @@ class Collector:
 
 
 def is_hidden(part: str) -> bool:
-    """Whether a file or folder is passed over by its name."""
+    """Whether a file or folder of this name is ignored."""
     return part.startswith(".") or part == "__MACOSX"
 
 
 def name_problem(name: str) -> str:
-    """Why a file of this name is skipped; "" for a good name."""
+    """The reason why a file of this name is skipped; "" for a good name."""
     try:
         name.encode()
-    except UnicodeEncodeError:  # bytes that Python could only pass through
+    except UnicodeEncodeError:  # it has bytes that Python could not decode
         return "its name is not UTF-8; rename it"
     return ""
 
 
 def shown(name: str) -> str:
-    """A name for people and files; bytes that are not UTF-8 as "\\xe9"."""
+    """A printable name; bytes that are not UTF-8 are shown as "\\xe9"."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def left_out_line(counts: dict[str, int]) -> str:
-    """Says how many images of which kinds were not read; "" if there were none."""
+    """A line with the numbers of images that were not read; "" if there were none."""
     if not counts:
         return ""
     numbers = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,4 +1,4 @@
-"""Local folders and the links in them."""
+"""Visits local folders, and what the links in them lead to."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ class _Entry(NamedTuple):
     path: str
     real: str  # the path without links: equal for all ways to one file
     name: str  # from the source on, "." for the source
-    inner: str  # put before the names of what is in it, if it is a folder or zip file
+    inner: str  # prefix of the names of what a folder or zip file contains
 
 
 class Folders:
@@ -37,7 +37,7 @@ class Folders:
         self._visit_waiting()
 
     def _visit_waiting(self) -> None:
-        while self._waiting:  # no recursion: folders may be nested very deeply
+        while self._waiting:  # no recursion, because folders may be nested very deeply
             self._scan(*self._waiting.pop())
 
     def _scan(self, folder: _Entry, collector: Collector) -> None:
@@ -60,10 +60,10 @@ class Folders:
                 self._enter(entry, scanned.is_dir(), collector)
 
     def visit_file(self, path: str, prefix: str, collector: Collector) -> None:
-        """Collects a file that was named itself, whatever its ending, or a zip file.
+        """Collects a file that is a source itself, with any ending, or a zip file.
 
         Raises:
-            ValueError: a pipe or the like, a damaged zip file.
+            ValueError: it is a pipe, a device or a damaged zip file.
         """
         base = os.path.basename(path)
         entry = _Entry(path, os.path.realpath(path), prefix + base, prefix)
@@ -80,7 +80,7 @@ class Folders:
             _take_image(entry, collector)
 
     def follow_links(self) -> None:
-        """Visits what links lead to, unless it was visited before."""
+        """Visits what the links lead to, unless it was visited before."""
         while self._links:
             entry, collector = self._links.popleft()
             try:
@@ -126,7 +126,7 @@ def _entry(scanned: os.DirEntry, folder: _Entry, siblings: set[str]) -> _Entry:
 
 
 def _take(entry: _Entry, collector: Collector) -> None:
-    """A file that is called like an image or a zip file, or why it can be neither."""
+    """Collects a file whose name is that of an image or a zip file."""
     try:
         special = images.special(os.stat(entry.path).st_mode)
         problem = name_problem(entry.name) or (special and f"{special}, not an image")
@@ -151,7 +151,7 @@ def _take_image(entry: _Entry, collector: Collector) -> None:
 
 
 def _head(path: str) -> bytes:
-    """The first bytes of a file; none of a pipe, which might wait for ever."""
+    """The first bytes of a regular file; b"" for a pipe, which might block."""
     try:
         if images.special(os.stat(path).st_mode):
             return b""

@@ -1,7 +1,7 @@
 """Finds the images of folders, zip files (also inside each other) and cloud buckets.
 
-Linked folders are followed, but nothing is found twice: what several ways lead to is
-taken once, under the name that needs no link. Buckets (`gs://`, `s3://`) are read
+Links to folders are followed. A file that several ways lead to is taken once, under the
+name that needs no link. Buckets (`gs://`, `s3://`) are read
 through etils and need the package of their kind, such as gcsfs.
 """
 
@@ -30,7 +30,7 @@ from hyperstyle_jax.images import kinds
 
 
 class Listing(NamedTuple):
-    """What was found."""
+    """The files of some sources, and what was left out."""
 
     files: list[File]  # by source, and by name within each
     left_out: dict[str, int]  # {".heic": 6}: images of kinds that are not read
@@ -38,10 +38,10 @@ class Listing(NamedTuple):
 
 
 class Walk:
-    """Visits sources one after the other, at the end also what links lead to.
+    """Visits sources one after the other, and at the end what their links lead to.
 
     Args:
-        suffixes: the endings of the files that are wanted, as ".png".
+        suffixes: the endings of wanted files, as ".png".
     """
 
     def __init__(self, suffixes: Sequence[str] = images.SUFFIXES):
@@ -57,7 +57,7 @@ class Walk:
             prefix: put before the names of its files.
 
         Raises:
-            ValueError: nothing there, neither a folder nor a zip file, or damaged.
+            ValueError: the source does not exist, is damaged, or is of another kind.
         """
         source, collector = str(source), Collector(self._suffixes)
         visit = _visit_address if _is_address(source) else self._visit_path
@@ -68,7 +68,7 @@ class Walk:
         self._sources.append((source, collector))
 
     def finish(self) -> Listing:
-        """Follows the links; gives all that was found."""
+        """Follows the links, and returns the files of all sources."""
         self._folders.follow_links()
         files, left_out, empty = [], Counter(), []
         for source, collector in self._sources:
@@ -98,7 +98,7 @@ def find(
     suffixes: Sequence[str] = images.SUFFIXES,
     prefixes: Sequence[str] = (),
 ) -> Listing:
-    """The files of some sources with certain endings; see `Walk`.
+    """Finds the files of some sources with certain endings; see `Walk`.
 
     Args:
         prefixes: one for each source, put before the names of its files.
@@ -113,7 +113,11 @@ def find(
 
 
 def find_images(source: str) -> Listing:
-    """Like `find` for one source; a source without any image is refused."""
+    """Finds the images of one source.
+
+    Raises:
+        ValueError: as `find`, or the source has no image.
+    """
     listing = find([source])
     if listing.empty:
         raise ValueError(no_image(source, listing.left_out))
@@ -127,7 +131,7 @@ def no_image(source: str, left_out: dict[str, int]) -> str:
 
 
 def stem(source: str) -> str:
-    """What to call a source: its last part, without `.zip`, as "afhq_v2"."""
+    """The name of a source: its last part, without `.zip`, as "afhq_v2"."""
     name = shown(real_path(source).rstrip("/").rpartition("/")[2])
     return re.sub(r"\.zip$", "", name, flags=re.IGNORECASE)
 
@@ -154,12 +158,12 @@ def _visit_address(source: str, prefix: str, collector: Collector) -> None:
 
 
 def _visit_bucket(folder, prefix: str, collector: Collector) -> None:
-    """A folder of a bucket, which has no links and no files of odd kinds."""
+    """Visits a folder of a bucket, which has no links, pipes or devices."""
     for path in folder.iterdir():
         name = f"{prefix}{path.name}"
         if is_hidden(path.name):
             continue
-        # By the name first: every other question to a bucket is a request.
+        # The name is checked first, because other checks send requests to the bucket.
         if collector.wants(path.name):
             _take_object(path, name, collector)
         elif kinds.suffix(path.name) == ZIP and path.is_file():

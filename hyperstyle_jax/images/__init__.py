@@ -1,4 +1,4 @@
-"""Images: files in and out, colours, sizes, value ranges, grids.
+"""Reads, writes, crops, resizes and draws images.
 
 Pillow is imported by the modules of this folder and by no others.
 """

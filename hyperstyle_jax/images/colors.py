@@ -1,4 +1,4 @@
-"""Colours of other profiles become sRGB, through lcms.
+"""Converts the colours of an image to sRGB, by its ICC profile and lcms.
 
 ICC profiles: https://www.color.org/specification/ICC.1-2022-05.pdf
 """
@@ -16,7 +16,7 @@ _LEVELS = (0, 16, 32, 64, 96, 128, 160, 192, 224, 255)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An image in the colours that a screen shows.
+    """Converts an image to sRGB.
 
     Args:
         image: of Pillow, mode L, LA, RGB, RGBA or CMYK.
@@ -42,7 +42,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=16)  # the photos of one camera have one profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the profile to sRGB; None if that changes nothing or is not possible."""
+    """The transform to sRGB; None if it changes nothing or is not possible."""
     try:
         transform = ImageCms.buildTransform(
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
@@ -56,7 +56,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform is more than the rounding between two profiles of sRGB."""
+    """Whether a transform changes more than the rounding between sRGB profiles does."""
     if mode == "CMYK":
         return True
     levels = np.array(_LEVELS, np.uint8)

@@ -1,4 +1,4 @@
-"""Grids of images with labels, and the error between two images as heat."""
+"""Draws grids of images with labels, and the error between two images as heat."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ def grid(
     scale: int = 1,
     gap: int = 2,
 ) -> np.ndarray:
-    """One image of many.
+    """Draws many images into one, in rows and columns.
 
     Args:
         rows: images [H, W, 3] of one size, uint8 or float in [-1, 1]; rows may be of
-            different length. An array [R, C, H, W, 3] will do.
+            different length. An array [R, C, H, W, 3] works too.
         column_labels: text above each column. row_labels: text left of each row.
         scale: enlarges every image this many times, without smoothing.
         gap: white pixels between images.
@@ -66,7 +66,7 @@ def grid(
 
 
 def error_map(target: np.ndarray, image: np.ndarray, limit: float = 0.25) -> np.ndarray:
-    """Where two images differ, as heat.
+    """Draws where two images differ, as heat.
 
     Args:
         target, image: [..., H, W, 3] uint8 or float in [-1, 1].

@@ -1,4 +1,4 @@
-"""Which kinds of image files are read, told by the endings of names and first bytes."""
+"""Tells kinds of image files by the endings of their names and by their first bytes."""
 
 import posixpath
 
@@ -6,7 +6,7 @@ SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
 )  # fmt: skip
 NAMES = "PNG, JPEG, WebP, BMP, GIF or TIFF"
-# What else may hold images. Nobody misses a text file, but six photographs of a phone.
+# Other files that hold images. They are counted, so that nobody misses photographs.
 _NOT_READ = frozenset(
     # of phones and browsers, and of printing and drawing programs
     ".heic .heif .hif .avif .jxl .jp2 .j2k .jpf .jpx .j2c .jxr .wdp "
@@ -58,7 +58,7 @@ def suffix(name: str) -> str:
 
 
 def not_read(name: str) -> str:
-    """The ending of a name that promises an image but is of a kind that is not read.
+    """The ending of a file name, if it is that of an image kind that is not read.
 
     Returns:
         As ".heic"; "" for a kind that is read, and for files that hold no image.
@@ -72,14 +72,14 @@ def not_read(name: str) -> str:
 
 
 def known(data: bytes) -> str:
-    """The kind of a file that is read, by its first 16 bytes, as "PNG"; or ""."""
+    """The kind of an image by its first 16 bytes, as "PNG"; "" if it is not read."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     return _starting(_SIGNATURES, data)
 
 
 def instead(data: bytes) -> str:
-    """What a file is that cannot be read, by its content, and what to do about it."""
+    """Says what an unreadable file is, by its content, and what to do about it."""
     if not data:
         return "an empty file; leave it out or save it anew"
     if kind := known(data):

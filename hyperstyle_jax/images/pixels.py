@@ -1,4 +1,4 @@
-"""Pixels of any mode of Pillow become RGB: upright, over white, in sRGB."""
+"""Converts images of any mode of Pillow to RGB: upright, over white, in sRGB."""
 
 import numpy as np
 from PIL import Image
@@ -48,17 +48,17 @@ def rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the camera was held, as EXIF counts it: 1 is upright."""
+    """The orientation of the camera in the numbers of EXIF, in which 1 is upright."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
     except MemoryError:
         raise
-    except Exception:  # of a damaged note, for which no image is given up
+    except Exception:  # damaged EXIF data must not cost the image
         return 1
 
 
 def _deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as mode L, or LA where a level is transparent."""
+    """Converts grey of more than 8 bits to mode L, or LA if a level is transparent."""
     levels = np.asarray(image)
     if levels.max() > 65535:
         raise ValueError(
@@ -78,7 +78,7 @@ def _deep(image: Image.Image) -> Image.Image:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Mode L, LA, RGB, RGBA or CMYK."""
+    """Converts any other image to mode L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("RGBa", "La"):
         return image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
     if image.mode in ("LA", "RGBA"):

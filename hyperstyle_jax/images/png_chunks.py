@@ -1,4 +1,4 @@
-"""Chunks of PNG files: damaged ones found, and the unneeded left out before decoding.
+"""Finds damaged chunks of PNG files, and removes unneeded ones before decoding.
 
 PNG: http://www.w3.org/TR/png-3/. A program may drop a chunk that is not critical, so a
 damaged or very long text costs no image.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_TEXT = 1 << 20
 _MOST_PROFILE = 1 << 24
-# Where programs note how the camera was held.
+# The keywords under which programs store the orientation of the camera.
 _ORIENTATION = (
     b"Raw profile type exif",
     b"Raw profile type APP1",
@@ -20,10 +20,10 @@ _ORIENTATION = (
 
 
 def split(data: bytes) -> tuple[bytes, bytes | None]:
-    """What a decoder needs of a PNG file, and its colour profile.
+    """Splits a PNG file into what a decoder needs of it, and its colour profile.
 
     Args:
-        data: a PNG file; what follows a cut or no chunk is left to the decoder.
+        data: a PNG file; the decoder gets what follows a damaged chunk unchanged.
 
     Returns:
         The file without the chunks that cannot change its pixels or its orientation,
@@ -38,7 +38,7 @@ def split(data: bytes) -> tuple[bytes, bytes | None]:
         (checksum,) = struct.unpack_from(">I", data, end - 4)
         valid = zlib.crc32(body, zlib.crc32(kind)) == checksum
         critical = not kind[0] & 32
-        if critical and not valid and kind != b"IEND":  # which says nothing
+        if critical and not valid and kind != b"IEND":  # its checksum protects no data
             raise ValueError(
                 f"damaged (wrong checksum of {kind.decode()}); fetch or save it again"
             )
@@ -97,7 +97,7 @@ def _profile(body: bytes) -> bytes | None:
 
 
 def _inflated(packed: bytes, most: int) -> bytes | None:
-    """What was compressed; None if damaged, or longer than `most` bytes."""
+    """The uncompressed data; None if it is damaged or longer than `most` bytes."""
     inflater = zlib.decompressobj()
     try:
         plain = inflater.decompress(packed, most)

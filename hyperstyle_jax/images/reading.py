@@ -1,4 +1,4 @@
-"""Image files become RGB arrays that look as a person sees them in a viewer."""
+"""Reads image files as RGB arrays that look as they do in a viewer."""
 
 import io
 import stat
@@ -14,7 +14,7 @@ SUFFIXES = kinds.SUFFIXES
 MIN_SIDE = 16
 MAX_PIXELS = 80_000_000
 _MOST_BYTES = 1 << 30  # no image file of 80 megapixels is longer; an endless one may be
-# Decoders that run other programs or parse scripts stay shut.
+# Decoders that run other programs or parse scripts are not used.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format,
             TiffImagePlugin.TiffImageFile.format)  # fmt: skip
 _DECODER_BYTES = 12  # per pixel, the most that a decoder holds at a time
@@ -22,7 +22,7 @@ _DECODER_BYTES = 12  # per pixel, the most that a decoder holds at a time
 # filter around every call would be slower, and mixed up by threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _SUBFILE_TYPE = 0x00FE  # a tag of TIFF
-# Of photographs; those of documents and rare ones stay shut.
+# Photographs have these; those of documents and rare ones are refused.
 _TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "jpeg",
                       "tiff_adobe_deflate")  # fmt: skip
 
@@ -64,10 +64,10 @@ def read(file: str | Path | bytes, name: str = "image") -> np.ndarray:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of a file that may be anything, even one that never ends.
+    """The content of a file, which may be of any kind, even one that never ends.
 
     Raises:
-        ValueError: says why there is none, without the path.
+        ValueError: the file cannot be read; the text does not name it.
     """
     path = Path(path)
     try:
@@ -85,7 +85,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def special(mode: int) -> str:
-    """What a file with a mode of `os.stat` is, as "a pipe"; "" for a regular file."""
+    """The kind of a special file by its mode, as "a pipe"; "" for a regular file."""
     names = {
         stat.S_IFREG: "",
         stat.S_IFDIR: "a folder",
@@ -141,15 +141,15 @@ def _decode(image: Image.Image) -> None:
 
 
 def _check_memory(width: int, height: int) -> None:
-    """Raises MemoryError where a decoder may have failed for want of memory.
+    """Raises MemoryError where a decoder may have failed for lack of memory.
 
-    The decoders of JPEG, WebP and TIFF say the same of that as of damaged data.
+    The decoders of JPEG, WebP and TIFF report it as they report damaged data.
     """
     np.empty(width * height * _DECODER_BYTES, np.uint8)
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) by the header of a WebP file, None for other files.
+    """(width, height) in the header of a WebP file, None for other files.
 
     https://developers.google.com/speed/webp/docs/riff_container
     """

@@ -16,7 +16,7 @@ def crop(image: np.ndarray, ratio: float = 1.0) -> np.ndarray:
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Lanczos, anti-aliased when shrinking: [H, W, 3] uint8 → [height, width, 3].
+    """Resizes [H, W, 3] uint8 to [height, width, 3] by Lanczos, with anti-aliasing.
 
     Raises:
         ValueError: a size below 1 pixel.

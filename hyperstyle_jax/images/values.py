@@ -1,15 +1,15 @@
-"""The two value ranges of images: uint8, and float in [-1, 1]."""
+"""Converts images between their two value ranges: uint8, and float in [-1, 1]."""
 
 import numpy as np
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
-    """uint8 → float32 in [-1, 1]."""
+    """Converts uint8 to float32 in [-1, 1]."""
     return np.asarray(image, np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """float in [-1, 1] (clipped, rounded) → uint8; uint8 passes through.
+    """Converts float in [-1, 1] to uint8, clipped and rounded; uint8 stays as it is.
 
     Raises:
         ValueError: NaN or infinity.

@@ -11,7 +11,7 @@ from hyperstyle_jax.system import atomic_files
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """[H, W, 3] uint8 or float in [-1, 1] → the bytes of a PNG file."""
+    """Encodes [H, W, 3], uint8 or float in [-1, 1], as the bytes of a PNG file."""
     out = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(out, format="PNG", compress_level=4)
     return out.getvalue()

@@ -1,1 +1,1 @@
-"""What the machine gives: files, locks, the console, signals, errors in one line."""
+"""Functions about the machine: files, locks, the console, signals, errors."""

@@ -1,4 +1,4 @@
-"""Files of any kind: written whole or not at all, and known by their checksums."""
+"""Writes files as a whole or not at all, and computes their checksums."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,11 @@ _PART = ".part-"
 
 
 def write_whole(path: str | os.PathLike, data: bytes) -> Path:
-    """Writes a file so that nobody ever sees half of it, not even on a full disk."""
+    """Writes a file of which nobody ever sees a half, not even on a full disk.
+
+    Raises:
+        OSError: names the file and says why it could not be written.
+    """
     path = Path(path)
     part = part_of(path)
     try:
@@ -42,15 +46,15 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 
 def part_of(path: Path) -> Path:
-    """Where to write a file or folder before it takes its place; short for any name."""
+    """A temporary path beside a file or folder; it is short for any name."""
     return path.with_name(f"{_PART}{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def sweep(folder: Path) -> None:
-    """Removes what dead processes have left half-written in a folder and just below.
+    """Removes what dead processes left half-written in a folder and its subfolders.
 
-    To be called by the one process that fills the folder. Parts of a process that runs
-    stay: it may write a single file, which needs no lock.
+    Only the process that fills the folder calls this. Temporary files of a running
+    process stay: it may write a single file, which needs no lock.
     """
     for part in [*folder.glob(f"{_PART}*"), *folder.glob(f"*/{_PART}*")]:
         pid = part.name.split("-")[1]
@@ -64,6 +68,6 @@ def sweep(folder: Path) -> None:
 
 
 def sha256(file: Path) -> str:
-    """Of a file's content, in hexadecimal digits."""
+    """The sha256 of a file's content, in hexadecimal digits."""
     with open(file, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

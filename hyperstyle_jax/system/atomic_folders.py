@@ -1,4 +1,4 @@
-"""Folders that are written as a whole or not at all."""
+"""Writes folders as a whole or not at all."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from hyperstyle_jax.system import errors, folder_lock
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A new folder that takes the place of another one once it is finished.
+    """Gives a new folder, which replaces the one at `path` when it is finished.
 
-    Other processes are kept away from it meanwhile. What a killed process left is
+    Other processes cannot write it at the same time. What a killed process left is
     removed, and a folder that it had moved aside is put back.
 
     Args:
-        path: the folder; an older one stays in its place until then.
+        path: the folder; an older one stays in its place until the new one is finished.
 
     Raises:
         OSError: names `path`, also where the unfinished folder is meant.

@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk: the second run of a command starts at once."""
+"""Keeps compiled programs on disk, with which a second run starts at once."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 from hyperstyle_jax.system import errors
 
 VARIABLE = "HYPERSTYLE_CACHE"
-# JAX's words; a file of the cache is called NAME-HASH-cache.
+# This is how JAX words a warning; a file of the cache is called NAME-HASH-cache.
 _TROUBLE = re.compile(
     "Error (?P<what>reading|writing) persistent compilation cache entry for "
     "'(?P<name>.*?)': (?P<why>.*)",
@@ -23,7 +23,7 @@ _TROUBLE = re.compile(
 
 
 def folder() -> Path | None:
-    """Where compiled programs are kept; None when `HYPERSTYLE_CACHE=off`.
+    """The folder of the compiled programs; None if `HYPERSTYLE_CACHE=off`.
 
     Raises:
         RuntimeError: there is no home folder.
@@ -35,10 +35,10 @@ def folder() -> Path | None:
 
 
 def enable():
-    """Turns the cache on. A folder that cannot be used is one line, not an error.
+    """Turns the cache on; a folder that cannot be used is a warning, not an error.
 
-    What compiling leaves with glibc's allocator goes back to the system (an inversion
-    at 1024²: 2.98 GiB at most, so 2.58).
+    Memory that glibc's allocator holds after compiling is returned to the system, which
+    lowers the peak of an inversion at 1024² from 2.98 to 2.58 GiB.
     """
     _trim_after_compiling()
     import jax
@@ -58,7 +58,7 @@ def enable():
     if not given:
         jax.config.update("jax_compilation_cache_dir", str(path))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        # Small programs too: loading a bundle compiles 65, half a second together.
+        # Small programs are kept too: loading a bundle compiles 65 in half a second.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
         _read_only(f"{path} is not writable")
@@ -66,10 +66,10 @@ def enable():
 
 
 def _listen(path: Path) -> None:
-    """Makes one line of JAX's warning for each entry, and removes damaged entries."""
+    """Shortens JAX's warnings about entries to a line, and removes damaged entries."""
     show = warnings.showwarning
 
-    def heard(message, category, *where, **more):
+    def show_short(message, category, *where, **more):
         trouble = _TROUBLE.match(str(message))
         if not trouble:
             show(message, category, *where, **more)
@@ -81,20 +81,20 @@ def _listen(path: Path) -> None:
                 with contextlib.suppress(OSError):
                     entry.unlink()
 
-    heard.of_cache = True  # type: ignore[attr-defined]
+    show_short.of_cache = True  # type: ignore[attr-defined]
     if not hasattr(show, "of_cache"):
-        warnings.showwarning = heard
+        warnings.showwarning = show_short
 
 
 def _read_only(why: str) -> None:
-    """What is in the cache is used, and nothing more is put into it."""
+    """Stops writing to the cache, which is still read."""
     import jax
 
     jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
     _warn(f"the compilation cache cannot be written ({why})")
 
 
-@functools.cache  # each line once
+@functools.cache  # prints each line once
 def _warn(what: str) -> None:
     print(
         f"warning: {what}; {VARIABLE} names another folder, or is `off`",
@@ -119,7 +119,7 @@ def _trim_after_compiling():
 
 
 def user_cache() -> Path:
-    """The user's folder for what can be made again.
+    """The user's folder for files that programs can make again.
 
     Raises:
         RuntimeError: there is no home folder.

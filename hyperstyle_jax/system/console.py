@@ -1,4 +1,4 @@
-"""Standard output and error that never end the work: what cannot be shown is let go.
+"""Makes standard output and error safe: text that cannot be shown stops no program.
 
 Consoles that are not UTF-8 get "->" for an arrow and "?" for a letter that they lack;
 a closed console, or a reader that has gone (`| head`), gets nothing more.
@@ -30,18 +30,18 @@ _GONE = (errno.EPIPE, errno.EBADF, errno.EIO)  # closed; EIO is a terminal that 
 
 
 def prepare() -> None:
-    """Makes both streams safe. To be called by programs before they open a file."""
+    """Makes both streams safe; a program calls this before it opens a file."""
     _open_closed_ones()
     codecs.register_error("plain", _plain)
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
-        if stream is None:  # was closed: goes to the null device now
+        if stream is None:  # it was closed, and goes to the null device now
             stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         setattr(sys, name, _Stream(stream, number))
 
 
 def finish(code: int) -> int:
-    """The exit code of a program after all that it said has been written.
+    """Writes the remaining output, and returns the exit code of the program.
 
     Returns:
         `code`, or 1 where output was lost although its reader was there (a full disk).
@@ -65,16 +65,16 @@ class _Stream(io.TextIOWrapper):
             line_buffering=stream.line_buffering or number == 2,
         )
         self._number, self.lost = number, ""
-        self._stream = stream  # would close the buffer if it went
+        self._stream = stream  # its destructor would close the buffer
 
     def write(self, text: str) -> int:
-        """Like any stream's, or not at all."""
+        """Does what any stream does, but drops what cannot be written."""
         with self._no_errors():
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Like any stream's, or not at all."""
+        """Does what any stream does, but drops what cannot be written."""
         with self._no_errors():
             super().flush()
 
@@ -85,14 +85,14 @@ class _Stream(io.TextIOWrapper):
         except OSError as error:
             if error.errno not in _GONE:
                 self.lost = self.lost or error.strerror or str(error)
-            # What is still in the buffers, and what libraries write, goes nowhere too.
+            # What is in the buffers, and what libraries write, goes there too.
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._number)
             os.close(null)
 
 
 def _open_closed_ones() -> None:
-    """A closed stream's number must not become that of a file which is opened next."""
+    """Opens the null device for closed streams, lest a file gets their number."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -104,7 +104,7 @@ def _open_closed_ones() -> None:
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """How codecs replace characters that an encoding lacks."""
+    """Replaces characters that an encoding lacks, as an error handler of codecs."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

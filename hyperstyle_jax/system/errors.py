@@ -1,4 +1,4 @@
-"""Errors that input or machine can cause, in one line each: what, where, what to do.
+"""Describes errors of input or machine in one line: what, where, what to do.
 
 Libraries raise some of them as a RuntimeError that has the system's words in its text
 ("No space left on device"); these count as the system errors that they are.
@@ -35,7 +35,7 @@ _MEMORY = ("RESOURCE_EXHAUSTED", "can't start new thread", "std::bad_alloc")
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether input or machine can cause it; anything else is a mistake of ours."""
+    """Whether input or machine can cause an error; others are mistakes of ours."""
     kinds = (ValueError, OSError, FloatingPointError, MemoryError)
     if isinstance(error, kinds) or is_memory_full(error):
         return True
@@ -45,7 +45,7 @@ def is_expected(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """What to tell a person about an expected error, without line breaks."""
+    """Describes an expected error for a person, without line breaks."""
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(filter(None, [str(error.filename or ""), error.strerror]))
@@ -96,7 +96,7 @@ def system_code(error: BaseException) -> int | None:
 
 @contextlib.contextmanager
 def about(file: str | os.PathLike) -> Iterator[None]:
-    """Gives the system errors of a library the file that they are about.
+    """Adds a file name to the system errors of a library that lack one.
 
     Raises:
         OSError: in place of an error that does not name a file; all others as they are.

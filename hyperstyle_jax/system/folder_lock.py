@@ -1,4 +1,4 @@
-"""One process at a time in a folder that a command fills.
+"""Lets only one process at a time write into a folder that a command fills.
 
 The commands that hold a folder while they run, from before their first look into it:
 
@@ -36,8 +36,8 @@ except ImportError:  # Windows
     import msvcrt
 
 NAME = ".lock"
-_SECONDS = 0.5  # between two looks at a lock that is waited for
-_FAR = 1 << 30  # Windows keeps others from reading what is locked: lock no real byte
+_SECONDS = 0.5  # between two attempts to take a lock
+_FAR = 1 << 30  # the byte to lock; on Windows others cannot read locked bytes
 _held: set[tuple[Path, int]] = set()  # (file of the lock, thread)
 
 
@@ -48,11 +48,14 @@ def hold(
     """Keeps other processes from writing into a folder; makes it where it is missing.
 
     What killed processes have left half-written in it is removed. A thread that holds a
-    folder may hold it again. A folder that was made here and is empty at the end goes.
+    folder may hold it again. A folder that was made here is removed if it stays empty.
 
     Args:
-        folder: it, or with `beside` a folder or file that is replaced as a whole.
-        wait: until another process leaves the folder; without, that is an error.
+        folder: the folder to hold.
+        beside: whether `folder` is a folder or file that is replaced as a whole; the
+            lock is then a file beside it.
+        wait: whether to wait until another process leaves the folder; otherwise that
+            is an error.
 
     Raises:
         ValueError: another process holds the folder.
@@ -74,13 +77,13 @@ def hold(
         finally:
             _held.discard(key)
             with contextlib.suppress(OSError):
-                path.unlink()  # before it is released: it is nobody else's yet
+                path.unlink()  # before the release, while no other process can hold it
             os.close(file)
 
 
 @contextlib.contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Removes a folder, and those above it, that was made inside and is empty then."""
+    """Removes at the end the folders that were made inside and are empty."""
     missing = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         yield
@@ -91,12 +94,12 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 def beside_file(folder: Path) -> Path:
-    """The lock of what is replaced as a whole; short, whatever its name is."""
+    """The lock file of what is replaced as a whole; its name is short for any name."""
     return folder.with_name(f".{zlib.crc32(os.fsencode(folder.name)):08x}{NAME}")
 
 
 def _take(path: Path, folder: Path, wait: bool) -> int:
-    """Opens and locks the file; tells in it who holds it."""
+    """Opens and locks the file, and writes into it who holds it."""
     told = False
     while True:
         try:
@@ -121,7 +124,7 @@ def _take(path: Path, folder: Path, wait: bool) -> int:
 
 
 def _try_lock(file: int) -> bool | None:
-    """Whether the lock is ours now; None where the file system has no locks."""
+    """Tries to take the lock; None where the file system has no locks."""
     try:
         if fcntl is None:
             os.lseek(file, _FAR, os.SEEK_SET)
@@ -163,7 +166,7 @@ def _in_use(folder: Path, holder: dict[str, str]) -> str:
 
 
 def _read(file: int) -> dict[str, str]:
-    """What the holder, perhaps a dead one, has written; {} where that is not whole."""
+    """What the holder, perhaps a dead one, has written; {} if that is incomplete."""
     try:
         holder = json.loads(_content(file))
         return holder if holder.keys() >= _description().keys() else {}

@@ -1,4 +1,4 @@
-"""Which processes of this machine are running."""
+"""Tells which processes of this machine are running."""
 
 import functools
 import os
@@ -10,13 +10,13 @@ def is_running(pid: int, started: str = "") -> bool:
     """Whether a process of this machine still runs.
 
     Args:
-        started: of `start`; another process that has got the same number since does
-            not count.
+        started: the value of `start`, by which a later process with the same number is
+            told apart; "" if it is not known.
     """
     if os.name == "nt":
-        return False  # to ask would end it; locks say all there
+        return False  # os.kill would end it there, and locks are enough
     try:
-        os.kill(pid, 0)  # only asks
+        os.kill(pid, 0)  # signal 0 only checks
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -25,7 +25,7 @@ def is_running(pid: int, started: str = "") -> bool:
 
 
 def start(pid: int) -> str:
-    """When a process began, in the kernel's own count; "" where that is not told."""
+    """The time at which a process began, in the kernel's units; "" if not known."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return fields[19].decode()
@@ -34,13 +34,13 @@ def start(pid: int) -> str:
 
 
 def host() -> str:
-    """This machine's name, which containers have one each of."""
+    """The name of this machine; every container has its own."""
     return platform.node()
 
 
 @functools.cache
 def kernel() -> str:
-    """Names the running kernel, which containers share; "" where that is not told."""
+    """An identifier of the running kernel, which containers share; "" if not known."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""What all programs do alike: signals, errors in one line, exit codes."""
+"""Runs a program: signals, errors in one line, exit codes."""
 
 import contextlib
 import os
@@ -14,18 +14,18 @@ _DEBUG = "HYPERSTYLE_DEBUG"
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGTERM, raised where the program is, so that it tidies up as after Ctrl-C."""
+    """Raised on SIGTERM, so that the program tidies up as after Ctrl-C."""
 
 
 def run(work: Callable[[], int | None], catch_sigterm: bool = True) -> int:
     """Runs a command.
 
-    What input or machine can cause is said in one line on stderr; our own mistakes, and
-    with `HYPERSTYLE_DEBUG` all errors, are shown whole.
+    Errors of input or machine are printed in one line on stderr. Our own mistakes, and
+    with `HYPERSTYLE_DEBUG` all errors, are printed with their traceback.
 
     Args:
         work: returns an exit code, None for 0.
-        catch_sigterm: False where something else takes care of that signal.
+        catch_sigterm: False where something else handles that signal.
 
     Returns:
         The exit code: that of `work`, 1 after an error, 130 after Ctrl-C, 143 after
@@ -61,7 +61,7 @@ def telling(done: Callable[[], str]) -> Iterator[None]:
 
 
 def _raise_on_sigterm():
-    """Returns the handler there was; None where nothing has changed."""
+    """Returns the handler before; None where nothing has changed."""
     if threading.current_thread() is not threading.main_thread():
         return None  # only the main thread may
 
