@@ -27,15 +27,15 @@ def test_the_search_is_as_close_as_asked_and_hardly_closer(law, target):
         tried.append(steps)
         return f"{steps}", law(steps)
 
-    steps, result = edits.match(search, target)
-    assert result == f"{steps}" and law(steps) <= target
+    steps, (result, distance) = edits.match(search, target)
+    assert result == f"{steps}" and distance == law(steps) <= target
     assert steps == 1 or law(steps - 1) > target or law(steps) >= 0.95 * target
     assert len(tried) == len(set(tried)) < 10
     assert sum(tried) < 4 * steps + 80
 
 
 def test_a_search_that_never_gets_there_is_the_longest():
-    assert edits.match(lambda n: (n, 1.0), 0.5, limit=70) == (70, 70)
+    assert edits.match(lambda n: (n, 1.0), 0.5, limit=70) == (70, (70, 1.0))
 
 
 def test_an_edit_of_strength_zero_changes_nothing(model, short_search):
