@@ -1,0 +1,75 @@
+"""Resampling of photos with Pillow: squares cut out, laid back, polygons filled.
+
+Coordinates are continuous here: the first pixel spans 0 to 1.
+"""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lanczos, anti-aliased when shrinking: [H, W] or [H, W, 3] uint8."""
+    if image.shape[:2] == (height, width):
+        return image
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(resized)
+
+
+def sample_quad(image: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:
+    """A quadrilateral of an image as a square, bilinear, rounded down.
+
+    Args:
+        image: [H, W, 3] uint8.
+        corners: [4, 2]: upper left, lower left, lower right, upper right.
+        size: side of the square.
+
+    Returns:
+        [size, size, 3] uint8.
+    """
+    out = Image.fromarray(image).transform(
+        (size, size),
+        Image.Transform.QUAD,
+        np.asarray(corners, np.float64).ravel().tolist(),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(out)
+
+
+def lay_over(
+    image: np.ndarray, corners: np.ndarray, height: int, width: int
+) -> np.ndarray:
+    """The inverse of `sample_quad`: a square laid into its quadrilateral.
+
+    Args:
+        image: [S, S] or [S, S, 3] uint8 or float32. It should not have many more
+            pixels than the place where it goes: scale it down first.
+        corners: [4, 2] of a parallelogram in the result.
+        height, width: of the result.
+
+    Returns:
+        [height, width(, 3)] float32, bicubic; edge pixels are continued outwards.
+    """
+    from scipy import ndimage
+
+    size = image.shape[0]
+    to_photo = np.stack([corners[3] - corners[0], corners[1] - corners[0]], 1) / size
+    to_crop = np.linalg.inv(to_photo)[::-1, ::-1]  # rows first
+    middle = np.array([0.5, 0.5])
+    offset = to_crop @ (middle - corners[0][::-1]) - middle
+    channels = [
+        ndimage.affine_transform(
+            np.asarray(channel, np.float32), to_crop, offset, (height, width),
+            order=3, mode="nearest",
+        )
+        for channel in np.moveaxis(np.atleast_3d(image), -1, 0)
+    ]  # fmt: skip
+    return np.stack(channels, -1).reshape(height, width, *image.shape[2:])
+
+
+def polygon(corners: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A filled polygon: [N, 2] → [height, width] float32, 1 inside and 0 outside."""
+    image = Image.new("L", (width, height))
+    # Pillow's drawing counts from the middle of the first pixel.
+    points = [tuple(p) for p in (np.asarray(corners) - 0.5).tolist()]
+    ImageDraw.Draw(image).polygon(points, fill=255)
+    return np.asarray(image, np.float32) / 255
