@@ -15,6 +15,7 @@ from hyperstyle_jax.net import Net
 from hyperstyle_jax.photos import warping
 from hyperstyle_jax.photos.face import Face
 from hyperstyle_jax.photos.landmarks import Finder, boxes, largest_first
+from hyperstyle_jax.photos.landmarks.steadying import steady
 from hyperstyle_jax.photos.landmarks.turning import find_in_any_turn
 
 _ROLES = ("pnet", "rnet", "onet")
@@ -24,7 +25,7 @@ _CELL, _STRIDE, _FACTOR = 12, 2, 0.707  # of the first network and the pyramid
 _THRESHOLDS = (0.6, 0.7, 0.8)
 _OVERLAP_OF_LEVEL, _OVERLAP = 0.5, 0.7
 _SURE = 0.98  # the third network's probability
-_CHUNK = 64  # crops that one compiled program judges
+_CHUNK = 32  # crops that one compiled program judges
 _GRID = 64  # sides of pyramid images are multiples, so that few programs are compiled
 
 
@@ -43,10 +44,14 @@ def load(model: str | Path | None = None) -> Finder:
     def detect(photo: np.ndarray) -> list[Face]:
         return cascade(nets, photo)
 
+    def locate(views: np.ndarray) -> np.ndarray:
+        return _judge(nets["onet"], views)["landmarks"]
+
     def find(photo: np.ndarray, _: str = "") -> list[Face]:
         searched, scale = _searched(photo)
         faces = find_in_any_turn(searched, detect, _SURE)
-        faces = [f._replace(points=(f.points + 0.5) * scale - 0.5) for f in faces]
+        points = [steady(photo, (f.points + 0.5) * scale, locate) - 0.5 for f in faces]
+        faces = [f._replace(points=p) for f, p in zip(faces, points, strict=True)]
         return largest_first(faces)
 
     return find
@@ -60,7 +65,9 @@ def cascade(nets: Mapping[str, Net], photo: np.ndarray) -> list[Face]:
     ):
         if not len(found):
             return []
-        answers = _judge(nets[role], photo, found, size)
+        crops = [boxes.cut(photo, box) for box in found]
+        crops = [warping.resize_bilinear(crop, size, size) for crop in crops]
+        answers = _judge(nets[role], np.stack(crops))
         sure = answers["face"][:, 1] > threshold
         found, answers = found[sure], {k: v[sure] for k, v in answers.items()}
         scores = answers["face"][:, 1]
@@ -129,15 +136,11 @@ def _propose_at(net, photo, scale):
     return np.round(windows / scale), face[y, x], answers["box"][0][y, x]
 
 
-def _judge(net, photo, found, size) -> dict[str, np.ndarray]:
-    """The answers of the second or third network for the squares [N, 4]."""
-    crops = [
-        _normalized(warping.resize_bilinear(boxes.cut(photo, box), size, size))
-        for box in found
-    ]
+def _judge(net, crops) -> dict[str, np.ndarray]:
+    """The answers of the second or third network for crops [N, S, S, 3] uint8."""
     answers = []
     for start in range(0, len(crops), _CHUNK):
-        chunk = np.stack(crops[start : start + _CHUNK])
+        chunk = _normalized(crops[start : start + _CHUNK])
         filled = np.zeros((_CHUNK, *chunk.shape[1:]), np.float32)
         filled[: len(chunk)] = chunk
         answer = jax.device_get(_apply(net, filled))
@@ -149,7 +152,8 @@ def _points(found, landmarks) -> np.ndarray:
     """Landmarks [N, 10] in parts of their squares → points [N, 5, 2] in the photo."""
     sides = found[:, 2:] - found[:, :2] + 1
     parts = np.stack([landmarks[:, :5], landmarks[:, 5:]], axis=-1)
-    return found[:, None, :2] + sides[:, None] * parts
+    # A square begins at the edge of its first pixel, points count from its middle.
+    return found[:, None, :2] + sides[:, None] * parts - 0.5
 
 
 def _normalized(image) -> np.ndarray:
