@@ -7,7 +7,7 @@ import numpy as np
 from hyperstyle_jax.parity import procedural
 from hyperstyle_jax.parity.case import Case
 from hyperstyle_jax.parity.check import Output
-from hyperstyle_jax.photos.align import align, face_quad
+from hyperstyle_jax.photos.align import align_face, face_quad
 from hyperstyle_jax.photos.face import Face
 
 # Side of the crop, and side at which it was sampled.
@@ -24,10 +24,10 @@ def alignment(case: Case) -> Iterator[Output]:
     for name, entry in case.meta["cases"].items():
         image = procedural.image(case.seed, entry["key"], entry["shape"])[0]
         photo = np.ascontiguousarray(np.moveaxis(image, 0, -1))
-        quad = face_quad(Face(case.arrays[f"{name}.landmarks"]).anchors)
-        yield Output(f"{name}.quad", quad, "coordinate")
+        face = Face(case.arrays[f"{name}.landmarks"])
+        yield Output(f"{name}.quad", face_quad(face.anchors), "coordinate")
         for script in _SCRIPTS.keys() & entry.keys():
-            aligned = align(photo, quad, *_SCRIPTS[script])
+            aligned = align_face(photo, face, *_SCRIPTS[script])
             kind = "padded level" if entry[script]["padded"] else "level"
             key = f"{name}.{script}"
             yield Output(key, np.moveaxis(aligned.image, -1, 0).astype("f4"), kind)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hyperstyle_jax.photos import warping
-from hyperstyle_jax.photos.face import Anchors
+from hyperstyle_jax import images
+from hyperstyle_jax.images import warping
+from hyperstyle_jax.photos.face import Anchors, Face
 
 _LARGEST = 4096  # side of a crop
 _SMALLEST = 8  # side of the square in the photo
@@ -22,6 +23,7 @@ class Aligned(NamedTuple):
     """A face, cut out.
 
     Attributes:
+        face: in the photo.
         image: [S, S, 3] uint8.
         corners: [4, 2], where the crop's corners lie in the photo: upper left, lower
             left, lower right, upper right. Here the first pixel spans 0 to 1, and the
@@ -29,6 +31,7 @@ class Aligned(NamedTuple):
         outside: the part of the crop, 0 to 1, that lies outside of the photo.
     """
 
+    face: Face
     image: np.ndarray
     corners: np.ndarray
     outside: float
@@ -60,14 +63,14 @@ def face_quad(anchors: Anchors) -> np.ndarray:
     return np.stack(corners)
 
 
-def align(
-    photo: np.ndarray, quad: np.ndarray, size: int, supersampled: int | None = None
+def align_face(
+    photo: np.ndarray, face: Face, size: int, supersampled: int | None = None
 ) -> Aligned:
-    """Cuts a square out of a photo and turns it upright.
+    """Cuts a face out of a photo and turns it upright.
 
     Args:
         photo: [H, W, 3] uint8.
-        quad: [4, 2] as `face_quad` returns it.
+        face: in the photo.
         size: side of the crop in pixels.
         supersampled: side at which it is sampled before it is scaled to `size`: 4096
             for FFHQ's own images, not given for HyperStyle's and PTI's.
@@ -75,8 +78,8 @@ def align(
     Raises:
         ValueError: a senseless size, or a square that does not meet the photo.
     """
+    quad = face_quad(face.anchors)
     _check(photo, quad, size)
-    quad = np.array(quad, np.float64)
     outside = _part_outside(quad, photo.shape)
     image, quad, scale = _shrink(photo, quad, size)
     image, quad, offset = _crop(image, quad)
@@ -84,8 +87,8 @@ def align(
     corners = (quad + 0.5 + offset - pad) * scale
     sampled = warping.sample_quad(image, quad + 0.5, supersampled or size)
     if sampled.shape[0] != size:
-        sampled = warping.resize(sampled, size, size)
-    return Aligned(sampled, corners, outside)
+        sampled = images.resize(sampled, size, size)
+    return Aligned(face, sampled, corners, outside)
 
 
 def side(quad: np.ndarray) -> float:
@@ -137,7 +140,7 @@ def _shrink(image, quad, size):
         return image, quad, np.ones(2)
     height, width = image.shape[:2]
     rows, columns = (int(np.rint(float(n) / shrink)) for n in (height, width))
-    small = warping.resize(image, rows, columns)
+    small = images.resize(image, rows, columns)
     return small, quad / shrink, np.array([width / columns, height / rows])
 
 

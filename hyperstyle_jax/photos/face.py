@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The convention of iBUG 300-W, seen from the viewer: the left eye is the person's right.
+# The convention of iBUG 300-W; left is the viewer's left.
 CHIN, BROWS, NOSE_TIP = slice(0, 17), slice(17, 27), 30
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 MOUTH_LEFT, MOUTH_RIGHT = 48, 54

@@ -36,7 +36,8 @@ def load(landmarks: str = DEFAULT, model: str | Path | None = None) -> Finder:
 
         return points_file.load(landmarks)
     raise ValueError(
-        f"landmarks {landmarks!r}: expected {', '.join(NAMES)} or a .json file of points"
+        f"landmarks {landmarks!r}: expected {', '.join(NAMES)} or a .json file of "
+        "points"
     )
 
 

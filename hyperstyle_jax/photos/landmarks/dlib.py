@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperstyle_jax.photos import warping
+from hyperstyle_jax import images
 from hyperstyle_jax.photos.face import Face
 from hyperstyle_jax.photos.landmarks import Finder, largest_first
 from hyperstyle_jax.photos.landmarks.turning import find_in_any_turn
@@ -59,7 +59,7 @@ def _searched(photo) -> tuple[np.ndarray, float]:
     if scale <= 1:
         return photo, 1.0
     rows, columns = (max(1, round(n / scale)) for n in photo.shape[:2])
-    return warping.resize(photo, rows, columns), scale
+    return images.resize(photo, rows, columns), scale
 
 
 def _points(dlib, predictor, photo, box, scale) -> np.ndarray:

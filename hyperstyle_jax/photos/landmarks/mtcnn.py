@@ -11,8 +11,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from hyperstyle_jax import images
+from hyperstyle_jax.images import warping
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.photos import warping
 from hyperstyle_jax.photos.face import Face
 from hyperstyle_jax.photos.landmarks import Finder, boxes, largest_first
 from hyperstyle_jax.photos.landmarks.steadying import steady
@@ -101,7 +102,7 @@ def _searched(photo) -> tuple[np.ndarray, np.ndarray]:
     height, width = photo.shape[:2]
     scale = max(1.0, max(height, width) / _MOST_SIDE)
     rows, columns = (max(_CELL, round(n / scale)) for n in (height, width))
-    small = warping.resize(photo, rows, columns)
+    small = images.resize(photo, rows, columns)
     return small, np.array([width / columns, height / rows])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hyperstyle_jax.photos import warping
+from hyperstyle_jax.images import warping
 
 _SIDE = 48  # of the third network's input
 _HALF, _UP = 1.15, 0.1  # of a view, in units of the face; it is centred a bit higher

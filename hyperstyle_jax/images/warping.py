@@ -1,18 +1,10 @@
-"""Resampling of photos with Pillow: squares cut out, laid back, polygons filled.
+"""Quadrilaterals of images cut out and laid back, polygons filled.
 
 Coordinates are continuous here: the first pixel spans 0 to 1.
 """
 
 import numpy as np
 from PIL import Image, ImageDraw
-
-
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Lanczos, anti-aliased when shrinking: [H, W] or [H, W, 3] uint8."""
-    if image.shape[:2] == (height, width):
-        return image
-    resized = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(resized)
 
 
 def resize_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
