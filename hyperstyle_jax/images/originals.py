@@ -98,7 +98,8 @@ def replace(
 
 def shown(original: Original) -> np.ndarray:
     """[H, W, 3] uint8, upright, in sRGB."""
-    return reading.read(encode(original))
+    values = np.ascontiguousarray(upright(original.pixels, original.orientation))
+    return pixels.rgb(Image.fromarray(values), original.profile)
 
 
 def encode(original: Original, kind: str = "PNG") -> bytes:

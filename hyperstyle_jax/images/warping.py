@@ -49,9 +49,7 @@ def lay_over(
     """
     from scipy import ndimage
 
-    size = image.shape[0]
-    to_photo = np.stack([corners[3] - corners[0], corners[1] - corners[0]], 1) / size
-    to_crop = np.linalg.inv(to_photo)[::-1, ::-1]  # rows first
+    to_crop = image.shape[0] * _to_square(corners)[::-1, ::-1]  # rows first
     middle = np.array([0.5, 0.5])
     offset = to_crop @ (middle - corners[0][::-1]) - middle
     channels = [
@@ -62,6 +60,20 @@ def lay_over(
         for channel in np.moveaxis(np.atleast_3d(image), -1, 0)
     ]  # fmt: skip
     return np.stack(channels, -1).reshape(height, width, *image.shape[2:])
+
+
+def inside(corners: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Which pixels of [height, width] have their middle in a parallelogram."""
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    places = np.stack([x, y], axis=-1) - corners[0]
+    parts = places @ _to_square(corners).T
+    return ((parts >= 0) & (parts <= 1)).all(axis=-1)
+
+
+def _to_square(corners) -> np.ndarray:
+    """[2, 2]: x, y from the first corner on → parts of the parallelogram's sides."""
+    axes = np.stack([corners[3] - corners[0], corners[1] - corners[0]], axis=1)
+    return np.linalg.inv(axes)
 
 
 def polygon(corners: np.ndarray, height: int, width: int) -> np.ndarray:

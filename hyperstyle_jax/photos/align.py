@@ -14,8 +14,7 @@ from hyperstyle_jax import images
 from hyperstyle_jax.images import warping
 from hyperstyle_jax.photos.face import Anchors, Face
 
-_LARGEST = 4096  # side of a crop
-_SMALLEST = 8  # side of the square in the photo
+_SMALLEST, _LARGEST = 8, 4096  # side of a crop
 _BORDER, _PAD, _BLUR = 0.1, 0.3, 0.02  # parts of the square's side
 
 
@@ -96,9 +95,16 @@ def side(quad: np.ndarray) -> float:
     return float(np.hypot(*(quad[3] - quad[0])))
 
 
+def check_size(size: int) -> None:
+    """Raises ValueError for a senseless side of a crop."""
+    if not _SMALLEST <= size <= _LARGEST:
+        raise ValueError(
+            f"size {size}: expected a number from {_SMALLEST} to {_LARGEST}"
+        )
+
+
 def _check(photo, quad, size):
-    if not 1 <= size <= _LARGEST:
-        raise ValueError(f"size {size}: expected a number from 1 to {_LARGEST}")
+    check_size(size)
     height, width = photo.shape[:2]
     low, high = quad.min(axis=0), quad.max(axis=0)
     if (high <= 0).any() or (low >= (width - 1, height - 1)).any():

@@ -3,8 +3,11 @@
 Masks are made in the square that was cut out and lie in the photo as it does.
 """
 
+from pathlib import Path
+
 import numpy as np
 
+from hyperstyle_jax import images
 from hyperstyle_jax.images import warping
 from hyperstyle_jax.photos.align import Aligned
 from hyperstyle_jax.photos.face import BROWS, CHIN, Face
@@ -37,6 +40,19 @@ def named(name: str, aligned: Aligned) -> np.ndarray:
         )
     corners = _contour(aligned) if name == "face" else _square(2.5 * _FEATHER)
     return softened(warping.polygon(corners * SIDE, SIDE, SIDE))
+
+
+def read(file: str | Path) -> np.ndarray:
+    """A mask from an image file, white where the face is replaced.
+
+    Returns:
+        [H, W] float32, 0 to 1. A square one lies over the crop unless it is as large as
+        the photo.
+
+    Raises:
+        ValueError: as of `images.read`.
+    """
+    return images.read(file).astype(np.float32).mean(axis=-1) / 255
 
 
 def softened(mask: np.ndarray) -> np.ndarray:

@@ -44,8 +44,8 @@ def patch(
         photo: [H, W, 3] uint8, upright.
         aligned: the crop before the edit.
         image: [S, S, 3] uint8, the edited crop, of any size.
-        mask: [M, M] float32, 0 to 1, over the crop; 0 at its edges. Or [H, W] over the
-            photo: what lies outside of the crop does not count.
+        mask: [M, M] float32, 0 to 1, over the crop, or [H, W] over the photo: what lies
+            outside of the crop does not count.
     """
     top, left, height, width = _box(aligned.corners, photo.shape)
     corners = aligned.corners - (left, top)
@@ -58,7 +58,8 @@ def patch(
         share = mask[top : top + height, left : left + width]
     else:
         share = lay(mask).clip(0, 1)
-    share = np.where(share < _NOTHING, 0, share).astype(np.float32)
+    used = (share >= _NOTHING) & warping.inside(corners, height, width)
+    share = np.where(used, share, 0).astype(np.float32)
     before = images.resize(aligned.image, *image.shape[:2])
     edited = _with_detail(part, lay(before), lay(image), corners, len(image))
     matched = edited + _seam_shift(part - edited, share, corners)
