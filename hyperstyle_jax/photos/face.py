@@ -9,7 +9,7 @@ import numpy as np
 CHIN, BROWS, NOSE_TIP = slice(0, 17), slice(17, 27), 30
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 MOUTH_LEFT, MOUTH_RIGHT = 48, 54
-_PROFILE = 2.2  # how many times farther the nose is from one eye than from the other
+_PROFILE = 4.0  # how many times farther the nose is from one eye than from the other
 _UPRIGHT = 45.0  # degrees that a head may lean
 
 

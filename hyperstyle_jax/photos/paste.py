@@ -36,7 +36,11 @@ class Patch(NamedTuple):
 
 
 def patch(
-    photo: np.ndarray, aligned: Aligned, image: np.ndarray, mask: np.ndarray
+    photo: np.ndarray,
+    aligned: Aligned,
+    image: np.ndarray,
+    mask: np.ndarray,
+    over_photo: bool = False,
 ) -> Patch:
     """What an edited crop becomes in its photo.
 
@@ -44,8 +48,9 @@ def patch(
         photo: [H, W, 3] uint8, upright.
         aligned: the crop before the edit.
         image: [S, S, 3] uint8, the edited crop, of any size.
-        mask: [M, M] float32, 0 to 1, over the crop, or [H, W] over the photo: what lies
-            outside of the crop does not count.
+        mask: [M, M] float32, 0 to 1, over the crop.
+        over_photo: the mask is [H, W] over the photo; what lies outside of the crop
+            does not count.
     """
     top, left, height, width = _box(aligned.corners, photo.shape)
     corners = aligned.corners - (left, top)
@@ -54,7 +59,7 @@ def patch(
     def lay(values):
         return warping.lay_over(_no_finer(values, corners), corners, height, width)
 
-    if mask.shape == photo.shape[:2]:
+    if over_photo:
         share = mask[top : top + height, left : left + width]
     else:
         share = lay(mask).clip(0, 1)

@@ -83,16 +83,18 @@ class Photo(NamedTuple):
         Args:
             aligned: of this photo.
             image: [S, S, 3] uint8 or float in [-1, 1], the edited crop, of any size.
-            mask: "face", "crop", or an array, 0 to 1: [H, W] over the photo, or a
-                square over the crop. Where it is 0, the photo stays bit for bit.
+            mask: "face", "crop", or an array, 0 to 1: as large as the photo and over
+                it, or a square over the crop. Where it is 0, the photo stays bit for
+                bit.
         """
-        if isinstance(mask, str):
-            mask = masks.named(mask, aligned)
+        named = isinstance(mask, str)
+        over_photo = not named and mask.shape == self.image.shape[:2]
+        mask = masks.named(mask, aligned) if named else mask
         edited = images.to_uint8(image)
         _check_square(edited, "edited crop")
-        if mask.shape != self.image.shape[:2]:
+        if not over_photo:
             _check_square(mask, "mask")
-        part = patch(self.image, aligned, edited, mask)
+        part = patch(self.image, aligned, edited, mask, over_photo)
         original = originals.replace(
             self.original, part.top, part.left, part.image, part.mask
         )

@@ -66,8 +66,9 @@ def save(
         exif=originals.notes(photo.original),
         crop_sha256=atomic_files.sha256(crop),
     )
-    text = json.dumps(record._asdict(), indent=1, ensure_ascii=False)
-    return atomic_files.write_whole(path_of(crop), (text + "\n").encode())
+    lines = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in record._asdict().items())
+    text = "{\n " + ",\n ".join(lines) + "\n}\n"
+    return atomic_files.write_whole(path_of(crop), text.encode())
 
 
 def path_of(crop: Path) -> Path:
