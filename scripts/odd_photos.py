@@ -1,4 +1,4 @@
-"""Makes odd photos: of no face, of many, cut, turned, tiny, grey, CMYK, huge, broken."""
+"""Makes odd photos: no face, many, cut, turned, tiny, grey, CMYK, huge, broken."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence

@@ -73,26 +73,31 @@ def upright(values: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def replace(
-    original: Original, top: int, left: int, image: np.ndarray, mask: np.ndarray
+    original: Original,
+    top: int,
+    left: int,
+    before: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray,
 ) -> Original:
     """The original with an edited part.
 
+    Only the change is carried over, so that what sRGB of 8 bits cannot hold stays.
+
     Args:
         top, left: where the part begins in the upright photo.
-        image: [h, w, 3] uint8 in sRGB.
-        mask: [h, w] float32, 0 to 1, how much of `image` is taken; where it is 0 the
+        before, image: [h, w, 3] uint8 in sRGB, the part before and after the edit.
+        mask: [h, w] float32, 0 to 1, how much of the change is made; where it is 0 the
             original stays, bit for bit.
     """
     stored = original.pixels.copy()
     height, width = mask.shape
-    shown = upright(stored, original.orientation)
-    part = shown[top : top + height, left : left + width]
-    edited = _in_numbers_of(original, image)
-    channels = part[..., None] if part.ndim == 2 else part[..., : edited.shape[-1]]
-    share = mask[..., None]
-    channels[...] = np.where(
-        share > 0, np.rint(channels * (1 - share) + edited * share), channels
-    )
+    upright_view = upright(stored, original.orientation)
+    part = upright_view[top : top + height, left : left + width]
+    old, new = (_in_numbers_of(original, values) for values in (before, image))
+    channels = part[..., None] if part.ndim == 2 else part[..., : new.shape[-1]]
+    changed = np.rint(channels + mask[..., None] * (new - old))
+    channels[...] = changed.clip(0, np.iinfo(stored.dtype).max)
     return original._replace(pixels=stored)
 
 

@@ -34,7 +34,7 @@ def sample_quad(image: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray
 
 
 def lay_over(
-    image: np.ndarray, corners: np.ndarray, height: int, width: int
+    image: np.ndarray, corners: np.ndarray, height: int, width: int, order: int = 3
 ) -> np.ndarray:
     """The inverse of `sample_quad`: a square laid into its quadrilateral.
 
@@ -43,9 +43,10 @@ def lay_over(
             pixels than the place where it goes: scale it down first.
         corners: [4, 2] of a parallelogram in the result.
         height, width: of the result.
+        order: of the interpolating splines: 1 is linear, 3 cubic.
 
     Returns:
-        [height, width(, 3)] float32, bicubic; edge pixels are continued outwards.
+        [height, width(, 3)] float32; edge pixels are continued outwards.
     """
     from scipy import ndimage
 
@@ -55,7 +56,7 @@ def lay_over(
     channels = [
         ndimage.affine_transform(
             np.asarray(channel, np.float32), to_crop, offset, (height, width),
-            order=3, mode="nearest",
+            order=order, mode="nearest",
         )
         for channel in np.moveaxis(np.atleast_3d(image), -1, 0)
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from hyperstyle_jax.images import warping
 from hyperstyle_jax.photos.align import Aligned
 from hyperstyle_jax.photos.face import BROWS, CHIN, Face
 
-SIDE = 512  # of a mask
+SIDE = 256  # of a mask
 NAMES = ("face", "crop")
 _FEATHER = 0.035  # standard deviation of the soft edge, a part of the side
 _MARGIN = 1.06  # how much larger than the face's contour

@@ -25,12 +25,13 @@ class Patch(NamedTuple):
 
     Attributes:
         top, left: where it begins.
-        image: [h, w, 3] uint8.
+        before, image: [h, w, 3] uint8, the photo and what it becomes.
         mask: [h, w] float32, 0 to 1.
     """
 
     top: int
     left: int
+    before: np.ndarray
     image: np.ndarray
     mask: np.ndarray
 
@@ -54,21 +55,24 @@ def patch(
     """
     top, left, height, width = _box(aligned.corners, photo.shape)
     corners = aligned.corners - (left, top)
-    part = np.float32(photo[top : top + height, left : left + width])
+    place = slice(top, top + height), slice(left, left + width)
+    part = np.float32(photo[place])
 
-    def lay(values):
-        return warping.lay_over(_no_finer(values, corners), corners, height, width)
+    def lay(values, order=3):
+        fitting = _no_finer(values, corners)
+        return warping.lay_over(fitting, corners, height, width, order)
 
     if over_photo:
-        share = mask[top : top + height, left : left + width]
+        share = mask[place]
     else:
-        share = lay(mask).clip(0, 1)
+        share = lay(mask, order=1).clip(0, 1)
     used = (share >= _NOTHING) & warping.inside(corners, height, width)
     share = np.where(used, share, 0).astype(np.float32)
     before = images.resize(aligned.image, *image.shape[:2])
     edited = _with_detail(part, lay(before), lay(image), corners, len(image))
     matched = edited + _seam_shift(part - edited, share, corners)
-    return Patch(top, left, np.rint(matched.clip(0, 255)).astype(np.uint8), share)
+    after = np.rint(matched.clip(0, 255)).astype(np.uint8)
+    return Patch(top, left, photo[place], after, share)
 
 
 def _with_detail(photo, before, edited, corners, size) -> np.ndarray:

@@ -95,9 +95,7 @@ class Photo(NamedTuple):
         if not over_photo:
             _check_square(mask, "mask")
         part = patch(self.image, aligned, edited, mask, over_photo)
-        original = originals.replace(
-            self.original, part.top, part.left, part.image, part.mask
-        )
+        original = originals.replace(self.original, *part)
         return self._replace(image=originals.shown(original), original=original)
 
     def save(self, path: str | Path) -> Path:

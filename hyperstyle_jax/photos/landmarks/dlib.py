@@ -16,7 +16,7 @@ from hyperstyle_jax.photos.landmarks.turning import find_in_any_turn
 
 _MODEL = "models/shape_predictor_68_face_landmarks.dat"
 _MOST_SIDE = 1600  # of the photo that is searched
-_SURE = 0.3  # a detection's score; frontal faces have 1 and more
+_SURE = 0.6  # a score: upright faces have 0.7 and more, hanging ones up to 0.45
 
 
 def load(model=None) -> Finder:
