@@ -53,6 +53,8 @@ DOORS = {
     "orbax": {"loop.checkpoint"},
     "safetensors": {"weights.safetensors_reader"},
     "matplotlib": {"plots"},
+    "dlib": {"photos.landmarks.dlib"},
+    "mediapipe": {"photos.landmarks.mediapipe"},
     "tensorboardX": {"loop.boards"},
     "wandb": {"loop.boards"},
     # Configs end at the tasks: below, functions take plain values.

@@ -12,7 +12,7 @@ from hyperstyle_jax.cli.photo_runs import Result
 if TYPE_CHECKING:  # they take long to import
     import numpy as np
 
-    from hyperstyle_jax.photos.landmarks import Finder
+    from hyperstyle_jax.photos.face import Finder
     from hyperstyle_jax.weights.bundle import Bundle
 
 
@@ -54,11 +54,11 @@ def run(args):
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
+    edits = [parse_edit(text) for text in args.edit]
     compilation_cache.enable()
     model = bundle.load(args.model)
     model.require("encoder", "hypernet", "generator")
-    edits = [parse_edit(text) for text in args.edit]
-    directions = [(model.direction(name), strength) for name, strength in edits]
+    move = sum(strength * model.direction(name) for name, strength in edits)
     num_iters = pipeline.checked_num_iters(model, args.num_iters)
     mask = paste_back.read_mask(args.mask)
     find, label = photo_runs.load_finder(args)
@@ -66,18 +66,18 @@ def run(args):
     key |= {"landmarks": label, "face": args.face, "mask": paste_back.label(args.mask)}
     key |= {"format": args.format, "precision": args.precision}
     photos = photo_runs.Run(args.inputs, args.out)
-    editor = _Editor(args, photos, model, directions, num_iters, mask, find, label, key)
+    editor = _Editor(args, photos, model, move, num_iters, mask, find, label, key)
     photos.go(editor.edit)
     return photos.report("edited photos")
 
 
 class _Editor(NamedTuple):
-    """What is the same for all photos."""
+    """What is the same for all photos; `move` is the sum of all edits in w+."""
 
     args: Namespace
     photos: photo_runs.Run
     model: "Bundle"
-    directions: list
+    move: "np.ndarray"
     num_iters: int
     mask: Any
     find: "Finder"
@@ -119,19 +119,20 @@ class _Editor(NamedTuple):
 
     def _invert(self, aligned, path) -> "np.ndarray":
         """Writes crop, inversion and edited crop; returns the last one."""
-        from hyperstyle_jax import images
-        from hyperstyle_jax.editing.directions import edit
-        from hyperstyle_jax.inversion import pipeline, storage
-        from hyperstyle_jax.offsets import synthesize
+        import numpy as np
 
-        dtype = self.args.precision
+        from hyperstyle_jax import images
+        from hyperstyle_jax.editing.directions import sweep
+        from hyperstyle_jax.inversion import pipeline, storage
+
         x = pipeline.prepare(self.model, [aligned.image])
-        refinement = pipeline.refine(self.model, x, self.num_iters, dtype)
+        refinement = pipeline.refine(
+            self.model, x, self.num_iters, self.args.precision
+        )
         inversion = pipeline.decode(self.model, refinement)
-        for direction, strength in self.directions:
-            inversion = edit(inversion, direction, strength)
         generator = self.model.nets["generator"]
-        edited = images.to_uint8(synthesize(generator, inversion, dtype=dtype)[0])
+        one = np.ones(1, np.float32)
+        edited = images.to_uint8(sweep(generator, inversion, self.move, one)[0, 0])
         images.save_png(path, aligned.image)
         images.save_png(path.with_name(f"{path.stem}_edit.png"), edited)
         storage.save(path.with_suffix(".npz"), refinement, 0, self.model)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hyperstyle_jax.cli import photo_files
 from hyperstyle_jax.cli.names import unique_names
+from hyperstyle_jax.system import errors, folder_lock, program
 
 if TYPE_CHECKING:  # they take long to import
     from hyperstyle_jax.data.entries import File
-    from hyperstyle_jax.photos.face import Face
-    from hyperstyle_jax.photos.landmarks import Finder
+    from hyperstyle_jax.photos.face import Face, Finder
 
 
 class Result(NamedTuple):
@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, inputs: Iterable[Path], out: Path):
         self.out = out
-        found = photo_files.collect(expanded(inputs), out)
+        found = photo_files.collect(list(expanded(inputs)), out)
         self.files, self.failed, self.left_out = found
         self.results: dict[str, Result] = {}
 
@@ -50,11 +50,16 @@ class Run:
 
         names = unique_names([Path(file.path) for file in self.files])
         files = list(zip(self.files, names, strict=True))
-        for file, name in tqdm(files, unit="photo", disable=None):
-            try:
-                self.results[file.path] = work(file, name)
-            except (ValueError, OSError, MemoryError) as error:
-                self.failed[file.path] = str(error)
+        total = f"{len(files)} photos are done"
+        with (
+            folder_lock.hold(self.out),
+            program.telling(lambda: f"{len(self.results)} of {total}"),
+        ):
+            for file, name in tqdm(files, unit="photo", disable=None):
+                try:
+                    self.results[file.path] = work(file, name)
+                except (ValueError, OSError, MemoryError) as error:
+                    self.failed[file.path] = errors.one_line(error)
 
     def report(self, what: str) -> int:
         """Prints remarks, failures and where the results are.
@@ -181,12 +186,9 @@ def mark_done(note: Path, key: dict, results: Iterable[Path]) -> None:
     from hyperstyle_jax.system import atomic_files
 
     sums = {path.name: atomic_files.sha256(path) for path in results}
-    text = json.dumps({"key": key, "results": sums}, indent=1) + "\n"
-    atomic_files.write_whole(note, text.encode())
+    atomic_files.write_json(note, {"key": key, "results": sums})
 
 
 def _check_choice(choice: str):
     if choice not in ("all", "largest") and not choice.isdecimal():
-        raise ValueError(
-            f"--face {choice}: expected a number from 0, all, or largest"
-        )  # fmt: skip
+        raise ValueError(f"--face {choice}: expected a number from 0, all or largest")

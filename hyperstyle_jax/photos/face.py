@@ -1,6 +1,7 @@
 """One face of a photo by its landmarks, and what they tell of how it is seen."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,18 @@ class Face(NamedTuple):
     def is_upright(self) -> bool:
         """Whether the head stands rather than lies or hangs."""
         return abs(self.lean) <= _UPRIGHT
+
+
+Finder = Callable[[np.ndarray, str], list[Face]]
+
+
+def largest_first(faces: list[Face]) -> list[Face]:
+    """Sorted by the space between eyes and mouth."""
+
+    def extent(face: Face) -> float:
+        return -float(np.ptp(np.stack(face.anchors), axis=0).max())
+
+    return sorted(faces, key=extent)
 
 
 def checked_points(points, where: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from hyperstyle_jax.photos import align as alignment
 from hyperstyle_jax.photos import landmarks as finders
 from hyperstyle_jax.photos import masks
 from hyperstyle_jax.photos.align import Aligned
-from hyperstyle_jax.photos.face import Face
+from hyperstyle_jax.photos.face import Face, Finder
 from hyperstyle_jax.photos.paste import patch
 
 
@@ -52,7 +52,7 @@ class Photo(NamedTuple):
         return cls(image, original, name, hashlib.sha256(file).hexdigest())
 
     def faces(
-        self, landmarks: str | finders.Finder = finders.DEFAULT, model=None
+        self, landmarks: str | Finder = finders.DEFAULT, model=None
     ) -> list[Face]:
         """The faces in the photo, the largest first.
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperstyle_jax import images
-from hyperstyle_jax.photos.face import Face
-from hyperstyle_jax.photos.landmarks import Finder, largest_first
+from hyperstyle_jax.photos.face import Face, Finder, largest_first
 from hyperstyle_jax.photos.landmarks.turning import find_in_any_turn
 
 _MODEL = "models/shape_predictor_68_face_landmarks.dat"

@@ -14,8 +14,8 @@ import numpy as np
 from hyperstyle_jax import images
 from hyperstyle_jax.images import warping
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.photos.face import Face
-from hyperstyle_jax.photos.landmarks import Finder, boxes, largest_first
+from hyperstyle_jax.photos.face import Face, Finder, largest_first
+from hyperstyle_jax.photos.landmarks import boxes
 from hyperstyle_jax.photos.landmarks.steadying import steady
 from hyperstyle_jax.photos.landmarks.turning import find_in_any_turn
 

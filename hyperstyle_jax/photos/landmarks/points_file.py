@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperstyle_jax.photos.face import Face, checked_points
-from hyperstyle_jax.photos.landmarks import Finder, largest_first, mediapipe
+from hyperstyle_jax.photos.face import Face, Finder, checked_points, largest_first
+from hyperstyle_jax.photos.landmarks import mediapipe
 
 
 def load(path: str | Path) -> Finder:
