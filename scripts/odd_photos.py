@@ -83,7 +83,7 @@ def _deep(portrait, _, rng: _Rng):
 
 
 def _huge(portrait, _, rng: _Rng):
-    width, height = (int(v) for v in rng.integers(3000, 9500, 2))
+    width, height = (int(v) for v in rng.integers(3000, 6500, 2))
     return _encoded(portrait.resize((width, height)), quality=80)
 
 

@@ -38,15 +38,21 @@ def main() -> int:
     parser.add_argument("--landmarks", default="dlib")
     parser.add_argument("--landmark-model")
     parser.add_argument("--odd", type=int, default=200, help="number of odd photos")
+    parts = ("singles", "groups", "orientations", "pasting", "odd")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     args = parser.parse_args()
     find = landmarks.load(args.landmarks, args.landmark_model)
     singles = sorted(args.portraits.glob("p*.jpg"))
     print(f"| {args.landmarks} | |\n|---|---|")
-    _report_singles(singles, find)
-    _report_groups(args.portraits, find)
-    _report_orientations(singles[0], find)
-    _report_pasting(singles, find)
-    return _report_odd(singles, args)
+    if "singles" in args.parts:
+        _report_singles(singles, find)
+    if "groups" in args.parts:
+        _report_groups(args.portraits, find)
+    if "orientations" in args.parts:
+        _report_orientations(singles[0], find)
+    if "pasting" in args.parts:
+        _report_pasting(singles, find)
+    return _report_odd(singles, args) if "odd" in args.parts else 0
 
 
 def _row(what: str, figure: str) -> None:
@@ -164,7 +170,7 @@ def _report_pasting(files, find) -> None:
 
 def _report_odd(files, args) -> int:
     """`hyperstyle align` on all odd photos at once, and what it says of each."""
-    portraits = [Image.open(file).convert("RGB") for file in files]
+    portraits = [Image.open(file).convert("RGB").resize((300, 300)) for file in files]
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "odd", Path(folder) / "out"
         source.mkdir()
