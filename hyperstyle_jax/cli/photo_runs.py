@@ -140,7 +140,8 @@ def load_finder(args) -> tuple["Finder", str]:
     _check_choice(args.face)
     find = landmarks.load(args.landmarks, args.landmark_model)
     if args.landmarks in landmarks.NAMES:
-        return find, args.landmarks
+        model = f" ({args.landmark_model.name})" if args.landmark_model else ""
+        return find, args.landmarks + model
     digits = atomic_files.sha256(Path(args.landmarks))[:12]
     return find, f"{Path(args.landmarks).name} {digits}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin
 
 from hyperstyle_jax.images import colors, pixels, reading
 from hyperstyle_jax.system import atomic_files
@@ -152,13 +152,13 @@ def same_ending(original: Original) -> str:
 
 
 def notes(original: Original) -> dict[str, str | int | float]:
-    """EXIF's main tags by number as "0x0110", those that are text or numbers."""
+    """EXIF's main tags by name, as "Model", those that are text or numbers."""
     if not original.exif:
         return {}
     exif = Image.Exif()
     exif.load(original.exif)
     return {
-        f"0x{tag:04x}": value
+        ExifTags.TAGS.get(tag, f"0x{tag:04x}"): value
         for tag, value in exif.items()
         if isinstance(value, (str, int, float))
     }

@@ -68,7 +68,7 @@ def test_faces_are_cut_out_and_failures_listed(folder, tmp_path, capsys):
     path = tmp_path / "out" / "one.align.json"
     record = records.load(path)
     assert np.array_equal(record.aligned(source).image, crop) and record.size == 64
-    assert record.sha256 == source.sha256 and record.exif == {"0x0110": "camera"}
+    assert record.sha256 == source.sha256 and record.exif == {"Model": "camera"}
     assert records.source_of(record, path).samefile(folder / "one.png")
 
 
