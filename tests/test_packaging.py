@@ -83,7 +83,7 @@ def test_every_import_is_declared():
     tops = {n.partition(".")[0] for name in modules() for n in imports(name)}
     tops -= {*sys.stdlib_module_names, "hyperstyle_jax"}
     for top in sorted(tops):
-        # What an extra brings need not be installed; mostly it is called as its package.
+        # What an extra brings need not be installed; mostly its package has the name.
         given = {normalized(o) for o in owners.get(top, [EXTRAS.get(top, top)])}
         assert given & declared, f"{top} is imported, but setup.cfg has none of {given}"
 
