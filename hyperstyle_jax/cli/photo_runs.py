@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # they take long to import
 class Result(NamedTuple):
     """Of one photo: how many results, whether they stood there before, and remarks."""
 
-    count: int
+    made: int
     before: bool = False
     remarks: tuple[str, ...] = ()
 
@@ -36,8 +36,8 @@ class Run:
 
     def __init__(self, inputs: Iterable[Path], out: Path):
         self.out = out
-        found = photo_files.collect(list(expanded(inputs)), out)
-        self.files, self.failed, self.left_out = found
+        photos = photo_files.collect(list(expanded(inputs)), out)
+        self.files, self.failed, self.left_out = photos
         self.results: dict[str, Result] = {}
 
     def go(self, work: Callable[["File", str], Result]) -> None:
@@ -77,7 +77,7 @@ class Run:
             print(" ".join(line.split()), file=sys.stderr)
         if self.left_out:
             print(left_out_line(self.left_out), file=sys.stderr)
-        count = sum(result.count for result in self.results.values())
+        count = sum(result.made for result in self.results.values())
         before = sum(result.before for result in self.results.values())
         line = f"{count} {what} of {len(self.results)} photos in {self.out}"
         line += f", {before} photos were done before" if before else ""
@@ -105,7 +105,7 @@ def expanded(inputs: Iterable[Path]) -> Iterator[Path]:
     """
     for path in inputs:
         matches = [] if path.exists() else sorted(glob.glob(str(path), recursive=True))
-        yield from map(Path, matches or [path])
+        yield from [Path(match) for match in matches] or [path]
 
 
 def add_face_options(parser: ArgumentParser) -> None:

@@ -201,4 +201,4 @@ def _fade(image, pad, blur) -> np.ndarray:
     image = image + (blurred - image) * np.clip(distance * 3.0 + 1.0, 0.0, 1.0)
     median = np.median(image, axis=(0, 1))
     image += (median - image) * np.clip(distance, 0.0, 1.0)
-    return np.uint8(np.clip(np.rint(image), 0, 255))
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -42,8 +42,8 @@ class Face(NamedTuple):
         points = self.points
         if len(points) == 5:
             return Anchors(points[0], points[1], points[3], points[4])
-        eyes = (points[part].mean(axis=0) for part in (LEFT_EYE, RIGHT_EYE))
-        return Anchors(*eyes, points[MOUTH_LEFT], points[MOUTH_RIGHT])
+        left, right = (points[part].mean(axis=0) for part in (LEFT_EYE, RIGHT_EYE))
+        return Anchors(left, right, points[MOUTH_LEFT], points[MOUTH_RIGHT])
 
     @property
     def nose(self) -> np.ndarray:

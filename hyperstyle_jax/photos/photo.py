@@ -87,14 +87,15 @@ class Photo(NamedTuple):
                 it, or a square over the crop. Where it is 0, the photo stays bit for
                 bit.
         """
-        named = isinstance(mask, str)
-        over_photo = not named and mask.shape == self.image.shape[:2]
-        mask = masks.named(mask, aligned) if named else mask
         edited = images.to_uint8(image)
         _check_square(edited, "edited crop")
+        if isinstance(mask, str):
+            share, over_photo = masks.named(mask, aligned), False
+        else:
+            share, over_photo = mask, mask.shape == self.image.shape[:2]
         if not over_photo:
-            _check_square(mask, "mask")
-        part = patch(self.image, aligned, edited, mask, over_photo)
+            _check_square(share, "mask")
+        part = patch(self.image, aligned, edited, share, over_photo)
         original = originals.replace(self.original, *part)
         return self._replace(image=originals.shown(original), original=original)
 

@@ -60,23 +60,23 @@ def load(model: str | Path | None = None) -> Finder:
 
 def cascade(nets: Mapping[str, Net], photo: np.ndarray) -> list[Face]:
     """The upright faces of a photo [H, W, 3] uint8, with five points each."""
-    found = _propose(nets["pnet"], photo)
+    squares = _propose(nets["pnet"], photo)
     for role, size, threshold in zip(
         _ROLES[1:], (24, 48), _THRESHOLDS[1:], strict=True
     ):
-        if not len(found):
+        if not len(squares):
             return []
-        crops = [boxes.cut(photo, box) for box in found]
+        crops = [boxes.cut(photo, square) for square in squares]
         crops = [warping.resize_bilinear(crop, size, size) for crop in crops]
         answers = _judge(nets[role], np.stack(crops))
         sure = answers["face"][:, 1] > threshold
-        found, answers = found[sure], {k: v[sure] for k, v in answers.items()}
+        squares, answers = squares[sure], {k: v[sure] for k, v in answers.items()}
         scores = answers["face"][:, 1]
         if role == "rnet":
-            kept = boxes.suppress(found, scores, _OVERLAP)
-            found = boxes.squares(boxes.shift(found[kept], answers["box"][kept]))
-    points = _points(found, answers["landmarks"])
-    shifted = boxes.shift(found, answers["box"])
+            kept = boxes.suppress(squares, scores, _OVERLAP)
+            squares = boxes.squares(boxes.shift(squares[kept], answers["box"][kept]))
+    points = _points(squares, answers["landmarks"])
+    shifted = boxes.shift(squares, answers["box"])
     kept = boxes.suppress(shifted, scores, _OVERLAP, within=True)
     return [Face(points[i], float(scores[i])) for i in kept]
 
@@ -107,18 +107,17 @@ def _searched(photo) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _propose(net, photo) -> np.ndarray:
-    """Squares in which the first network sees a face, at any size: [N, 4]."""
-    found, scores, offsets = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros((0, 4))]
+    """Squares in which the first network sees a face of any size: [N, 4]."""
+    levels = [(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 4)))]
     scale = _CELL / _LEAST_FACE
     while min(photo.shape[:2]) * scale > _CELL:
-        level = _propose_at(net, photo, scale)
-        kept = boxes.suppress(*level[:2], _OVERLAP_OF_LEVEL)
-        for values, part in zip((found, scores, offsets), level, strict=True):
-            values.append(part[kept])
+        windows, scores, offsets = _propose_at(net, photo, scale)
+        kept = boxes.suppress(windows, scores, _OVERLAP_OF_LEVEL)
+        levels.append((windows[kept], scores[kept], offsets[kept]))
         scale *= _FACTOR
-    found, scores, offsets = map(np.concatenate, (found, scores, offsets))
-    kept = boxes.suppress(found, scores, _OVERLAP)
-    return boxes.squares(boxes.shift(found[kept], offsets[kept]))
+    windows, scores, offsets = map(np.concatenate, zip(*levels, strict=True))
+    kept = boxes.suppress(windows, scores, _OVERLAP)
+    return boxes.squares(boxes.shift(windows[kept], offsets[kept]))
 
 
 def _propose_at(net, photo, scale):
@@ -149,16 +148,16 @@ def _judge(net, crops) -> dict[str, np.ndarray]:
     return {k: np.concatenate([a[k] for a in answers]) for k in answers[0]}
 
 
-def _points(found, landmarks) -> np.ndarray:
+def _points(squares, landmarks) -> np.ndarray:
     """Landmarks [N, 10] in parts of their squares → points [N, 5, 2] in the photo."""
-    sides = found[:, 2:] - found[:, :2] + 1
+    sides = squares[:, 2:] - squares[:, :2] + 1
     parts = np.stack([landmarks[:, :5], landmarks[:, 5:]], axis=-1)
     # A square begins at the edge of its first pixel, points count from its middle.
-    return found[:, None, :2] + sides[:, None] * parts - 0.5
+    return squares[:, None, :2] + sides[:, None] * parts - 0.5
 
 
 def _normalized(image) -> np.ndarray:
-    return (np.float32(image) - np.float32(127.5)) / np.float32(128)
+    return (image.astype(np.float32) - np.float32(127.5)) / np.float32(128)
 
 
 @jax.jit
