@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def largest_first(faces: list[Face]) -> list[Face]:
     return sorted(faces, key=extent)
 
 
-def checked_points(points, where: str) -> np.ndarray:
+def checked_points(points: Any, where: str) -> np.ndarray:
     """Landmarks as float64 [68, 2] or [5, 2].
 
     Raises:

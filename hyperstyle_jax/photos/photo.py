@@ -52,7 +52,9 @@ class Photo(NamedTuple):
         return cls(image, original, name, hashlib.sha256(file).hexdigest())
 
     def faces(
-        self, landmarks: str | Finder = finders.DEFAULT, model=None
+        self,
+        landmarks: str | Finder = finders.DEFAULT,
+        model: str | Path | None = None,
     ) -> list[Face]:
         """The faces in the photo, the largest first.
 

@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, most: float, within=False):
+def suppress(
+    boxes: np.ndarray, scores: np.ndarray, most: float, within: bool = False
+) -> np.ndarray:
     """Of boxes that overlap only the best is kept.
 
     Args:

@@ -19,7 +19,7 @@ _DOUBLED_SIDE = 1000  # up to it the photo is doubled, for faces of 40 to 80 pix
 _SURE = 0.6  # a score: upright faces have 0.7 and more, hanging ones up to 0.45
 
 
-def load(model=None) -> Finder:
+def load(model: str | Path | None = None) -> Finder:
     """The finder.
 
     Raises:

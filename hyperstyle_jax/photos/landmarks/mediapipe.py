@@ -5,7 +5,9 @@ model: it is a file `face_landmarker.task` that its documentation links to.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +59,7 @@ def load(model: str | Path | None = None) -> Finder:
     return find
 
 
-def from_mesh(mesh, height: int, width: int) -> np.ndarray:
+def from_mesh(mesh: Sequence[Any], height: int, width: int) -> np.ndarray:
     """Points of one mesh as mediapipe gives them → [68, 2] in pixels.
 
     Args:
