@@ -7,13 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from drawn_faces import points68, save_points
-from paths import GOLDENS
+from paths import GOLDENS, SHARED
 
+from hyperstyle_jax import images
 from hyperstyle_jax.photos import landmarks
+from hyperstyle_jax.photos.align import face_quad, side
 from hyperstyle_jax.photos.face import Face
 from hyperstyle_jax.photos.landmarks import boxes, mediapipe, mtcnn, turning
 from hyperstyle_jax.photos.landmarks.steadying import steady
 
+PORTRAITS = SHARED / "pictures" / "portraits"
 WEIGHTS = GOLDENS / "release" / "models_mtcnn"
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 
@@ -187,3 +190,19 @@ def test_the_cascade_finds_nothing_in_noise_and_says_so():
     noise = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
     assert find(noise, "noise.png") == []
     assert find(np.zeros((16, 300, 3), np.uint8), "narrow.png") == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (WEIGHTS.is_dir() and PORTRAITS.is_dir()), reason="the photographs are not here"
+)
+def test_faces_of_photographs_are_found_where_they_are():
+    find = mtcnn.load(WEIGHTS)
+    truth = json.loads((PORTRAITS / "groups_landmarks.json").read_text())["g00.jpg"]
+    faces = find(images.read(PORTRAITS / "g00.jpg"), "g00.jpg")
+    assert len(faces) == len(truth["faces"])
+    for entry in truth["faces"]:
+        true = Face(np.array(entry["landmarks"], np.float64))
+        apart = [np.stack(f.anchors) - np.stack(true.anchors) for f in faces]
+        nearest = min(np.hypot(*(a.T)).max() for a in apart)
+        assert nearest < 0.03 * side(face_quad(true.anchors))
