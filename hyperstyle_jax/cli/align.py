@@ -8,6 +8,7 @@ from hyperstyle_jax.cli.photo_runs import Result
 
 
 def add_commands(commands):
+    """Adds the parser of `hyperstyle align`."""
     parser = commands.add_parser(
         "align",
         help="find faces in photos and cut them out as FFHQ's",
@@ -32,6 +33,7 @@ def add_commands(commands):
 
 
 def run(args):
+    """Cuts the faces out of all photos; returns the exit code."""
     from hyperstyle_jax.photos.align import check_size
     from hyperstyle_jax.system import compilation_cache
 

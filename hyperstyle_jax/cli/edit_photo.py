@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # they take long to import
 
 
 def add_commands(commands):
+    """Adds the parser of `hyperstyle edit-photo`."""
     parser = commands.add_parser(
         "edit-photo",
         help="edit faces in photos: align, invert, edit, paste back",
@@ -50,6 +51,7 @@ def add_commands(commands):
 
 
 def run(args):
+    """Edits all photos; returns the exit code."""
     from hyperstyle_jax.inversion import pipeline
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle

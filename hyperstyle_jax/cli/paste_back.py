@@ -10,6 +10,7 @@ FORMATS = ("png", "same")
 
 
 def add_commands(commands):
+    """Adds the parser of `hyperstyle paste-back`."""
     parser = commands.add_parser(
         "paste-back",
         help="put edited faces back into their photos",
@@ -57,6 +58,7 @@ def add_options(parser) -> None:
 
 
 def run(args):
+    """Puts all edited crops back; returns the exit code."""
     mask = read_mask(args.mask)
     photos = photo_runs.Run(args.inputs, args.out)
     photos.go(lambda file, name: _paste(photos, file, name, mask, args))
