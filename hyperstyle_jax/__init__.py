@@ -23,6 +23,7 @@ _PUBLIC = {
     "edit": "editing.directions.edit",
     "sweep": "editing.directions.sweep",
     "fit_directions": "editing.interfacegan.fit_directions",
+    "Photo": "photos.photo.Photo",
     "read_image": "images.read",
     "save_image": "images.save_png",
 }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hyperstyle_jax"
 PAGE = ROOT / "docs/api.md"
 # Rooms whose functions are for others' programs; the rest serves commands and training.
-ROOMS = ("offsets", "inversion", "editing", "weights", "losses", "metrics")
+ROOMS = ("offsets", "inversion", "editing", "photos", "weights", "losses", "metrics")
 
 HEAD = """\
 # Python interface

@@ -14,6 +14,8 @@ from syntax_trees import imports, modules
 
 # What jax brings along and decides the version of.
 BROUGHT = {"jaxlib", "ml-dtypes"}
+# Modules of extras whose packages have other names.
+EXTRAS = {"dlib": "dlib-bin"}
 
 
 def setup() -> configparser.ConfigParser:
@@ -81,8 +83,8 @@ def test_every_import_is_declared():
     tops = {n.partition(".")[0] for name in modules() for n in imports(name)}
     tops -= {*sys.stdlib_module_names, "hyperstyle_jax"}
     for top in sorted(tops):
-        # What an extra brings need not be installed; it has the name of its package.
-        given = {normalized(owner) for owner in owners.get(top, [top])}
+        # What an extra brings need not be installed; mostly its package has the name.
+        given = {normalized(o) for o in owners.get(top, [EXTRAS.get(top, top)])}
         assert given & declared, f"{top} is imported, but setup.cfg has none of {given}"
 
 

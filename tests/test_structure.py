@@ -32,9 +32,10 @@ FLOORS = {
     "inversion": 2,
     "editing": 2,
     "loop": 2,
-    # 3, training of the networks, official weights in and out
+    # 3, training of the networks, official weights in and out, photographs of people
     "training": 3,
     "convert": 3,
+    "photos": 3,
     # 4, programs that measure
     "parity": 4,
     "evaluation": 4,
@@ -52,6 +53,8 @@ DOORS = {
     "orbax": {"loop.checkpoint"},
     "safetensors": {"weights.safetensors_reader"},
     "matplotlib": {"plots"},
+    "dlib": {"photos.landmarks.dlib"},
+    "mediapipe": {"photos.landmarks.mediapipe"},
     "tensorboardX": {"loop.boards"},
     "wandb": {"loop.boards"},
     # Configs end at the tasks: below, functions take plain values.

@@ -6,7 +6,7 @@ import pytest
 from syntax_trees import modules
 
 LIBRARY = ("net", "offsets", "inversion", "editing", "weights", "images", "losses")
-LIBRARY += ("metrics",)
+LIBRARY += ("metrics", "photos")
 
 
 def public(body, kind):
@@ -25,7 +25,8 @@ def untyped(function: ast.FunctionDef) -> list[str]:
     args = function.args
     every = [*args.posonlyargs, *args.args, *args.kwonlyargs]
     missing = [a.arg for a in every if a.annotation is None]
-    return [a for a in missing if a != "self"] + ["return"] * (not function.returns)
+    missing += ["return"] * (not function.returns)
+    return [a for a in missing if a not in ("self", "cls")]
 
 
 @pytest.mark.parametrize("room", LIBRARY)

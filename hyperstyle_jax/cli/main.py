@@ -9,7 +9,7 @@ from hyperstyle_jax.system import program
 # Each has add_commands(subparsers) and imports heavy things inside its functions.
 _GROUPS = (
     "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
-    "speed", "prepare", "pre_extract",
+    "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
 )  # fmt: skip
 
 

@@ -40,6 +40,26 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted
 
 
+def from_srgb(image: Image.Image, profile: bytes | None, mode: str) -> Image.Image:
+    """The inverse of `to_srgb`: an image in the numbers of another file.
+
+    Args:
+        image: of Pillow, mode RGB in sRGB.
+        profile: the file's ICC profile, or None.
+        mode: of the result, "L" or "RGB".
+    """
+    described = _MODES.get(profile[16:20]) if profile else None
+    if mode not in _DESCRIBED.get(described, ()) or not _transform(profile, described):
+        return image.convert(mode)
+    transform = ImageCms.buildTransform(
+        ImageCms.createProfile("sRGB"),
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        "RGB",
+        described,
+    )
+    return ImageCms.applyTransform(image, transform).convert(mode)
+
+
 @functools.lru_cache(maxsize=16)  # the photos of one camera have one profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """The transform to sRGB; None if it changes nothing or is not possible."""

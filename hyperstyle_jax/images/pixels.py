@@ -38,7 +38,7 @@ def rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
             f"its pixels are of the kind {image.mode}, which is not read; save it as "
             "RGB in PNG or JPEG"
         )
-    turn = _TURNS.get(_orientation(image))
+    turn = _TURNS.get(orientation(image))
     plain = _deep(image) if image.mode in _DEEP else _plain(image)
     colored = colors.to_srgb(plain, profile)
     if colored.mode == "RGBA":
@@ -47,7 +47,7 @@ def rgb(image: Image.Image, profile: bytes | None) -> np.ndarray:
     return np.array(colored if turn is None else colored.transpose(turn))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """The orientation of the camera in the numbers of EXIF, in which 1 is upright."""
     try:
         return image.getexif().get(_ORIENTATION, 1)

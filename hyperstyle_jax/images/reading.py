@@ -3,7 +3,9 @@
 import io
 import stat
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin
@@ -11,6 +13,7 @@ from PIL import Image, TiffImagePlugin, WebPImagePlugin
 from hyperstyle_jax.images import kinds, pixels, png_chunks
 
 SUFFIXES = kinds.SUFFIXES
+T = TypeVar("T")
 MIN_SIDE = 16
 MAX_PIXELS = 80_000_000
 _MOST_BYTES = 1 << 30  # no image file of 80 megapixels is longer; an endless one may be
@@ -44,6 +47,18 @@ def read(file: str | Path | bytes, name: str = "image") -> np.ndarray:
             or larger than 80 megapixels.
         MemoryError: names the image; with more memory it may be a good one.
     """
+    return read_with(pixels.rgb, file, name)
+
+
+def read_with(
+    convert: Callable[[Image.Image, bytes | None], T],
+    file: str | Path | bytes,
+    name: str = "image",
+) -> T:
+    """What `convert` makes of the decoded image of Pillow and its ICC profile.
+
+    Args and errors as of `read`.
+    """
     name = name if isinstance(file, bytes) else str(file)
     try:
         data = file if isinstance(file, bytes) else read_bytes(file)
@@ -53,7 +68,7 @@ def read(file: str | Path | bytes, name: str = "image") -> np.ndarray:
         image = _open(data)
         _check_size(*image.size)
         _decode(image)
-        return pixels.rgb(image, profile or image.info.get("icc_profile"))
+        return convert(image, profile or image.info.get("icc_profile"))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     except MemoryError:

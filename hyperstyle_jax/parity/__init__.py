@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 
 from hyperstyle_jax.parity import (
+    alignment,
     edits,
     encoders,
     generators,
@@ -37,6 +38,7 @@ FIXTURES = {
     r"curricularface": losses.curricularface,
     r"ms_ssim": losses.ms_ssim,
     r"mtcnn": losses.mtcnn,
+    r"alignment": alignment.alignment,
     r"tensor2im": edits.tensor2im,
     r"edit_faces": edits.edit_faces,
     r"edit_cars": edits.edit_cars,

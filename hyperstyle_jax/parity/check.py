@@ -37,6 +37,8 @@ TOLERANCES = {
     "trunk gradient": Tolerance(np.inf, 5e-2),  # noisy in the release too, by kinks
     "norm": Tolerance(np.inf, 1e-2),
     "level": Tolerance(1.0),
+    "padded level": Tolerance(2.0),
+    "coordinate": Tolerance(1e-9),
     "parameter": Tolerance(2e-6),
     "exact": Tolerance(0.0),
 }

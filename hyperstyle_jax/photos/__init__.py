@@ -1,0 +1,1 @@
+"""Photographs of people: faces found, aligned as FFHQ's are, and pasted back."""
