@@ -10,13 +10,13 @@ if a fault was counted. Full disks and read-only folders need root on Linux.
 """
 
 import argparse
-import fnmatch
 import random
 import re
 import shutil
 import subprocess
 import sys
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 def main() -> int:
     args = _arguments()
-    rows = [row for row in _rows(args) if fnmatch.fnmatchcase(row.name, args.only)]
+    rows = _rows(args)
     if args.list:
         print("\n".join(f"{row.name}: {row.rounds} rounds" for row in rows))
         return 0
@@ -68,7 +68,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--rounds", type=int, default=50, help="of kill -9 in each command")
     add("--other-rounds", type=int, default=10, help="of each other trial")
-    add("--only", default="*", metavar="PATTERN", help='rows, as "*/invert"')
+    add("--only", nargs="+", default=["*"], metavar="PATTERN", help='as "*/invert"')
     add("--list", action="store_true", help="print the rows and stop")
     add("--mutated", type=int, default=0, metavar="N", help="files to mutate")
     add("--broken", type=int, default=0, metavar="N", help="images to break")
@@ -80,11 +80,12 @@ def _arguments() -> argparse.Namespace:
 
 def _rows(args) -> list[Row]:
     counts = {"kill -9": args.rounds}
-    return [
+    rows = [
         Row(f"{trial}/{command.name}", counts.get(trial, args.other_rounds))
         for trial in trials.TRIALS
         for command in COMMANDS
     ]
+    return [row for row in rows if any(fnmatchcase(row.name, p) for p in args.only)]
 
 
 def _run_rows(rows: list[Row], kept: records.Records, args) -> None:
@@ -100,10 +101,11 @@ def _run_rows(rows: list[Row], kept: records.Records, args) -> None:
         weak = []
     elif trials.is_root():
         prefix = trials.READ_ONLY_PREFIX
+    known: dict[str, trials.Whole] = {}
     for group, how in ((strong, ()), (weak, prefix)):
         if group:
             with forks.serving(args.work.resolve() / "server", how) as server:
-                bench = trials.Bench(args.work.resolve(), server)
+                bench = trials.Bench(args.work.resolve(), server, known)
                 for row in group:
                     _run_row(row, bench, kept, progress)
 
@@ -117,6 +119,10 @@ def _run_row(row: Row, bench: trials.Bench, kept: records.Records, progress) -> 
             faults = trials.TRIALS[trial](bench, command, draw)
         except trials.Skipped as why:
             kept.note(row.name, f"skipped: {why}")
+            return
+        except trials.Failed as error:
+            kept.note(row.name, f"failed: {error}", wrong=1)
+            print(f"{row.name} failed: {error}", flush=True)
             return
         kept.add(row.name, faults)
         progress.step(f"{row.name} {number + 1} of {row.rounds}")
@@ -167,7 +173,7 @@ def _soak(kept: records.Records, args) -> None:
         return
     folder = args.work.resolve()
     with forks.serving(folder / "server") as server:
-        trials.Bench(folder, server)  # makes the inputs
+        trials.Bench(folder, server, {})  # makes the inputs
         for name in names:
             print(f"{kind(name)}: {args.soak:g} minutes ...", flush=True)
             soaked = soak.soak(name, server, folder, args.soak)

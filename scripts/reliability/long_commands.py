@@ -14,7 +14,7 @@ from typing import NamedTuple
 import folders
 from forks import ROOT, Forks
 
-_STEPS = 24  # of the toy run
+_STEPS = 12  # of the toy run
 
 
 class LongCommand(NamedTuple):
@@ -115,7 +115,7 @@ COMMANDS = (
         "hyperstyle",
         ["pre-extract", _TINY, "--out", "OUT", "--set", "data.kind=tfds"]
         + ["data.path=INPUTS/records", "data.eval_split=test", "num_devices=1"]
-        + ["init.generator=INPUTS/model", "init.encoder=INPUTS/model"],
+        + ["init.generator=INPUTS/run", "init.encoder=INPUTS/run"],
         _shards,
     ),
     LongCommand(
@@ -141,7 +141,8 @@ COMMANDS = (
     LongCommand(
         "convert",
         "convert",
-        ["INPUTS/official/hypernet.pt", "INPUTS/official/encoder.pt", "--out", "OUT"],
+        ["INPUTS/official/hypernet.pt", "INPUTS/official/encoder.pt"]
+        + ["--image-size", "16x16", "--out", "OUT"],
     ),
     LongCommand(
         "convert --to-torch", "convert", ["INPUTS/model", "--to-torch", "--out", "OUT"]

@@ -19,7 +19,7 @@ from hyperstyle_jax.system import console
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.training import pre_extract
 
-PHOTOS, RECORDS = 12, 64
+PHOTOS, RECORDS = 6, 64
 
 
 def _hyperstyle(argv):

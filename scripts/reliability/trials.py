@@ -32,6 +32,10 @@ class Skipped(Exception):
     """This machine does not allow the trial; says why."""
 
 
+class Failed(Exception):
+    """A trial came to nothing, because a command fails undisturbed, or is too fast."""
+
+
 class Whole(NamedTuple):
     """An undisturbed run."""
 
@@ -44,10 +48,15 @@ class Whole(NamedTuple):
 class Bench:
     """A place where commands run, and their undisturbed results."""
 
-    def __init__(self, folder: Path, forks: Forks):
+    def __init__(self, folder: Path, forks: Forks, known: dict[str, Whole]):
+        """
+        Args:
+            folder: for inputs and results.
+            known: undisturbed runs by command; more are added.
+        """
         self.folder, self.forks = folder, forks
         self._inputs = folder / "inputs"
-        self._whole: dict[str, Whole] = {}
+        self._whole = known
         long_commands.make_inputs(forks, self._inputs)
 
     @contextlib.contextmanager
@@ -66,21 +75,21 @@ class Bench:
     def whole(self, command: LongCommand) -> Whole:
         """Of the second of two runs: the first one compiles."""
         if command.name not in self._whole:
-            for _ in range(2):
-                with self.out() as out:
-                    begun = time.monotonic()
-                    ended = self.run(command, out)
-                    seconds = time.monotonic() - begun
-                    if ended.code:
-                        raise RuntimeError(f"{command.name}: {ended.said}")
-                    whole = Whole(
-                        seconds,
-                        command.result(out),
-                        command.items(out),
-                        folders.size(out),
-                    )
-            self._whole[command.name] = whole
+            first, second = self._undisturbed(command), self._undisturbed(command)
+            if different := faults.differences(first.result, second.result):
+                raise Failed(f"two undisturbed runs differ: {different}")
+            self._whole[command.name] = second
         return self._whole[command.name]
+
+    def _undisturbed(self, command: LongCommand) -> Whole:
+        with self.out() as out:
+            begun = time.monotonic()
+            ended = self.run(command, out)
+            seconds = time.monotonic() - begun
+            if ended.code:
+                raise Failed(" ".join(ended.said[-300:].split()))
+            result, items = command.result(out), command.items(out)
+            return Whole(seconds, result, items, folders.size(out))
 
     def again(self, command: LongCommand, out: Path) -> list[Fault]:
         """The faults that the same command, undisturbed, leaves in a folder."""
@@ -146,9 +155,10 @@ def second_process(
     """The same command twice at once: one is refused and told the other's pid."""
     with bench.out() as out:
         first = bench.start(command, out)
+        if not _stop_when_it_holds(out, first):
+            bench.forks.wait(first)
+            raise Failed("it never held its folder")
         try:
-            if not _stop_when_it_holds(out, first):
-                raise RuntimeError(f"{command.name} never held {out}")
             ended = bench.run(command, out)
         finally:
             os.kill(first, signal.SIGCONT)
