@@ -1,0 +1,151 @@
+"""The long commands of the campaign, and how their folders are judged.
+
+A command's items are what an interruption may not take away: finished files of a data
+set, inverted photos, checkpoints with the rows of metrics up to them. Commands without
+any put their result in place as a whole, or make all of it again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import folders
+from forks import ROOT, Forks
+
+_STEPS = 12  # of the toy run
+
+
+class LongCommand(NamedTuple):
+    """What to start, in words of the folder of inputs and of the result."""
+
+    name: str
+    program: str
+    argv: list[str]  # INPUTS and OUT stand for folders
+    items: Callable[[Path], dict[str, str]] = lambda out: {}
+    result: Callable[[Path], dict[str, str]] = lambda out: folders.digests(out)
+
+    def arguments(self, inputs: Path, out: Path) -> list[str]:
+        places = {"INPUTS": str(inputs), "OUT": str(out)}
+        argv = self.argv
+        for name, place in places.items():
+            argv = [a.replace(name, place) for a in argv]
+        return argv
+
+
+def make_inputs(forks: Forks, inputs: Path) -> None:
+    """Images, records, a bundle, official files and a run; once."""
+    if (inputs / "ready").exists():
+        return
+    records = ["prepare", "folder", "--source", f"{inputs}/images", "--size", "16"]
+    tiny = ["--config", "configs/tiny.py", "--workdir", f"{inputs}/run"]
+    tiny += ["--config.num_steps=2", "--config.eval_every=0", "--config.image_every=0"]
+    for program, argv in (
+        ("inputs", [str(inputs)]),
+        ("hyperstyle", [*records, "--eval-count", "16", "--out", f"{inputs}/records"]),
+        ("train", tiny),
+    ):
+        ended = forks.run(program, argv)
+        if ended.code:
+            raise RuntimeError(f"making the inputs failed: {ended.said}")
+    (inputs / "ready").touch()
+
+
+def _shards(out: Path) -> dict[str, str]:
+    """Finished files of a data set: each has a JSON file that says what is in it."""
+    return {f.stem: _identity(f) for f in (out / "parts").glob("[!.]*.json")}
+
+
+def _photos(out: Path) -> dict[str, str]:
+    names = [row["name"] for row in folders.rows(out)]
+    return {n: _identity(f) for n in names if (f := out / f"{n}.npz").exists()}
+
+
+def _checkpoints(out: Path) -> dict[str, str]:
+    """Checkpoints, and the rows that were written before the newest of them."""
+    saved = _steps(out)
+    items = {f"step {n}": _identity(out / "checkpoints" / str(n)) for n in saved}
+    for row in folders.rows(out):
+        if row["step"] < max(saved, default=0):
+            items[f"row {row['step']}"] = json.dumps(row)
+    return items
+
+
+def _identity(path: Path) -> str:
+    """Changes when a file is written again."""
+    stat = path.stat()
+    return f"{stat.st_ino} {stat.st_mtime_ns}"
+
+
+def _steps(out: Path) -> list[int]:
+    folder = out / "checkpoints"
+    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _trained(out: Path) -> dict[str, str]:
+    """Rows of metrics, steps with checkpoints, and the newest state's numbers."""
+    import jax
+
+    from hyperstyle_jax.loop import checkpoint
+
+    state = checkpoint.load_arrays(out, "params", "opt", "ema")
+    numbers = b"".join(a.tobytes() for a in jax.tree.leaves(state))
+    return {
+        "rows": json.dumps(folders.timeless(folders.rows(out))),
+        "steps": str(_steps(out)),
+        "state": hashlib.sha256(numbers).hexdigest(),
+    }
+
+
+_MODEL = ["--model", "INPUTS/model"]
+_TINY = str(ROOT / "configs" / "tiny.py")
+_TOY = str(ROOT / "tests" / "support" / "toy_config.py")
+COMMANDS = (
+    LongCommand(
+        "prepare",
+        "hyperstyle",
+        ["prepare", "folder", "--source", "INPUTS/images", "--size", "16"]
+        + ["--eval-count", "16", "--out", "OUT"],
+        _shards,
+    ),
+    LongCommand(
+        "pre-extract",
+        "hyperstyle",
+        ["pre-extract", _TINY, "--out", "OUT", "--set", "data.kind=tfds"]
+        + ["data.path=INPUTS/records", "data.eval_split=test", "num_devices=1"]
+        + ["init.generator=INPUTS/run", "init.encoder=INPUTS/run"],
+        _shards,
+    ),
+    LongCommand(
+        "train",
+        "toy",
+        ["--config", _TOY, "--workdir", "OUT", f"--config.num_steps={_STEPS}"]
+        + ["--config.save_every=2", "--config.keep=99", "--config.log_every=1"],
+        _checkpoints,
+        _trained,
+    ),
+    LongCommand(
+        "invert",
+        "hyperstyle",  # one photo at a time: batches would be others after a kill
+        ["invert", "INPUTS/photos", *_MODEL, "--batch-size", "1", "--out", "OUT"],
+        _photos,
+    ),
+    LongCommand(
+        "evaluate",
+        "hyperstyle",
+        ["evaluate", "INPUTS/model", "--count", "4", "--batch-size", "4"]
+        + ["--in-domain", "--out", "OUT"],
+    ),
+    LongCommand(
+        "convert",
+        "convert",
+        ["INPUTS/official/hypernet.pt", "INPUTS/official/encoder.pt"]
+        + ["--image-size", "16x16", "--out", "OUT"],
+    ),
+    LongCommand(
+        "convert --to-torch", "convert", ["INPUTS/model", "--to-torch", "--out", "OUT"]
+    ),
+    LongCommand("export", "hyperstyle", ["export", "INPUTS/run", "--out", "OUT"]),
+)

@@ -1,0 +1,248 @@
+"""What the campaign does to a command, and what it then looks for.
+
+Each trial is a function of (bench, command, draw) that returns the faults of one round.
+It ends with the same command again, undisturbed, whose result must be that of a run
+that nothing has ever happened to.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import faults
+import folders
+import long_commands
+from faults import Fault
+from forks import Ended, Forks
+from long_commands import LongCommand
+
+_GIBIBYTE, _DAY = 1 << 30, 86_400.0
+
+
+class Skipped(Exception):
+    """This machine does not allow the trial; says why."""
+
+
+class Failed(Exception):
+    """A trial came to nothing, because a command fails undisturbed, or is too fast."""
+
+
+class Whole(NamedTuple):
+    """An undisturbed run."""
+
+    seconds: float
+    result: dict[str, str]
+    items: dict[str, str]
+    size: int
+
+
+class Bench:
+    """A place where commands run, and their undisturbed results."""
+
+    def __init__(self, folder: Path, forks: Forks, known: dict[str, Whole]):
+        """
+        Args:
+            folder: for inputs and results.
+            known: undisturbed runs by command; more are added.
+        """
+        self.folder, self.forks = folder, forks
+        self._inputs = folder / "inputs"
+        self._whole = known
+        long_commands.make_inputs(forks, self._inputs)
+
+    @contextlib.contextmanager
+    def out(self, within: Path | None = None) -> Iterator[Path]:
+        """A result's path in a new folder, which is removed at the end."""
+        with tempfile.TemporaryDirectory(dir=within or self.folder) as place:
+            yield Path(place) / "out"
+
+    def start(self, command: LongCommand, out: Path, **how) -> int:
+        argv = command.arguments(self._inputs, out)
+        return self.forks.start(command.program, argv, **how)
+
+    def run(self, command: LongCommand, out: Path, **how) -> Ended:
+        return self.forks.wait(self.start(command, out, **how))
+
+    def whole(self, command: LongCommand) -> Whole:
+        """Of the second of two runs: the first one compiles."""
+        if command.name not in self._whole:
+            first, second = self._undisturbed(command), self._undisturbed(command)
+            if different := faults.differences(first.result, second.result):
+                raise Failed(f"two undisturbed runs differ: {different}")
+            self._whole[command.name] = second
+        return self._whole[command.name]
+
+    def _undisturbed(self, command: LongCommand) -> Whole:
+        with self.out() as out:
+            begun = time.monotonic()
+            ended = self.run(command, out)
+            seconds = time.monotonic() - begun
+            if ended.code:
+                raise Failed(" ".join(ended.said[-300:].split()))
+            result, items = command.result(out), command.items(out)
+            return Whole(seconds, result, items, folders.size(out))
+
+    def again(self, command: LongCommand, out: Path) -> list[Fault]:
+        """The faults that the same command, undisturbed, leaves in a folder."""
+        before = command.items(out)
+        ended = self.run(command, out)
+        if ended.code or "Traceback" in ended.said:
+            return [faults.wrong(ended, "again: ")]
+        return [
+            *faults.compared(before, command.items(out), self.whole(command).items),
+            *faults.differences(command.result(out), self.whole(command).result),
+            *faults.twice(out),
+            *faults.left(out),
+        ]
+
+
+def kill(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
+    """kill -9 at a random moment."""
+    seconds = bench.whole(command).seconds
+    with bench.out() as out:
+        pid = bench.start(command, out)
+        time.sleep(draw.uniform(0, seconds))
+        os.kill(pid, signal.SIGKILL)
+        bench.forks.wait(pid)
+        return faults.halves(out) + bench.again(command, out)
+
+
+def sigterm(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
+    """SIGTERM at a random moment: it tidies up, says one line, exits with 143 or 0."""
+    seconds = bench.whole(command).seconds
+    with bench.out() as out:
+        pid = bench.start(command, out)
+        time.sleep(draw.uniform(0, seconds))
+        os.kill(pid, signal.SIGTERM)
+        ended = bench.forks.wait(pid)
+        seen = faults.halves(out)
+        if ended.code == -signal.SIGTERM and not out.exists():
+            pass  # it came before the command began
+        elif ended.code not in (0, 143) or "Traceback" in ended.said:
+            seen.append(faults.wrong(ended))
+        else:
+            seen += faults.left(out)
+        return seen + bench.again(command, out)
+
+
+def full_disk(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
+    """A disk with less space than the result takes; then there is space."""
+    size = bench.whole(command).size
+    disks = _small_disk(bench.folder, 4 * size + (1 << 22))
+    with disks as disk, bench.out(disk) as out:
+        state = os.statvfs(disk)
+        free = state.f_bavail * state.f_frsize
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(free - int(draw.uniform(0, 0.7) * size)))
+        ended = bench.run(command, out)
+        seen = faults.refused(ended, "") + faults.halves(out) + faults.left(out)
+        ballast.unlink()
+        return seen + bench.again(command, out)
+
+
+def second_process(
+    bench: Bench, command: LongCommand, draw: random.Random
+) -> list[Fault]:
+    """The same command twice at once: one is refused and told the other's pid."""
+    with bench.out() as out:
+        first = bench.start(command, out)
+        if not _stop_when_it_holds(out, first):
+            bench.forks.wait(first)
+            raise Failed("it never held its folder")
+        try:
+            ended = bench.run(command, out)
+        finally:
+            os.kill(first, signal.SIGCONT)
+        seen = faults.refused(ended, f"in use by process {first} on ")
+        ended = bench.forks.wait(first)
+        if ended.code:
+            seen.append(faults.wrong(ended, "the first one: "))
+        seen += faults.left(out)
+        return seen + bench.again(command, out)
+
+
+def clock(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
+    """A clock that jumps by days, to and fro."""
+    with bench.out() as out:
+        return _done(bench, command, out, jump=draw.choice((1, -1)) * 30 * _DAY)
+
+
+def memory_limit(bench: Bench, command: LongCommand, draw) -> list[Fault]:
+    """24 GiB of address space."""
+    with bench.out() as out:
+        return _done(bench, command, out, memory=24 * _GIBIBYTE)
+
+
+def read_only(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
+    """A folder that cannot be written. As root, the server lacks the right to."""
+    with bench.out() as out:
+        out.parent.chmod(0o555)
+        try:
+            ended = bench.run(command, out)
+        finally:
+            out.parent.chmod(0o755)
+        seen = faults.refused(ended, str(out)) + faults.left(out)
+        return seen + bench.again(command, out)
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
+# Dropped by setpriv: root writes into every folder otherwise.
+_RIGHTS = "-dac_override,-dac_read_search"
+READ_ONLY_PREFIX = ("setpriv", f"--bounding-set={_RIGHTS}", f"--inh-caps={_RIGHTS}")
+TRIALS: dict[str, Callable[[Bench, LongCommand, random.Random], list[Fault]]] = {
+    "kill -9": kill,
+    "SIGTERM": sigterm,
+    "full disk": full_disk,
+    "two processes": second_process,
+    "clock jumps": clock,
+    "24 GiB": memory_limit,
+    "read-only": read_only,
+}
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path, size: int) -> Iterator[Path]:
+    disk = folder / "disk"
+    disk.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+    may = shutil.which("mount") and is_root()
+    if not may or subprocess.run(mount, capture_output=True).returncode:
+        raise Skipped("mounting a small disk is not allowed here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _stop_when_it_holds(out: Path, pid: int) -> bool:
+    """Stops a process once its lock tells its pid."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for lock in [out / ".lock", *out.parent.glob(".*.lock")]:
+            with contextlib.suppress(OSError, ValueError):
+                if json.loads(lock.read_text())["process"] == str(pid):
+                    os.kill(pid, signal.SIGSTOP)
+                    return lock.exists()
+        time.sleep(0.0005)
+    return False
+
+
+def _done(bench, command, out, **how) -> list[Fault]:
+    """Faults of a run in other surroundings, which must succeed, and of one more."""
+    ended = bench.run(command, out, **how)
+    seen = []
+    if ended.code:
+        seen.append(faults.wrong(ended))
+    return seen + faults.left(out) + bench.again(command, out)
