@@ -1,4 +1,4 @@
-"""`hyperstyle info`, `verify` and `parity`: what weights are, and their proof."""
+"""`hyperstyle info`, `verify` and `parity` describe weights and check them."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ NEEDED = ("encoder", "hypernet", "generator")
 
 
 def add_commands(commands):
+    """Adds `hyperstyle info`, `verify` and `parity`."""
     parser = commands.add_parser(
         "info",
         help="say what a bundle or a file of weights is",
@@ -43,6 +44,7 @@ def add_commands(commands):
 
 
 def info(args):
+    """Prints what a bundle or an official file holds."""
     if Path(args.path).is_file():
         lines = _file_lines(args.path, args.tensors)
     else:
@@ -72,7 +74,7 @@ def _bundle_lines(path, tensors):
 
 def _file_lines(path, tensors):
     from hyperstyle_jax import trees
-    from hyperstyle_jax.convert import conversion, kinds, reading
+    from hyperstyle_jax.convert import assembling, conversion, kinds, reading
     from hyperstyle_jax.weights import specs
 
     value = reading.read(path)
@@ -82,17 +84,17 @@ def _file_lines(path, tensors):
         yield f"{path}: {error}"
         yield from _content(value, tensors)
         return
-    file = conversion.File(Path(path).stem, value, source)
+    file = assembling.File(Path(path).stem, value, source)
     yield f"{path}: {conversion.describe(file)}"
-    made = conversion.assemble([file], log=lambda line: print(f"  {line}"))
-    for role, net in made.nets.items():
+    assembled = assembling.assemble([file], log=lambda line: print(f"  {line}"))
+    for role, net in assembled.nets.items():
         module, count = net.module, trees.count(net.params)
         fields = _fields(specs.spec(module))
         yield f"  {role}: {type(module).__name__}, {count:,} parameters ({fields})"
     for name, array in source.arrays.items():
         yield f"  {name} {array.shape}"
     yield from _content(value, tensors)
-    yield _missing(made.nets)
+    yield _missing(assembled.nets)
 
 
 def verify(args):
@@ -102,8 +104,8 @@ def verify(args):
     folder = bundle.find(args.bundle, args.sha256)
     names, damaged = {"bundle.json", model_card.CARD}, 0
     for file in verification.verify(folder):
-        state, what = ("DAMAGED", file.fault) if file.fault else ("ok", file.content)
-        print(f"{state:8}{file.name}: {' '.join(what.split())}", flush=True)
+        state, text = ("DAMAGED", file.fault) if file.fault else ("ok", file.content)
+        print(f"{state:8}{file.name}: {' '.join(text.split())}", flush=True)
         names.add(file.name)
         damaged += bool(file.fault)
     for other in sorted({f.name for f in folder.iterdir()} - names):
@@ -151,6 +153,7 @@ def _missing(roles) -> str:
 
 
 def parity(args):
+    """Prints a table of comparisons; returns 1 if a fixture failed."""
     from hyperstyle_jax import parity as checks
     from hyperstyle_jax.system import compilation_cache
 

@@ -15,6 +15,7 @@ from paths import ROOT
 import convert_weights
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.convert import official
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.weights import bundle, manifests
@@ -23,7 +24,7 @@ from hyperstyle_jax.weights import bundle, manifests
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "ffhq.pt"
-    value = official.stylegan2(networks.tiny_generator())
+    value = official.generator_contents(networks.tiny_generator())
     torch_files.write(path, value | {"args": {"size": 8}})
     return path
 
@@ -49,6 +50,22 @@ def test_info_of_a_file(source, capsys):
     assert "stylegan2" in out and "resolution=8" in out
     assert "conv1.conv.weight float32" in out
     assert "missing to invert photos: encoder, hypernet" in out
+
+
+def test_info_of_a_hypernetwork_says_its_layers_and_what_is_assumed(tmp_path, capsys):
+    generator = networks.tiny_generator()
+    small = {"widths": (4, 4), "depths": (1, 1), "embedding_dim": 5, "hidden": 4}
+    module = Hypernet(tuned_layers(generator.module), **small, inner=4, inner_shared=4)
+    hypernet = networks.random_net(module, 0, [(256, 256, 3)] * 2, 0.1)
+    nets = {"hypernet": hypernet, "generator": generator}
+    value = official.contents(nets).files["hypernet"]
+    torch_files.write(tmp_path / "x.pt", value)
+    assert main(["info", str(tmp_path / "x.pt")]) == 0
+    out = capsys.readouterr().out
+    assert "hypernet: Hypernet" in out and "layers=3 layers" in out
+    assert "generator: Generator" in out and "resolution=8" in out
+    assert "images of 256x256 are assumed" in out
+    assert "missing to invert photos: encoder" in out
 
 
 def test_info_of_something_else(tmp_path, capsys):
