@@ -29,14 +29,14 @@ def collect(inputs: Iterable[Path], out: Path) -> Photos:
         ValueError: there is nothing to read at all; says why.
     """
     from hyperstyle_jax.data import walking
-    from hyperstyle_jax.data.entries import left_out_line, shown
+    from hyperstyle_jax.data.entries import left_out_line, printable
 
     walk, failed = walking.Walk(), {}
     for path in inputs:
         try:
             walk.add(path)
         except (ValueError, OSError) as error:
-            failed[shown(str(path))] = str(error)
+            failed[printable(str(path))] = str(error)
     listing = walk.finish()
     failed |= {source: walking.no_image(source, {}) for source in listing.empty}
     named = {str(path) for path in inputs}

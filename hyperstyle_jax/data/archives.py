@@ -87,7 +87,7 @@ class _Walk:
 
     def collect(self):
         for folder in sorted(filter(self._is_image, self._folders)):
-            self._take_odd(folder, "a folder, not an image")
+            self._take_unreadable(folder, "a folder, not an image")
         for name, entry in self._entries.items():
             if any(map(self._is_image, _parents(name))):
                 continue
@@ -100,7 +100,9 @@ class _Walk:
                 content = partial(_content, self._archive, entry)
                 self._collector.take(*self._place(name), stamp, content)
             else:
-                self._collector.pass_over(name, partial(_head, self._archive, entry))
+                self._collector.count_unwanted(
+                    name, partial(_head, self._archive, entry)
+                )
 
     def _visible(self) -> dict[str, zipfile.ZipInfo]:
         """The files that are not hidden, by name without "./" and "../"."""
@@ -113,7 +115,9 @@ class _Walk:
                 continue
             name = "/".join(parts)
             if name in entries and self._is_image(name):
-                self._take_odd(name, "twice in this zip file; only the last is taken")
+                self._take_unreadable(
+                    name, "twice in this zip file; only the last is taken"
+                )
             entries[name] = entry
         return entries
 
@@ -126,7 +130,7 @@ class _Walk:
             target = ""
         target = posixpath.join(posixpath.dirname(name), target)
         if posixpath.normpath(target) not in self._entries.keys() | self._folders:
-            self._take_odd(name, "a link to something outside the zip file")
+            self._take_unreadable(name, "a link to something outside the zip file")
 
     def _inner(self, name, entry):
         """Collects a zip file inside this one; a damaged one becomes a problem."""
@@ -137,13 +141,13 @@ class _Walk:
             inner = _unpacked(self._archive, entry, path)
             collect(inner, path, prefix, self._collector, self._depth + 1)
         except ValueError as error:
-            self._take_odd(name, str(error))
+            self._take_unreadable(name, str(error))
 
     def _is_image(self, name: str) -> bool:
         return self._collector.wants(name)
 
-    def _take_odd(self, name: str, problem: str):
-        self._collector.take_odd(*self._place(name), problem)
+    def _take_unreadable(self, name: str, problem: str):
+        self._collector.take_unreadable(*self._place(name), problem)
 
     def _place(self, name: str) -> tuple[str, str]:
         return self._prefix + name, f"{self._path}/{name}"

@@ -33,7 +33,7 @@ def find(name: str, sources: Sequence[str], animal: str = "wild") -> Dataset:
     published = DATASETS[name]
     places = [source for source in sources if not source.endswith(".txt")]
     named_by_source = published.named_by_source or len(sources) > 1
-    prefixes = [f"{walking.stem(p)}/" if named_by_source else "" for p in places]
+    prefixes = [f"{walking.source_name(p)}/" if named_by_source else "" for p in places]
     listing = walking.find(places, prefixes=prefixes)
     unopened = [file for file in listing.files if file.problem]
     images = [file for file in listing.files if not file.problem]

@@ -63,12 +63,12 @@ class Collector:
         """Collects a file that is wanted."""
         self.files.append(File(name, path, stamp, content))
 
-    def take_odd(self, name: str, path: str, problem: str):
+    def take_unreadable(self, name: str, path: str, problem: str):
         """Collects a file or folder that is wanted, but can never be read."""
         refuse = partial(_refuse, problem)
-        self.files.append(File(shown(name), shown(path), "", refuse, problem))
+        self.files.append(File(printable(name), printable(path), "", refuse, problem))
 
-    def pass_over(self, name: str, head: Callable[[], bytes]):
+    def count_unwanted(self, name: str, head: Callable[[], bytes]):
         """Counts a file that is not wanted, if it seems to hold an image.
 
         Args:
@@ -94,7 +94,7 @@ def name_problem(name: str) -> str:
     return ""
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A printable name; bytes that are not UTF-8 are shown as "\\xe9"."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

@@ -47,7 +47,7 @@ class Folders:
             with os.scandir(folder.path) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            collector.take_odd(folder.name, folder.path, _why(error))
+            collector.take_unreadable(folder.name, folder.path, _why(error))
             return
         names = {entry.name for entry in entries}
         for scanned in entries:
@@ -87,7 +87,7 @@ class Folders:
                 mode = os.stat(entry.path).st_mode
             except OSError as error:
                 why = _DEAD.get(error.errno) or _why(error)
-                collector.take_odd(entry.name, entry.path, why)
+                collector.take_unreadable(entry.name, entry.path, why)
             else:
                 self._enter(entry, stat.S_ISDIR(mode), collector)
                 self._visit_waiting()
@@ -102,16 +102,16 @@ class Folders:
     def _enter(self, entry: _Entry, is_folder: bool, collector: Collector) -> None:
         wanted = collector.wants(entry.name)
         if is_folder and wanted:
-            collector.take_odd(entry.name, entry.path, "a folder, not an image")
+            collector.take_unreadable(entry.name, entry.path, "a folder, not an image")
         elif is_folder and (problem := name_problem(entry.name)):
-            collector.take_odd(entry.name, entry.path, problem)
+            collector.take_unreadable(entry.name, entry.path, problem)
         elif is_folder:
             self._waiting.append((entry, collector))
         elif self._is_new(entry.real, collector):
             if wanted or kinds.suffix(entry.name) == ZIP:
                 _take(entry, collector)
             else:
-                collector.pass_over(entry.name, partial(_head, entry.path))
+                collector.count_unwanted(entry.name, partial(_head, entry.path))
 
 
 def _entry(scanned: os.DirEntry, folder: _Entry, siblings: set[str]) -> _Entry:
@@ -131,16 +131,16 @@ def _take(entry: _Entry, collector: Collector) -> None:
         special = images.special(os.stat(entry.path).st_mode)
         problem = name_problem(entry.name) or (special and f"{special}, not an image")
         if problem:
-            collector.take_odd(entry.name, entry.path, problem)
+            collector.take_unreadable(entry.name, entry.path, problem)
         elif collector.wants(entry.name):
             _take_image(entry, collector)
         else:
             archives.collect_file(entry.path, entry.inner, collector)
     except OSError as error:
         archives.check_machine(error, entry.path)
-        collector.take_odd(entry.name, entry.path, _why(error))
+        collector.take_unreadable(entry.name, entry.path, _why(error))
     except ValueError as error:
-        collector.take_odd(entry.name, entry.path, str(error))
+        collector.take_unreadable(entry.name, entry.path, str(error))
 
 
 def _take_image(entry: _Entry, collector: Collector) -> None:

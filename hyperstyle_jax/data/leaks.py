@@ -36,7 +36,7 @@ def shared(train: Sequence[ImageSums], held_out: Sequence[ImageSums]) -> list[in
     return [i for i, image in enumerate(train) if known & set(_checksums(image))]
 
 
-def shown(pairs: Sequence[tuple[str, str]], most: int = 3) -> str:
+def one_line(pairs: Sequence[tuple[str, str]], most: int = 3) -> str:
     """The first `most` of the pairs in one line, and how many more there are."""
     text = ", ".join(f"{a} = {b}" for a, b in pairs[:most])
     return text + (f" and {len(pairs) - most} more" if len(pairs) > most else "")

@@ -86,7 +86,7 @@ def prepare_folder(
         ValueError: no such source, or no readable image in it.
     """
     files, left_out, _ = walking.find_images(str(source))
-    stem = re.sub(r"[^A-Za-z0-9-]+", "-", walking.stem(str(source)))
+    stem = re.sub(r"[^A-Za-z0-9-]+", "-", walking.source_name(str(source)))
     shape = f"{size}x{height or size}"
     path = Path(data_dir) / f"{stem}_{shape}_{_fingerprint(files)[:12]}"
     report = _store({"train": files}, path, "images", size, height, thorough=False)

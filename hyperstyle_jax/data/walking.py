@@ -23,7 +23,7 @@ from hyperstyle_jax.data.entries import (
     File,
     is_hidden,
     left_out_line,
-    shown,
+    printable,
 )
 from hyperstyle_jax.data.folders import Folders
 from hyperstyle_jax.images import kinds
@@ -64,7 +64,7 @@ class Walk:
         try:
             visit(source, prefix, collector)
         except ValueError as error:
-            raise ValueError(f"{shown(source)}: {error}") from error
+            raise ValueError(f"{printable(source)}: {error}") from error
         self._sources.append((source, collector))
 
     def finish(self) -> Listing:
@@ -130,9 +130,9 @@ def no_image(source: str, left_out: dict[str, int]) -> str:
     return "; ".join(filter(None, [line, left_out_line(left_out)]))
 
 
-def stem(source: str) -> str:
+def source_name(source: str) -> str:
     """The name of a source: its last part, without `.zip`, as "afhq_v2"."""
-    name = shown(real_path(source).rstrip("/").rpartition("/")[2])
+    name = printable(real_path(source).rstrip("/").rpartition("/")[2])
     return re.sub(r"\.zip$", "", name, flags=re.IGNORECASE)
 
 
@@ -171,9 +171,9 @@ def _visit_bucket(folder, prefix: str, collector: Collector) -> None:
                 inner = f"{name[: -len(ZIP)]}/"
                 archives.collect(path.open("rb"), str(path), inner, collector)
             except ValueError as error:
-                collector.take_odd(name, str(path), str(error))
+                collector.take_unreadable(name, str(path), str(error))
         elif kinds.not_read(path.name) or not path.is_dir():
-            collector.pass_over(path.name, bytes)
+            collector.count_unwanted(path.name, bytes)
         else:
             _visit_bucket(path, f"{name}/", collector)
 

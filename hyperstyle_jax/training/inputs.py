@@ -143,13 +143,13 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
     if pairs and data.leaks == "refuse":
         raise ValueError(
             f"{len(pairs)} images are in config.data.train and config.data.eval: "
-            f"{leaks.shown(pairs)}; choose other ranges, or leave them out of training "
-            "with config.data.leaks=drop"
+            f"{leaks.one_line(pairs)}; choose other ranges, or leave them out of "
+            "training with config.data.leaks=drop"
         )
     dropped = [train.first + i for i in leaks.shared(mine, others)]
     if dropped:
         print(f"{len(dropped)} images are left out of training, because evaluation "
-              f"has them: {leaks.shown(pairs)}", file=sys.stderr)  # fmt: skip
+              f"has them: {leaks.one_line(pairs)}", file=sys.stderr)  # fmt: skip
     return dropped
 
 
