@@ -97,7 +97,7 @@ def stored(data):
 def test_the_images_are_the_same_in_the_same_order(data, stored):
     for split in ("train", "test"):
         a, b = (RecordSource(p, split) for p in (data / "set", stored))
-        assert a.names() == b.names() and a.rows() == b.rows()
+        assert a.names() == b.names() and a.image_sums() == b.image_sums()
         every = np.arange(len(a))
         x, y = a.take(every), b.take(every)
         np.testing.assert_array_equal(x["image"], y["image"])
@@ -147,14 +147,14 @@ def test_a_dry_run_knows_of_it(data, stored, name, flip):
 
 def test_interrupted_it_goes_on(data, cheap, tmp_path, monkeypatch):
     whole = pre_extract.run(tiny(data / "set"), tmp_path / "whole")
-    made, inverted = pre_extract._made, []
+    made, inverted = pre_extract._made_examples, []
 
     def stop(source, rows, positions, *rest):
         if positions[0]:
             raise KeyboardInterrupt
         return made(source, rows, positions, *rest)
 
-    monkeypatch.setattr(pre_extract, "_made", stop)
+    monkeypatch.setattr(pre_extract, "_made_examples", stop)
     with pytest.raises(KeyboardInterrupt):
         pre_extract.run(tiny(data / "set"), tmp_path / "out")
 
@@ -162,7 +162,7 @@ def test_interrupted_it_goes_on(data, cheap, tmp_path, monkeypatch):
         inverted.append((len(source), positions[0]))
         return made(source, rows, positions, *rest)
 
-    monkeypatch.setattr(pre_extract, "_made", note)
+    monkeypatch.setattr(pre_extract, "_made_examples", note)
     report = pre_extract.run(tiny(data / "set"), tmp_path / "out")
     assert inverted == [(19, 16)] and report == whole
 
