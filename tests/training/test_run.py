@@ -127,7 +127,7 @@ def test_a_description_needs_no_weights(monkeypatch):
         raise AssertionError("weights were asked for")
 
     monkeypatch.setattr(run.sources.bundle, "load", untouched)
-    monkeypatch.setattr(run.parallel, "memory", lambda *_: 2**20)
+    monkeypatch.setattr(run.memory, "needed_bytes", lambda *_: 2**20)
     for task in ("encoder", "gan", "hyperstyle"):
         config = tasks.tiny(task)
         for name in config.init:
