@@ -72,7 +72,7 @@ def _bundle_lines(path, tensors):
 
 def _file_lines(path, tensors):
     from hyperstyle_jax import trees
-    from hyperstyle_jax.convert import conversion, kinds, reading
+    from hyperstyle_jax.convert import assembling, conversion, kinds, reading
     from hyperstyle_jax.weights import specs
 
     value = reading.read(path)
@@ -82,9 +82,9 @@ def _file_lines(path, tensors):
         yield f"{path}: {error}"
         yield from _content(value, tensors)
         return
-    file = conversion.File(Path(path).stem, value, source)
+    file = assembling.File(Path(path).stem, value, source)
     yield f"{path}: {conversion.describe(file)}"
-    made = conversion.assemble([file], log=lambda line: print(f"  {line}"))
+    made = assembling.assemble([file], log=lambda line: print(f"  {line}"))
     for role, net in made.nets.items():
         module, count = net.module, trees.count(net.params)
         fields = _fields(specs.spec(module))

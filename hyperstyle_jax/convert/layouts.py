@@ -46,7 +46,7 @@ def apply(
     table: Table,
     shapes: Mapping[str, tuple[int, ...]],
     tensors: Mapping[str, np.ndarray],
-    what: str,
+    title: str,
     unused: str | None = None,
     optional: str | None = None,
 ) -> dict[str, np.ndarray]:
@@ -56,7 +56,7 @@ def apply(
         table: rows of the network.
         shapes: our paths and shapes.
         tensors: by official name.
-        what: the name used in errors.
+        title: of the network, for errors.
         unused: a pattern of further official names that are let pass.
         optional: a pattern of our paths that may be missing.
 
@@ -72,35 +72,35 @@ def apply(
         for row in table
         if isinstance(row, Constant) or (optional and re.fullmatch(optional, row.path))
     }
-    _check_names(table, shapes, tensors, what, unused, may_lack)
+    _check_names(table, shapes, tensors, title, unused, may_lack)
     rules = [row for row in table if isinstance(row, Rule) and row.name in tensors]
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     sources: dict[str, tuple[str, np.ndarray]] = {}
     for rule in rules:
         tensor = tensors[rule.name]
         if rule.path in sources:
             first, other = sources[rule.path]
             if not same(other, tensor):
-                raise ValueError(f"{what}: {first} and {rule.name} should be equal")
+                raise ValueError(f"{title}: {first} and {rule.name} should be equal")
             continue
         sources[rule.path] = rule.name, tensor
-        found[rule.path] = _Layout(rule, shapes[rule.path]).ours(tensor)
-    return found
+        arrays[rule.path] = _Layout(rule, shapes[rule.path]).ours(tensor)
+    return arrays
 
 
 def invert(table: Table, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Our arrays under official names; aliases are the same array object."""
-    found: dict[str, np.ndarray] = {}
+    tensors: dict[str, np.ndarray] = {}
     by_path: dict[str, np.ndarray] = {}
     for row in table:
         if isinstance(row, Constant):
-            found[row.name] = row.value
+            tensors[row.name] = row.value
             continue
         if row.path not in by_path:
             array = np.asarray(variables[row.path])
             by_path[row.path] = _Layout(row, array.shape).official(array)
-        found[row.name] = by_path[row.path]
-    return found
+        tensors[row.name] = by_path[row.path]
+    return tensors
 
 
 def official_shapes(
@@ -115,7 +115,7 @@ def official_shapes(
     }
 
 
-def _check_names(table, shapes, tensors, what, unused, may_lack):
+def _check_names(table, shapes, tensors, title, unused, may_lack):
     expected = official_shapes(table, shapes)
     missing = [k for k in expected if k not in tensors and k not in may_lack]
     unexpected = [
@@ -132,7 +132,7 @@ def _check_names(table, shapes, tensors, what, unused, may_lack):
     if lines:
         more = [f"… and {len(lines) - 20} more"] if len(lines) > 20 else []
         raise ValueError(
-            f"{what}: tensors do not fit (− missing, + unexpected, ≠ shape):\n  "
+            f"{title}: tensors do not fit (− missing, + unexpected, ≠ shape):\n  "
             + "\n  ".join(lines[:20] + more)
         )
 
@@ -173,6 +173,7 @@ class _Layout:
         self.order = tuple(axes.index(axis) for group in right for axis in group)
 
     def ours(self, official: np.ndarray) -> np.ndarray:
+        """An official tensor in our layout."""
         for axis in self.repeated:
             first = official.take([0], axis)
             if not same(official, np.broadcast_to(first, official.shape)):
@@ -183,6 +184,7 @@ class _Layout:
         )
 
     def official(self, ours: np.ndarray) -> np.ndarray:
+        """Our array in the official layout."""
         split = ours.reshape([self.view[i] for i in self.order])
         array = split.transpose(np.argsort(self.order))
         for axis in self.repeated:
@@ -194,7 +196,7 @@ class _Layout:
 
 def _groups(side: str) -> list[list[str]]:
     """ "e (c h w)" → [[e], [c, h, w]]; an axis "1" is an empty group."""
-    found = re.findall(r"\(([^)]*)\)|(\S+)", side)
+    groups = re.findall(r"\(([^)]*)\)|(\S+)", side)
     return [
-        (joined or single).split() if single != "1" else [] for joined, single in found
+        (joined or single).split() if single != "1" else [] for joined, single in groups
     ]

@@ -31,5 +31,5 @@ def merge(
     restored = storage.restore(loaded, [storage.load(inversion)])
     offsets = {path: delta[0] for path, delta in restored.offsets.items()}
     merged = generator.with_params(apply_offsets(generator.params, offsets))
-    value = official.stylegan2(jax.tree.map(np.asarray, merged), layout)
+    value = official.generator_contents(jax.tree.map(np.asarray, merged), layout)
     torch_files.write(out, {**value, "w_plus": np.asarray(restored.w_plus[0])})

@@ -6,19 +6,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.convert import layouts, rules
+from hyperstyle_jax.convert import layouts
+from hyperstyle_jax.convert.kinds import (
+    encoders,
+    face_networks,
+    hyperstyle,
+    lpips,
+    mtcnn,
+    stylegan2,
+    stylegan2_nvidia,
+)
 from hyperstyle_jax.convert.layouts import Table
+from hyperstyle_jax.convert.trunks import resnet_table
 from hyperstyle_jax.net import Net
 
 
 class Contents(NamedTuple):
     """Values for `torch_files.write` by file name without suffix.
 
-    `left` says for every network without an official layout why it has none.
+    `stays_behind` says for every network without an official layout why it has none.
     """
 
     files: dict[str, Any]
-    left: dict[str, str]
+    stays_behind: dict[str, str]
 
 
 def contents(
@@ -33,17 +43,19 @@ def contents(
         ValueError: nothing has an official layout.
     """
     files: dict[str, Any] = {}
-    left: dict[str, str] = {}
+    stays_behind: dict[str, str] = {}
     for role, net in nets.items():
         kind = type(net.module).__name__
         if role in ("hypernet", "encoder") and "generator" not in nets:
-            left[role] = "its official layout includes the generator, which is missing"
+            stays_behind[role] = (
+                "its official layout includes the generator, which is missing"
+            )
         elif kind not in _TABLES:
-            left[role] = f"there is no official layout for a {kind}"
+            stays_behind[role] = f"there is no official layout for a {kind}"
         elif role in ("hypernet", "encoder"):
             files[role] = _checkpoint(role, net, nets["generator"])
         elif role == "generator":
-            files[role] = stylegan2(net)
+            files[role] = generator_contents(net)
         elif role != "discriminator" or "generator" not in nets:
             files[role] = tensors(net)
     if "discriminator" in nets and "generator" in nets:
@@ -51,15 +63,15 @@ def contents(
     for name, direction in (directions or {}).items():
         files[f"directions/{name}"] = np.asarray(direction)[None]
     if not files:
-        reasons = "; ".join(f"{role}: {why}" for role, why in left.items())
+        reasons = "; ".join(f"{role}: {why}" for role, why in stays_behind.items())
         raise ValueError(f"nothing in the bundle can be exported: {reasons or 'empty'}")
-    return Contents(files, left)
+    return Contents(files, stays_behind)
 
 
-def stylegan2(generator: Net, layout: str = "rosinality") -> dict[str, Any]:
+def generator_contents(generator: Net, layout: str = "rosinality") -> dict[str, Any]:
     """A generator alone, in rosinality's or NVIDIA's names."""
     if layout == "nvidia":
-        table = rules.nvidia_generator(generator.module)
+        table = stylegan2_nvidia.generator_table(generator.module)
         return {"G_ema": layouts.invert(table, _usual_rates(generator))}
     if layout != "rosinality":
         raise ValueError(f"layout {layout!r}: expected rosinality or nvidia")
@@ -103,7 +115,7 @@ def _hypernet_opts(net) -> dict[str, Any]:
     layers = net.module.tuned_layers
     separable = any(layer.kind == "separable" for layer in layers)
     separable = "Separable" if separable else ""
-    indices = [str(rules.layer_index(layer.path)) for layer in layers]
+    indices = [str(hyperstyle.layer_index(layer.path)) for layer in layers]
     return {
         "encoder_type": f"SharedWeightsHyperNetResNet{separable}",
         "input_nc": 6,
@@ -132,35 +144,35 @@ def _table(net: Net) -> Table:
 def _face_net(net: Net) -> Table:
     width = net.module.widths[-1]
     positions = len(net.params["head"]["linear"]["weight"]) // width
-    return rules.face_net(net.module, int(positions**0.5))
+    return face_networks.table(net.module, int(positions**0.5))
 
 
 def _style_encoder(net: Net) -> Table:
     counts = [_convs(net.params[f"style{i}"]) for i in range(net.module.num_ws)]
-    return rules.style_encoder(net.module, counts)
+    return encoders.style_encoder_table(net.module, counts)
 
 
 def _hypernet(net: Net) -> Table:
     names = {layer.path: layer.name for layer in net.module.tuned_layers}
     counts = {k: _convs(net.params[f"embed_{v}"]) for k, v in names.items()}
-    return rules.hypernet(net.module, counts)
+    return hyperstyle.table(net.module, counts)
 
 
 def _mtcnn(net: Net) -> Table:
-    return rules.mtcnn(type(net.module).__name__.lower())
+    return mtcnn.table(type(net.module).__name__.lower())
 
 
 _TABLES: dict[str, Callable[[Net], Table]] = {
-    "Generator": lambda net: rules.generator(net.module),
-    "Discriminator": lambda net: rules.discriminator(net.module),
-    "WEncoder": lambda net: rules.w_encoder(net.module),
+    "Generator": lambda net: stylegan2.generator_table(net.module),
+    "Discriminator": lambda net: stylegan2.discriminator_table(net.module),
+    "WEncoder": lambda net: encoders.w_encoder_table(net.module),
     "StyleEncoder": _style_encoder,
     "Hypernet": _hypernet,
     "FaceNet": _face_net,
-    "ResNet": lambda net: rules.resnet(net.module),
-    "LPIPS": lambda net: rules.lpips(net.module),
-    "Trunk": lambda net: rules.lpips_trunk(net.module),
-    "Heads": lambda net: rules.lpips_heads(len(net.module.widths)),
+    "ResNet": lambda net: resnet_table(net.module),
+    "LPIPS": lambda net: lpips.table(net.module),
+    "Trunk": lambda net: lpips.trunk_table(net.module),
+    "Heads": lambda net: lpips.heads_table(len(net.module.widths)),
     "PNet": _mtcnn,
     "RNet": _mtcnn,
     "ONet": _mtcnn,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperstyle_jax.convert import conversion, kinds
+from hyperstyle_jax.convert import assembling, kinds
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.parity import procedural
 from hyperstyle_jax.parity.check import Output
@@ -100,8 +100,8 @@ def convert(value: Any, kind: str = "auto") -> dict[str, Net]:
         value: the file's content.
         kind: of the checkpoint, see `kinds.recognize`.
     """
-    file = conversion.File("parity", value, kinds.recognize(value, kind))
-    nets = conversion.assemble([file]).nets
+    file = assembling.File("parity", value, kinds.recognize(value, kind))
+    nets = assembling.assemble([file]).nets
     return {role: jax.tree.map(jnp.asarray, net) for role, net in nets.items()}
 
 

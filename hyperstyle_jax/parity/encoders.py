@@ -8,7 +8,8 @@ import numpy as np
 from flax import linen as nn
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.convert import layouts, rules
+from hyperstyle_jax.convert import layouts
+from hyperstyle_jax.convert.kinds.hyperstyle import layer_index, shared_head_table
 from hyperstyle_jax.inversion.hyperstyle import single_iteration
 from hyperstyle_jax.models.offset_decoders import SharedDecoder
 from hyperstyle_jax.net import Net
@@ -119,7 +120,7 @@ def _blocks(net, layers, linears) -> dict[str, np.ndarray]:
     values = {}
     for layer in net.module.tuned_layers:
         place = layer.name
-        name = f"refinement_blocks.{rules.layer_index(layer.path)}"
+        name = f"refinement_blocks.{layer_index(layer.path)}"
         count = sum(k.startswith(f"embed_{place}/conv") for k in layers)
         last = nn.leaky_relu(layers[f"embed_{place}/conv{count - 1}"], 0.01)
         values[f"{name}.convs"] = nchw(last)
@@ -154,7 +155,7 @@ def offsets_by_number(net: Net, deltas, prefix="delta") -> dict[str, np.ndarray]
         if delta.ndim == 3:
             shape = (len(delta), k, k, *delta.shape[1:])
             delta = np.broadcast_to(np.asarray(delta)[:, None, None], shape)
-        values[f"{prefix}.{rules.layer_index(path)}"] = oihw(delta)
+        values[f"{prefix}.{layer_index(path)}"] = oihw(delta)
     return values
 
 
@@ -167,7 +168,7 @@ def shared_head(case: Case) -> Iterator[Output]:
         module = SharedDecoder(512, 512, 512, kernel)
         shapes = jax.eval_shape(module.init, jax.random.key(0), z[:, None], 1)
         flat = {k: v.shape for k, v in trees.flatten(shapes).items()}
-        table = rules.shared_head(kernel)
+        table = shared_head_table(kernel)
         table = [r._replace(path=r.path.replace("shared/", "")) for r in table]
         arrays = layouts.apply(table, flat, tensors, "shared head")
         net = Net(module, jax.tree.map(jnp.asarray, trees.unflatten(arrays)))

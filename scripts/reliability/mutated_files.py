@@ -39,7 +39,7 @@ import networks  # noqa: E402
 import numpy as np  # noqa: E402
 import torch_pickles  # noqa: E402
 
-from hyperstyle_jax.convert import conversion, official  # noqa: E402
+from hyperstyle_jax.convert import assembling, conversion, official  # noqa: E402
 from hyperstyle_jax.inversion import storage  # noqa: E402
 from hyperstyle_jax.torch_format import files as torch_files  # noqa: E402
 from hyperstyle_jax.weights import bundle, verification  # noqa: E402
@@ -174,7 +174,9 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     nets = networks.tiny_nets(16)
     content = official.contents(nets).files["hypernet"]
     content = _numpy(content) | {"opts": {"lr": 0.1, "dataset_type": "faces"}}
-    generator = _numpy(official.stylegan2(nets["generator"], "nvidia"))["G_ema"]
+    generator = _numpy(official.generator_contents(nets["generator"], "nvidia"))[
+        "G_ema"
+    ]
     torch_files.write(folder / "weights.pt", content)
     with torch_pickles.fake_torch():
         whole = pickle.dumps({"g_ema": torch_pickles.Network(generator)}, 2)
@@ -243,7 +245,7 @@ def _recognize(place: Path):
 
 def _convert(place: Path):
     file = conversion.read(place / "weights.pt")
-    conversion.assemble([file], (16, 16))
+    assembling.assemble([file], (16, 16))
 
 
 def _load_bundle(place: Path):

@@ -23,7 +23,7 @@ from hyperstyle_jax.weights import bundle, manifests
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "ffhq.pt"
-    value = official.stylegan2(networks.tiny_generator())
+    value = official.generator_contents(networks.tiny_generator())
     torch_files.write(path, value | {"args": {"size": 8}})
     return path
 

@@ -13,13 +13,13 @@ import torch_pickles
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.convert import (
+    assembling,
     containers,
-    conversion,
     defaults,
     kinds,
+    notes,
     official,
     reading,
-    restoring,
 )
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
@@ -64,15 +64,15 @@ def nets():
 def published(nets):
     """The official files' contents."""
     files = as_numpy(official.contents(nets).files)
-    nvidia = as_numpy(official.stylegan2(nets["generator"], "nvidia"))
+    nvidia = as_numpy(official.generator_contents(nets["generator"], "nvidia"))
     return files | {"nvidia": nvidia["G_ema"]}
 
 
 def converted(value):
     source = kinds.recognize(containers.plain(value))
     lines = []
-    file = conversion.File("x", value, source)
-    return conversion.assemble([file], (SIZE, SIZE), lines.append), lines
+    file = assembling.File("x", value, source)
+    return assembling.assemble([file], (SIZE, SIZE), lines.append), lines
 
 
 def assert_same(net, expected, without=()):
@@ -139,8 +139,8 @@ def test_wrapped_files_come_back_as_they_were(published, name):
     made, _ = converted(value)
     arrays = {role: trees.flatten(net.variables) for role, net in made.nets.items()}
     # Notes stand in place of the networks' tensors, which are not kept twice.
-    assert str(made.official).count(conversion.NOTE) >= 30
-    back = restoring.restore_values(made.official, arrays)["x"]
+    assert str(made.official).count(notes.NOTE) >= 30
+    back = notes.restore(made.official, arrays)["x"]
     jax.tree.map(np.testing.assert_array_equal, back, value)
 
 
@@ -326,14 +326,14 @@ def test_ganspaces_own_files(tmp_path):
 
 def test_the_size_that_fits_is_named(published):
     value = published["hypernet"]
-    file = conversion.File("x", value, kinds.recognize(value))
+    file = assembling.File("x", value, kinds.recognize(value))
     for wrong in ((256, 256), (8, 8)):
         with pytest.raises(ValueError, match="--image-size 16x16"):
-            conversion.assemble([file], wrong)
+            assembling.assemble([file], wrong)
     broken = {"state_dict": without(published["hypernet"]["state_dict"], "relu")}
-    file = conversion.File("x", broken, kinds.recognize(broken))
+    file = assembling.File("x", broken, kinds.recognize(broken))
     with pytest.raises(ValueError) as error:  # no size would help
-        conversion.assemble([file], (SIZE, SIZE))
+        assembling.assemble([file], (SIZE, SIZE))
     assert "--image-size" not in str(error.value)
 
 

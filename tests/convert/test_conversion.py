@@ -8,14 +8,15 @@ import torch_pickles
 
 from hyperstyle_jax import offsets, trees
 from hyperstyle_jax.convert import (
+    assembling,
     conversion,
     kinds,
     layouts,
     merging,
     official,
     restoring,
-    rules,
 )
+from hyperstyle_jax.convert.kinds import stylegan2_nvidia
 from hyperstyle_jax.convert.layouts import Constant, Rule
 from hyperstyle_jax.inversion import storage
 from hyperstyle_jax.inversion.hyperstyle import Refinement
@@ -202,8 +203,8 @@ def test_networks_come_out_as_they_were(tmp_path):
 
 def test_nvidia_pickle(tmp_path):
     net = generator()
-    tensors = {"G_ema": official.stylegan2(net, "nvidia")["G_ema"]}
-    table = rules.nvidia_discriminator(discriminator().module)
+    tensors = {"G_ema": official.generator_contents(net, "nvidia")["G_ema"]}
+    table = stylegan2_nvidia.discriminator_table(discriminator().module)
     tensors["D"] = layouts.invert(table, trees.flatten(discriminator().variables))
     content = torch_pickles.nvidia(
         {k: ("Network", jax.tree.map(np.asarray, v)) for k, v in tensors.items()}
@@ -278,7 +279,7 @@ def test_a_missing_mean_latent_is_computed_and_stays_missing_outside(tmp_path):
 
 def test_grey_generators_are_converted(tmp_path):
     net = generator(image_channels=1)
-    made = convert(tmp_path, official.stylegan2(net)).nets["generator"]
+    made = convert(tmp_path, official.generator_contents(net)).nets["generator"]
     assert made.module.image_channels == 1
     jax.tree.map(np.testing.assert_array_equal, made.variables, net.variables)
 
@@ -340,7 +341,7 @@ def test_the_kind_can_be_given_and_is_checked(tmp_path):
         conversion.read(tmp_path / "x.pt")
     assert conversion.read(tmp_path / "x.pt", "e4e").source.kind == "e4e"
     with pytest.raises(ValueError, match="it is stylegan2, not moco"):
-        torch_files.write(tmp_path / "y.pt", official.stylegan2(generator()))
+        torch_files.write(tmp_path / "y.pt", official.generator_contents(generator()))
         conversion.read(tmp_path / "y.pt", "moco")
 
 
@@ -350,9 +351,9 @@ def test_another_image_size_is_noticed(tmp_path):
 
 
 def test_different_generators_are_refused(tmp_path):
-    torch_files.write(tmp_path / "a.pt", official.stylegan2(generator()))
+    torch_files.write(tmp_path / "a.pt", official.generator_contents(generator()))
     other = make(Generator(8, z_dim=4, w_dim=8, channel_base=64, channel_max=8))
-    torch_files.write(tmp_path / "b.pt", official.stylegan2(other))
+    torch_files.write(tmp_path / "b.pt", official.generator_contents(other))
     with pytest.raises(ValueError, match="a different generator each"):
         conversion.convert([tmp_path / "a.pt", tmp_path / "b.pt"], tmp_path / "out")
 
@@ -381,15 +382,15 @@ def test_a_merged_generator_renders_the_inversion(tmp_path, layout):
     np.testing.assert_array_equal(value["w_plus"], np.repeat(w, 6, 0))
     single = {k: v for k, v in value.items() if k in (name, "latent_avg")}
     source = kinds.recognize(single)
-    merged = conversion.assemble([conversion.File("m", single, source)])
+    merged = assembling.assemble([assembling.File("m", single, source)])
     image = merged.nets["generator"](full.w_plus, method="synthesis")
     np.testing.assert_allclose(image, expected, atol=1e-4)
 
 
 def test_own_learning_rate_of_the_mapping_is_worked_in():
     net = generator(mapping_lr_mul=1.0)
-    value = official.stylegan2(net)
-    made = conversion.assemble([conversion.File("m", value, kinds.recognize(value))])
+    value = official.generator_contents(net)
+    made = assembling.assemble([assembling.File("m", value, kinds.recognize(value))])
     z = np.random.default_rng(0).normal(size=(3, 4)).astype("f4")
     np.testing.assert_allclose(
         made.nets["generator"](z, method="mapping"), net(z, method="mapping"), rtol=1e-4
@@ -485,7 +486,7 @@ def test_mangled_files_are_converted_or_refused(name):
         value = {k: dict(v) if isinstance(v, dict) else v for k, v in original.items()}
         mangle(value, rng)
         try:
-            file = conversion.File("x", value, kinds.recognize(value))
-            conversion.assemble([file], (SIZE, SIZE))
+            file = assembling.File("x", value, kinds.recognize(value))
+            assembling.assemble([file], (SIZE, SIZE))
         except ValueError:
             pass

@@ -7,7 +7,7 @@ import pytest
 from paths import GOLDENS
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.convert import conversion, kinds, layouts, restoring
+from hyperstyle_jax.convert import assembling, kinds, layouts, notes
 
 LAYOUTS = GOLDENS / "checkpoints" / "layouts.json"
 RELEASED = {
@@ -70,9 +70,9 @@ def test_every_released_checkpoint_fits_and_comes_back(name):
     kind = RELEASED[name]
     source = kinds.recognize(value, kind if kind == "restyle-e4e" else "auto")
     assert source.kind == kind
-    made = conversion.assemble([conversion.File(name, value, source)])
+    made = assembling.assemble([assembling.File(name, value, source)])
     arrays = {role: trees.flatten(net.variables) for role, net in made.nets.items()}
-    back = restoring.restore_values(made.official, arrays)[name]
+    back = notes.restore(made.official, arrays)[name]
     assert list(back) == list(value)
     found, expected = (trees.flatten(v) for v in (back, value))
     assert list(found) == list(expected)
