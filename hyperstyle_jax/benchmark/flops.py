@@ -1,7 +1,7 @@
-"""Arithmetic of a function: products and convolutions, every round of every loop.
+"""Counts a function's products and convolutions, in every round of every loop.
 
-XLA counts the body of a loop once, so that its figure for an inversion is a fifth of
-the work. Ours leaves out sums, activations and the like: a few per cent here.
+XLA counts the body of a loop once, which gives a fifth of an inversion's work. This
+count leaves out sums, activations and the like: a few per cent of these networks' work.
 """
 
 import math
@@ -14,8 +14,8 @@ import jax
 def count(function: Callable, *args: Any) -> float:
     """Floating-point operations of `function(*args)`; a multiply-add is two.
 
-    Of a branch the dearer side counts, of a `while` loop, whose rounds nobody knows
-    beforehand, one round.
+    Of a branch the more expensive side counts. Of a `while` loop one round counts:
+    nobody knows beforehand how many there are.
     """
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 

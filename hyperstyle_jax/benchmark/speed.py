@@ -1,7 +1,7 @@
-"""How long things take at full width: one table, each row in a process of its own.
+"""Times networks at full width, each item in a process of its own.
 
-Weights are drawn at random: time does not depend on them. `python -m
-hyperstyle_jax.benchmark.speed NAME` measures one item and prints it as JSON.
+The weights are random: the time does not depend on them. `python -m
+hyperstyle_jax.benchmark.speed NAME` measures one item and prints its figures as JSON.
 """
 
 import json
@@ -14,8 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
+from hyperstyle_jax.benchmark import flops
 from hyperstyle_jax.benchmark.speed_items import EVERY, GROWTH
-from hyperstyle_jax.system import huge_pages
+from hyperstyle_jax.loop import memory
+from hyperstyle_jax.system import compilation_cache, huge_pages
 
 _RUNS = 5  # timed runs at least
 _SECONDS = 3.0  # of timed runs at least
@@ -30,13 +35,8 @@ def measure(name: str) -> dict[str, Any]:
         compiled items `compile_s` and `gflop`; of the machine `copy_gb_s` and
         `matmul_gflops`, in the item's dtype.
     """
-    import jax
-
-    from hyperstyle_jax.benchmark import flops
-    from hyperstyle_jax.loop import memory
-
     item = EVERY[name]
-    found = {"dtype": item.dtype}
+    figures = {"dtype": item.dtype}
     if item.make is None:
         times = _times(item.stream())
     else:
@@ -45,32 +45,32 @@ def measure(name: str) -> dict[str, Any]:
             function = jax.jit(function)
         start = time.perf_counter()
         compiled = function.lower(*args).compile()
-        found["compile_s"] = time.perf_counter() - start
-        found["gflop"] = flops.count(function, *args) / 1e9
+        figures["compile_s"] = time.perf_counter() - start
+        figures["gflop"] = flops.count(function, *args) / 1e9
         times = _times(_caller(compiled, list(args), item.renews))
     median = statistics.median(times)
-    found |= {"median_s": median, "runs": len(times), "min_s": min(times)}
-    found["images_per_s"] = item.images / median
-    found["peak_gib"] = memory.peak_bytes(jax.local_devices()[:1]) / 2**30
-    found["device"] = _device()
-    # Last: its large arrays would count in the peak.
-    return found | _limits(item.dtype)
+    figures |= {"median_s": median, "runs": len(times), "min_s": min(times)}
+    figures["images_per_s"] = item.images / median
+    figures["peak_gib"] = memory.peak_bytes(jax.local_devices()[:1]) / 2**30
+    figures["device"] = _device()
+    # These come last: their large arrays would count in the peak.
+    return figures | _limits(item.dtype)
 
 
 def run(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Times items one after another, each in two fresh processes.
 
     The second one finds the compiled program of the first on disk: `compile_warm_s`.
-    Before them `yardstick_s`, in a process without large memory pages: it measures the
-    machine, not what we make of it. A failure gives {"error": its last line}.
+    Before them a process without large memory pages measures `yardstick_s`, the speed
+    of the machine itself. A failure gives {"error": its last line}.
     """
     for name in names:
         with tempfile.TemporaryDirectory() as cache:
-            found = _in_process(_YARDSTICK, cache) | _in_process(name, cache)
-            if "compile_s" in found:
+            figures = _in_process(_YARDSTICK, cache) | _in_process(name, cache)
+            if "compile_s" in figures:
                 again = _in_process(name, cache)
-                found["compile_warm_s"] = again.get("compile_s")
-        yield name, found
+                figures["compile_warm_s"] = again.get("compile_s")
+        yield name, figures
 
 
 def _work(name: str) -> dict[str, Any]:
@@ -80,12 +80,12 @@ def _work(name: str) -> dict[str, Any]:
 def _in_process(name: str, cache: str) -> dict[str, Any]:
     environment = dict(os.environ)
     if environment.get(huge_pages.VARIABLE) == huge_pages.SETTING:
-        del environment[huge_pages.VARIABLE]  # our own, see huge_pages.restart
+        del environment[huge_pages.VARIABLE]  # set by huge_pages.restart
     if name != _YARDSTICK:
         flags = f"--xla_force_host_platform_device_count={EVERY[name].devices}"
         flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
         environment |= huge_pages.environment() | {"XLA_FLAGS": flags}
-    # Without it the last line of an error is a remark of JAX's on tracebacks.
+    # Unfiltered, a traceback ends with the error and not with a remark of JAX's.
     environment |= {"HYPERSTYLE_CACHE": cache, "JAX_TRACEBACK_FILTERING": "off"}
     command = [sys.executable, "-m", "hyperstyle_jax.benchmark.speed", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -100,12 +100,12 @@ def _in_process(name: str, cache: str) -> dict[str, Any]:
 
 def summary(items: dict[str, dict]) -> dict[str, Any]:
     """The content of the JSON file: items, the median yardstick, the device."""
-    good = [v for v in items.values() if "error" not in v]
-    yardsticks = [v["yardstick_s"] for v in good]
+    succeeded = [v for v in items.values() if "error" not in v]
+    yardsticks = [v["yardstick_s"] for v in succeeded]
     return {
         "items": items,
         "yardstick_s": statistics.median(yardsticks) if yardsticks else None,
-        "device": good[0]["device"] if good else None,
+        "device": succeeded[0]["device"] if succeeded else None,
     }
 
 
@@ -114,18 +114,20 @@ def ratios(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, floa
     for name, item in new["items"].items():
         before = old["items"].get(name, {})
         if "median_s" in item and "median_s" in before:
-            times = (v["median_s"] / v["yardstick_s"] for v in (before, item))
-            then, now = times
-            yield name, then / now
+            old_time, new_time = (
+                figures["median_s"] / figures["yardstick_s"]
+                for figures in (before, item)
+            )
+            yield name, old_time / new_time
 
 
 def growth(items: dict[str, dict]) -> dict[str, dict[int, float]]:
     """{"resolution": {64: seconds, …}, "batch": …} of the items that were timed."""
-    found = {}
-    for what, sizes in GROWTH.items():
-        times = {n: items.get(f"{what}_{n}", {}).get("median_s") for n in sizes}
-        found[what] = {n: t for n, t in times.items() if t is not None}
-    return {what: times for what, times in found.items() if times}
+    curves = {}
+    for name, sizes in GROWTH.items():
+        times = {n: items.get(f"{name}_{n}", {}).get("median_s") for n in sizes}
+        curves[name] = {n: t for n, t in times.items() if t is not None}
+    return {name: times for name, times in curves.items() if times}
 
 
 def _caller(compiled, args: list, renews: bool) -> Callable[[], Any]:
@@ -140,8 +142,6 @@ def _caller(compiled, args: list, renews: bool) -> Callable[[], Any]:
 
 def _times(call: Callable[[], Any]) -> list[float]:
     """Seconds of each run after a first one that does not count."""
-    import jax
-
     jax.block_until_ready(call())
     times = []
     while len(times) < _RUNS or sum(times) < _SECONDS:
@@ -153,9 +153,6 @@ def _times(call: Callable[[], Any]) -> list[float]:
 
 def _yardstick() -> float:
     """One float32 3×3 convolution, 128 → 128 channels at 256²: the best of 7."""
-    import jax
-    import jax.numpy as jnp
-
     x, kernel = jnp.ones((1, 256, 256, 128)), jnp.ones((3, 3, 128, 128))
     numbers = ("NHWC", "HWIO", "NHWC")
 
@@ -170,9 +167,6 @@ def _yardstick() -> float:
 
 def _limits(dtype: str) -> dict[str, float]:
     """What this device reaches in a large product of `dtype` and a large copy."""
-    import jax
-    import jax.numpy as jnp
-
     small = jax.default_backend() == "cpu"
     size, length = (2048, 1 << 26) if small else (8192, 1 << 30)
     a = jax.random.normal(jax.random.key(0), (size, size), dtype)  # zeros run faster
@@ -186,8 +180,6 @@ def _limits(dtype: str) -> dict[str, float]:
 
 
 def _best(call, count: int) -> list[float]:
-    import jax
-
     jax.block_until_ready(call())
     times = []
     for _ in range(count):
@@ -198,15 +190,11 @@ def _best(call, count: int) -> list[float]:
 
 
 def _device() -> str:
-    import jax
-
     kind = jax.local_devices()[0].device_kind
     return f"{kind}, {os.cpu_count()} CPU cores"
 
 
 def _main(name: str):
-    from hyperstyle_jax.system import compilation_cache
-
     compilation_cache.enable()
     print(json.dumps(_work(name)))
 

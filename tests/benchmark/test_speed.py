@@ -41,11 +41,11 @@ def tiny(monkeypatch):
 
 
 def test_an_item_is_timed(tiny):
-    found = speed.measure("product")
-    assert found["runs"] >= 5 and found["min_s"] <= found["median_s"]
-    assert found["images_per_s"] == pytest.approx(4 / found["median_s"])
-    assert found["gflop"] == 2 * 64**3 / 1e9
-    assert found["peak_gib"] > 0.01 and found["compile_s"] > 0
+    figures = speed.measure("product")
+    assert figures["runs"] >= 5 and figures["min_s"] <= figures["median_s"]
+    assert figures["images_per_s"] == pytest.approx(4 / figures["median_s"])
+    assert figures["gflop"] == 2 * 64**3 / 1e9
+    assert figures["peak_gib"] > 0.01 and figures["compile_s"] > 0
     assert "gflop" not in speed.measure("host")
 
 
@@ -77,7 +77,7 @@ def test_the_command_prints_a_table_and_compares(tiny, tmp_path, capsys):
     assert "times as fast" in capsys.readouterr().out
 
 
-def test_growth_is_a_group_and_a_image(tiny, tmp_path, capsys):
+def test_growth_is_a_group_and_an_image(tiny, tmp_path, capsys):
     image = tmp_path / "growth.png"
     assert main(["speed", "--only", "growth", "--plot", str(image)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -151,8 +151,8 @@ def test_a_process_that_says_nothing_useful_is_reported(monkeypatch, said):
 def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
     nothing = speed_items.Item(None, 1)
     monkeypatch.setitem(speed_items.EVERY, "nothing", nothing)
-    found = speed._in_process("nothing", str(tmp_path))
-    assert "KeyError" in found["error"]
+    figures = speed._in_process("nothing", str(tmp_path))
+    assert "KeyError" in figures["error"]
 
 
 @pytest.mark.parametrize(

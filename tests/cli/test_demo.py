@@ -134,9 +134,9 @@ def test_the_demo_leaves_everything_and_says_where(here, capfd):
     assert {"run", "metrics.md", "metrics.json", "training.png"} <= names
     assert {f"grid_in-domain_{m}.png" for m in ("trained", "shipped")} <= names
     assert "iterations_accessories_l2.png" in names
-    found = json.loads((out / "metrics.json").read_text())
-    assert found["trained_steps"] == 7 and len(found["stages"]) == 4
-    methods = [row["method"] for row in found["domains"]["in-domain"]["rows"]]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["trained_steps"] == 7 and len(metrics["stages"]) == 4
+    methods = [row["method"] for row in metrics["domains"]["in-domain"]["rows"]]
     assert methods == [tables.INITIAL, "trained, T = 2", "shipped, T = 2"]
     assert (out / "metrics.md").read_text() in said
     (out / "metrics.md").unlink()
@@ -209,7 +209,7 @@ def test_with_a_real_training(shipped, tmp_path, monkeypatch, capfd):
     for steps in ("2", "3"):
         assert main(["demo", "--out", str(tmp_path / "out"), "--steps", steps]) == 0
     assert "resuming from step 2 of 3" in capfd.readouterr().out
-    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert found["trained_steps"] == 3
-    first, trained, ours = found["domains"]["accessories"]["rows"]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["trained_steps"] == 3
+    first, trained, ours = metrics["domains"]["accessories"]["rows"]
     assert trained["l2"] != ours["l2"] and first["method"] == tables.INITIAL

@@ -5,39 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from command import invert, photo, save_model
+from command import invert, photo
 
 from hyperstyle_jax import images
 from hyperstyle_jax.cli import inverted as cli_inverted
 
-
-@pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    monkeypatch.setenv("HYPERSTYLE_CACHE", "off")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return save_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three photos, two of one stem, in two folders."""
-    path = tmp_path_factory.mktemp("photos")
-    images.save_png(path / "a.png", photo(0))
-    images.save_png(path / "b.png", photo(1))
-    images.save_png(path / "more" / "a.png", photo(2))
-    return path
-
-
-@pytest.fixture(scope="module")
-def inverted(model, folder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("inverted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HYPERSTYLE_CACHE", "off")
-        assert invert(model, folder, out=out) == 0
-    return out
+pytestmark = pytest.mark.usefixtures("no_cache")
 
 
 def rows_of(out):

@@ -12,15 +12,7 @@ from hyperstyle_jax import images
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.system import folder_lock
 
-
-@pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    monkeypatch.setenv("HYPERSTYLE_CACHE", "off")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return save_model(tmp_path_factory.mktemp("model") / "tiny")
+pytestmark = pytest.mark.usefixtures("no_cache")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command import edit, error_of, save_model
+from command import edit, error_of
 from networks import tiny_nets
 
 from hyperstyle_jax import images
@@ -18,15 +18,7 @@ from hyperstyle_jax.cli.seeds import parse_seeds
 from hyperstyle_jax.system import compilation_cache
 from hyperstyle_jax.weights import bundle
 
-
-@pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    monkeypatch.setenv("HYPERSTYLE_CACHE", "off")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return save_model(tmp_path_factory.mktemp("model") / "tiny")
+pytestmark = pytest.mark.usefixtures("no_cache")
 
 
 # --- bundles

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import invert, photo, save_model
+from command import invert, photo
 
 from hyperstyle_jax import images
 from hyperstyle_jax.system import atomic_files
@@ -14,14 +14,7 @@ from hyperstyle_jax.system import atomic_files
 FAST = ["--num-iters", "0"]
 
 
-@pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    monkeypatch.setenv("HYPERSTYLE_CACHE", "off")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return save_model(tmp_path_factory.mktemp("model") / "tiny")
+pytestmark = pytest.mark.usefixtures("no_cache")
 
 
 @pytest.fixture

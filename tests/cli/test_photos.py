@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import NUM_ITERS as T
-from command import SIZE, edit, error_of, invert, photo, save_model
+from command import SIZE, edit, error_of, invert, photo
 from networks import tiny_nets
 from PIL import Image
 
@@ -18,34 +18,7 @@ from hyperstyle_jax.offsets import synthesize
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.weights import bundle
 
-
-@pytest.fixture(autouse=True)
-def no_cache(monkeypatch):
-    monkeypatch.setenv("HYPERSTYLE_CACHE", "off")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return save_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Three photos, two of one stem, in two folders."""
-    path = tmp_path_factory.mktemp("photos")
-    images.save_png(path / "a.png", photo(0))
-    images.save_png(path / "b.png", photo(1))
-    images.save_png(path / "more" / "a.png", photo(2))
-    return path
-
-
-@pytest.fixture(scope="module")
-def inverted(model, folder, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("inverted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HYPERSTYLE_CACHE", "off")
-        assert invert(model, folder, out=out) == 0
-    return out
+pytestmark = pytest.mark.usefixtures("no_cache")
 
 
 # --- invert
@@ -306,7 +279,7 @@ def test_embeddings_of_single_iterations_survive_the_file(model, tmp_path, inver
         np.zeros((1, 6, 6)), storage.LayerEmbeddings(embeddings, 3), None
     )
     storage.save(tmp_path / "x.npz", compact, 0, bundle.load(model))
-    found = storage.load(tmp_path / "x.npz").embeddings
-    assert found.keys() == embeddings.keys()
+    stored = storage.load(tmp_path / "x.npz").embeddings
+    assert stored.keys() == embeddings.keys()
     for path, code in embeddings.items():
-        np.testing.assert_allclose(found[path], code[0].astype("f4"))
+        np.testing.assert_allclose(stored[path], code[0].astype("f4"))

@@ -88,8 +88,8 @@ def said(tmp_path_factory):
     ]
     command = [sys.executable, "-W", "ignore", "-c", FORKS, json.dumps(cases)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    found = re.findall(r"(.*?)exit code (\d+)\n", done.stdout, re.DOTALL)
-    return [(message, int(code)) for message, code in found]
+    outputs = re.findall(r"(.*?)exit code (\d+)\n", done.stdout, re.DOTALL)
+    return [(message, int(code)) for message, code in outputs]
 
 
 @pytest.mark.parametrize("case", range(len(LINES)))
@@ -134,8 +134,8 @@ def wait_for(path, process, seconds=600):
 
 
 def weights(workdir):
-    found = checkpoint.load_arrays(workdir, "params", "opt")
-    return jax.tree.leaves(found)
+    arrays = checkpoint.load_arrays(workdir, "params", "opt")
+    return jax.tree.leaves(arrays)
 
 
 @pytest.fixture(scope="module")

@@ -171,8 +171,8 @@ def test_other_networks_in_a_trainers_file(prefix):
     tensors = prefixed(as_numpy(official.tensors(net)), prefix)
     for value in (tensors, {"state_dict": tensors, "epoch": 3}, {"model": tensors}):
         made, _ = converted(value)
-        found = made.nets["resnet"].variables
-        jax.tree.map(np.testing.assert_array_equal, found, net.variables)
+        variables = made.nets["resnet"].variables
+        jax.tree.map(np.testing.assert_array_equal, variables, net.variables)
 
 
 @pytest.mark.parametrize("in_dict", [True, False])

@@ -35,7 +35,10 @@ RELEASED = {
 }
 
 
-def released(layout, rng):
+WIDE = {"hyperstyle_cars.pt": "cars_hypernet", "cars_w_encoder.pt": "cars_encode"}
+
+
+def released(layout, dataset, rng):
     """A checkpoint of this layout; every tensor is one row, repeated."""
     tensors, groups = {}, {}
     for group in layout.get("shared_storage", []):
@@ -53,6 +56,8 @@ def released(layout, rng):
     value = {}
     for key, what in top.items():
         value[key] = tensors if what == "see keys" else {}
+        if key == "opts":
+            value[key] = {"dataset_type": dataset}
         if isinstance(what, list):
             row = rng.normal(size=what[1][-1:]).astype(what[0])
             value[key] = np.broadcast_to(row, what[1])
@@ -66,19 +71,21 @@ def released(layout, rng):
 @pytest.mark.parametrize("name", RELEASED)
 def test_every_released_checkpoint_fits_and_comes_back(name):
     layout = json.loads(LAYOUTS.read_text())[name]
-    value = released(layout, np.random.default_rng(0))
+    dataset = WIDE.get(name, "ffhq_hypernet")
+    value = released(layout, dataset, np.random.default_rng(0))
     kind = RELEASED[name]
     source = kinds.recognize(value, kind if kind == "restyle-e4e" else "auto")
     assert source.kind == kind
     made = assembling.assemble([assembling.File(name, value, source)])
+    assert made.info["image_size"] == ([192, 256] if name in WIDE else 256)
     arrays = {role: trees.flatten(net.variables) for role, net in made.nets.items()}
     back = notes.restore(made.official, arrays)[name]
     assert list(back) == list(value)
-    found, expected = (trees.flatten(v) for v in (back, value))
-    assert list(found) == list(expected)
+    restored, expected = (trees.flatten(v) for v in (back, value))
+    assert list(restored) == list(expected)
     for path, tensor in expected.items():
         if isinstance(tensor, np.ndarray):
-            same = found[path]
+            same = restored[path]
             assert same.dtype == tensor.dtype and same.shape == tensor.shape
             assert layouts.same(same.reshape(-1)[:100], tensor.reshape(-1)[:100])
     for group in layout.get("shared_storage", []):

@@ -16,11 +16,11 @@ def test_the_library_reads_what_is_written(tmp_path):
         "empty": np.zeros((0, 4), np.float32),
     }
     save_file({k: lazy(v) for k, v in arrays.items()}, tmp_path / "x.safetensors")
-    found = load_file(tmp_path / "x.safetensors")
-    assert sorted(found) == sorted(arrays)
+    loaded = load_file(tmp_path / "x.safetensors")
+    assert sorted(loaded) == sorted(arrays)
     for name, array in arrays.items():
-        assert found[name].dtype == array.dtype and found[name].shape == array.shape
-        np.testing.assert_array_equal(found[name], array)
+        assert loaded[name].dtype == array.dtype and loaded[name].shape == array.shape
+        np.testing.assert_array_equal(loaded[name], array)
 
 
 def test_arrays_are_made_one_by_one(tmp_path):

@@ -100,6 +100,6 @@ def test_fresh_weights_are_the_same_for_another_kind_of_device(monkeypatch, host
 
     monkeypatch.setattr(jax, "local_devices", local_devices)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    found = specs.init_net(TINY, jax.random.key(0))
-    jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
-    assert {leaf.device for leaf in jax.tree.leaves(found)} == {devices[0]}
+    net = specs.init_net(TINY, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, net.variables, wanted.variables)
+    assert {leaf.device for leaf in jax.tree.leaves(net)} == {devices[0]}
