@@ -13,6 +13,7 @@ from hyperstyle_jax.system import console, folder_lock, program
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
     args = _parser().parse_args(argv)
     return program.run(lambda: run(args))
 
@@ -50,7 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     add("sources", nargs="+", metavar="SOURCE", help="official files, or one bundle")
     add("--out", required=True, type=Path, help="bundle, or with --to-torch .pt file")
     add("--kind", default="auto", choices=("auto", *KINDS), help="default: by content")
-    add("--image-size", type=_size, metavar="HxW", help="of the images that go in")
+    add(
+        "--image-size",
+        type=_size,
+        metavar="HxW",
+        help="of the images that go in (default: that of the data set which the files' "
+        "training options name, or 256x256)",
+    )
     back = parser.add_mutually_exclusive_group()
     back.add_argument("--to-torch", action="store_true", help="bundle → official files")
     back.add_argument("--merge", metavar="NPZ", help="write the inversion's generator")

@@ -1,4 +1,4 @@
-"""Trains what a config file describes; the same command again goes on.
+"""Trains what a config file describes; the same command given again goes on.
 
 python train.py --config configs/NAME.py [--workdir DIR] [--config.optim.lr=3e-4]
 """
@@ -16,10 +16,10 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Default: runs/NAME of the config.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print config, sizes, memory; stop.")
 _FORCE = flags.DEFINE_bool("force", False, "Go on in a workdir of another config.")
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One process of a cluster's.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One process of a cluster.")
 _COORDINATOR = flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0.")
-_PROCESSES = flags.DEFINE_integer("num_processes", 0, "Of all hosts.")
-_PROCESS = flags.DEFINE_integer("process_id", -1, "Of this one, from 0.")
+_PROCESSES = flags.DEFINE_integer("num_processes", 0, "How many, on all hosts.")
+_PROCESS = flags.DEFINE_integer("process_id", -1, "The number of this one, from 0.")
 
 
 def main(argv: list[str]) -> None:
@@ -49,6 +49,7 @@ def _train() -> None:
 
 
 def parse(argv: list[str]) -> list[str]:
+    """Reads the flags and checks the config; exits with 2 where they are wrong."""
     try:
         rest = flags.FLAGS(argv)
         if len(rest) > 1:

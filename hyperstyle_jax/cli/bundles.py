@@ -1,4 +1,4 @@
-"""`hyperstyle export` and `hyperstyle directions`: bundles from finished runs."""
+"""`hyperstyle export` and `directions` make bundles of runs and give them edits."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ ROLES = ("generator", "encoder", "hypernet", "feature_extractor")
 
 
 def add_commands(commands):
+    """Adds `hyperstyle export` and `directions`."""
     parser = commands.add_parser(
         "export",
         help="make a bundle of trained runs",
@@ -75,8 +76,8 @@ def _export(args):
     for run in args.runs:
         if not (run / "config.json").is_file():
             raise ValueError(f"{run} is not a run: expected a workdir of train.py")
-        found = tasks.run_nets(run, args.best)
-        nets |= {k: v for k, v in found.items() if k in ROLES}
+        trained = tasks.run_nets(run, args.best)
+        nets |= {k: v for k, v in trained.items() if k in ROLES}
         configs.append(json.loads((run / "config.json").read_text()))
     info = {
         "licence": args.licence,
@@ -89,7 +90,7 @@ def _export(args):
     if "feature_extractor" in nets:
         info["attributes"] = list(faces.ATTRIBUTES)
     made_of = [_run(run, args.best) for run in args.runs]
-    made = bundle.save(
+    bundle_id = bundle.save(
         args.out,
         nets,
         info=info,
@@ -97,7 +98,7 @@ def _export(args):
         made_of=provenance.record("hyperstyle export", made_of),
     )
     size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
-    print(f"bundle {made} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
+    print(f"bundle {bundle_id} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
     if missing := [r for r in ROLES[:3] if r not in nets]:
         print(f"to invert photos it also needs: {', '.join(missing)}")
 
@@ -162,22 +163,25 @@ def _directions(args):
     generator, features = model.require("generator", "feature_extractor")
     known = model.info.get("attributes", [])
     if unknown := [name for name in args.names if name not in known]:
-        raise ValueError(f"no attribute {unknown[0]!r}; there are: {', '.join(known)}")
+        raise ValueError(
+            f"--names {unknown[0]}: no such attribute; the feature extractor has: "
+            f"{', '.join(known) or 'none'}"
+        )
     labelled = labelling.label(generator, features, args.count, seed=args.seed)
     scores = dict(zip(known, labelled.attributes.T, strict=True))
     varied = {k: v for k, v in scores.items() if v.std() > 0 or k in args.names}
-    found = interfacegan.fit_directions(labelled.w, varied, only=args.names)
-    for name, direction in found.directions.items():
-        share = found.explained[name]
+    fitted = interfacegan.fit_directions(labelled.w, varied, only=args.names)
+    for name, direction in fitted.directions.items():
+        share = fitted.explained[name]
         print(f"{name}: {share:.0%} of its variance is linear in w")
         if args.learn:
             direction = learned.learn_direction(
                 generator, features, labelled, known.index(name), direction,
                 steps=args.learn, seed=args.seed,
             )  # fmt: skip
-            found.directions[name] = direction
+            fitted.directions[name] = direction
         print(f"  3 units: {_effect(generator, features, labelled, known, direction)}")
-    bundle.set_directions(args.bundle, found.directions)
+    bundle.set_directions(args.bundle, fitted.directions)
     print(f"{len(args.names)} directions in {args.bundle}")
 
 
@@ -185,7 +189,7 @@ def _effect(generator, features, labelled, known, direction) -> str:
     """The attributes that a direction changes most, in words."""
     from hyperstyle_jax.editing import learned
 
-    found = learned.measure_effect(generator, features, labelled, direction)
-    largest = sorted(zip(found, known, strict=True), key=lambda pair: -abs(pair[0]))
+    effects = learned.measure_effect(generator, features, labelled, direction)
+    largest = sorted(zip(effects, known, strict=True), key=lambda pair: -abs(pair[0]))
     most = ", ".join(f"{name} {value:+.2f}" for value, name in largest[:4])
     return f"{most} standard deviations"

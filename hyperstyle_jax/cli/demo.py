@@ -1,4 +1,4 @@
-"""`hyperstyle demo`: trains a hypernetwork for a few minutes and shows what it does."""
+"""`hyperstyle demo` trains a hypernetwork for minutes and shows what it does."""
 
 import contextlib
 import subprocess
@@ -14,6 +14,7 @@ _SHOWN = ("loss", "l2", "lpips", "id")  # of the curves of training
 
 
 def add_commands(commands):
+    """Adds `hyperstyle demo`."""
     parser = commands.add_parser(
         "demo",
         help="train a hypernetwork for a few minutes and show what it does",

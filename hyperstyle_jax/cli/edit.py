@@ -1,4 +1,4 @@
-"""`hyperstyle edit`: strips of edits, rendered from saved inversions alone."""
+"""`hyperstyle edit` renders strips of edits from saved inversions alone."""
 
 import contextlib
 import sys
@@ -9,6 +9,7 @@ from hyperstyle_jax.system import folder_lock
 
 
 def add_commands(commands):
+    """Adds `hyperstyle edit`."""
     parser = commands.add_parser(
         "edit",
         help="edit inverted photos along named directions",
@@ -41,15 +42,15 @@ def add_commands(commands):
 
 def run(args):
     """Edits; the folders that get the strips are held meanwhile."""
-    found = find(args.inputs)
-    folders = {args.out} if args.out else {file.parent for file in found}
+    files = find(args.inputs)
+    folders = {args.out} if args.out else {file.parent for file in files}
     with contextlib.ExitStack() as held:
         for folder in sorted(folders):
             held.enter_context(folder_lock.hold(folder))
-        return _run(args, found)
+        return _run(args, files)
 
 
-def _run(args, found: list[Path]) -> int:
+def _run(args, files: list[Path]) -> int:
     import numpy as np
     from tqdm import tqdm
 
@@ -69,8 +70,8 @@ def _run(args, found: list[Path]) -> int:
     strengths = np.array(args.strength, np.float32)
     scale = max(1, 128 // generator.module.resolution)
     rows = {name: [] for name in directions}
-    names, done, failed = unique_names(found), [], []
-    for file, name in tqdm(list(zip(found, names, strict=True)), disable=None):
+    names, done, failed = unique_names(files), [], []
+    for file, name in tqdm(list(zip(files, names, strict=True)), disable=None):
         try:
             inversion = storage.restore(model, [storage.load(file)])
         except (ValueError, OSError) as error:
@@ -85,7 +86,7 @@ def _run(args, found: list[Path]) -> int:
             images.save_png(folder / f"{name}_{title}.png", image)
     if not done:
         raise ValueError("; ".join(failed))
-    folder = args.out or found[0].parent
+    folder = args.out or files[0].parent
     if len(done) > 1:
         for title, strips in rows.items():
             image = images.grid(strips, labels, done, scale)
@@ -98,13 +99,13 @@ def _run(args, found: list[Path]) -> int:
 
 def find(inputs: list[Path]) -> list[Path]:
     """The .npz files among files and folders (not below them)."""
-    found = {}
+    unique = {}
     for path in inputs:
         files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not files or not files[0].is_file():
-            what = "has no .npz files" if path.is_dir() else "does not exist"
+            fault = "has no .npz files" if path.is_dir() else "does not exist"
             raise ValueError(
-                f"{path} {what}: expected what `hyperstyle invert --out` wrote"
+                f"{path} {fault}: expected what `hyperstyle invert --out` wrote"
             )
-        found |= {file.resolve(): file for file in files}
-    return list(found.values())
+        unique |= {file.resolve(): file for file in files}
+    return list(unique.values())

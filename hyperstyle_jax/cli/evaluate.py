@@ -1,4 +1,4 @@
-"""`hyperstyle evaluate`: how well models invert faces that they have never seen."""
+"""`hyperstyle evaluate` measures how well models invert faces they have never seen."""
 
 import contextlib
 from pathlib import Path
@@ -9,6 +9,7 @@ from hyperstyle_jax.system import folder_lock
 
 
 def add_commands(commands):
+    """Adds `hyperstyle evaluate`."""
     parser = commands.add_parser(
         "evaluate",
         help="measure the inversion of held-out faces",
@@ -61,7 +62,7 @@ def add_commands(commands):
 
 
 def run(args):
-    """Evaluates; the folder of tables and images, if any, is held meanwhile."""
+    """Evaluates; a folder of tables and images is held meanwhile."""
     with folder_lock.hold(args.out) if args.out else contextlib.nullcontext():
         _run(args)
 

@@ -1,4 +1,4 @@
-"""`hyperstyle faces`: procedural faces as PNG files with their labels."""
+"""`hyperstyle faces` writes procedural faces as PNG files with their labels."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ _BATCH = 32
 
 
 def add_commands(commands):
+    """Adds `hyperstyle faces`."""
     parser = commands.add_parser(
         "faces",
         help="draw procedural faces and their attributes",

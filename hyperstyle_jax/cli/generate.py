@@ -1,4 +1,4 @@
-"""`hyperstyle generate`: images of a bundle's generator."""
+"""`hyperstyle generate` draws random images with a bundle's generator."""
 
 import math
 from pathlib import Path
@@ -10,6 +10,7 @@ _BATCH = 8
 
 
 def add_commands(commands):
+    """Adds `hyperstyle generate`."""
     parser = commands.add_parser(
         "generate",
         help="draw random images with a generator",
@@ -34,7 +35,7 @@ def add_commands(commands):
 
 
 def run(args):
-    """Draws the pictures; the folder is held meanwhile."""
+    """Draws the images; the folder is held meanwhile."""
     with folder_lock.hold(args.out):
         _run(args)
 
@@ -68,7 +69,7 @@ def _run(args):
 
 
 def _draw(generator, seeds, psi):
-    """Seeds, latents and images in batches of one size: one program serves all."""
+    """Yields seeds, inversions and images; all batches have the size of one program."""
     import jax
     import numpy as np
 
@@ -89,7 +90,7 @@ def _draw(generator, seeds, psi):
 
 
 def latent(seed: int, z_dim: int):
-    """z of a seed, as in NVIDIA's scripts: the same seed is the same image there."""
+    """z [Z] of a seed, drawn as in NVIDIA's scripts: there it gives the same image."""
     import numpy as np
 
     return np.random.RandomState(seed).randn(z_dim).astype(np.float32)

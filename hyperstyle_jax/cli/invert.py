@@ -1,16 +1,16 @@
-"""`hyperstyle invert`: photos in, inversions, images and measures out."""
+"""`hyperstyle invert` writes inversions, images and measures of photos."""
 
-import json
 import sys
 import time
 from pathlib import Path
 
 from hyperstyle_jax.cli import inverted, photo_files, precision
 from hyperstyle_jax.cli.names import unique_names
-from hyperstyle_jax.system import folder_lock, program
+from hyperstyle_jax.system import atomic_files, folder_lock, program
 
 
 def add_commands(commands):
+    """Adds `hyperstyle invert`."""
     parser = commands.add_parser(
         "invert",
         help="invert photos",
@@ -35,6 +35,7 @@ def add_commands(commands):
 
 
 def run(args):
+    """Inverts; the folder of results is held meanwhile. Returns 1 if a photo failed."""
     from hyperstyle_jax.inversion import pipeline
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
@@ -60,7 +61,7 @@ def run(args):
         summary = _summarize(rows, failed, num_iters, model, args.model)
         summary["left_out"] = left_out
         summary["seconds"] = round(time.perf_counter() - start, 3)
-        _write_json(args.out / "summary.json", summary)
+        atomic_files.write_json(args.out / "summary.json", summary)
     _report(summary, args.out, kept)
     return 1 if failed else 0
 
@@ -76,7 +77,7 @@ def _refuse_overwriting(files, stems, out):
 
 
 def _invert_all(model, files, stems, failed, num_iters, args, done):
-    """Inverts in batches of one size; adds a row of measures per photo to `done`."""
+    """Inverts in batches of one size; `done` gets a row of measures for each photo."""
     from tqdm import tqdm
 
     pairs = zip(files, stems, strict=True)
@@ -105,7 +106,10 @@ def _read(model, file):
 
 
 def _invert_batch(model, batch, size, num_iters, args, done):
-    """One batch, filled up with its first photo: one compiled program serves all."""
+    """Inverts a batch, filled up with its first photo to the size of the others.
+
+    All batches have one size, so one compiled program serves them.
+    """
     import jax
     import numpy as np
 
@@ -141,33 +145,32 @@ def _write_photo(stem, model, refinement, reconstruction, target, i):
 
 
 def _summarize(rows, failed, num_iters, model, name) -> dict:
+    from hyperstyle_jax.inversion.pipeline import MEASURES
+
     summary = {"photos": len(rows), "failed": failed, "num_iters": num_iters}
     summary |= {"model": name, "bundle": model.id}
-    for measure in ("l2", "lpips", "identity"):
+    for measure in MEASURES:
         values = [row[measure] for row in rows if measure in row]
         if values:
-            means = [sum(step) / len(values) for step in zip(*values, strict=True)]
+            iterations = zip(*values, strict=True)
+            means = [sum(of_one) / len(values) for of_one in iterations]
             summary[measure] = [round(mean, 6) for mean in means]
     return summary
 
 
-def _write_json(path, value):
-    from hyperstyle_jax.system import atomic_files
-
-    atomic_files.write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
 def _report(summary, out, kept):
     from hyperstyle_jax.data.entries import left_out_line
+    from hyperstyle_jax.inversion.pipeline import MEASURES
 
     for file, why in summary["failed"].items():
         line = f"failed: {file}: {why.removeprefix(f'{file}: ')}"
         print(" ".join(line.split()), file=sys.stderr)
     if summary["left_out"]:
         print(left_out_line(summary["left_out"]), file=sys.stderr)
-    for measure, steps in summary.items():
-        if measure in ("l2", "lpips", "identity"):
-            print(f"{measure}: " + " → ".join(f"{v:.4f}" for v in steps))
+    for measure in MEASURES:
+        if measure in summary:
+            values = " → ".join(f"{value:.4f}" for value in summary[measure])
+            print(f"{measure}: {values}")
     count = f"{summary['photos']} photos in {out}"
     count += f" ({kept} were there before)" if kept else ""
     failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""

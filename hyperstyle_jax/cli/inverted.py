@@ -1,4 +1,4 @@
-"""The folder that `hyperstyle invert` fills: what is in it is not made again."""
+"""The folder that `hyperstyle invert` fills; what is whole in it is not made again."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _ENDINGS = (".npz", ".png", "_iterations.png")
 
 
 class Inverted:
-    """Rows of `metrics.jsonl`, one per photo whose files are all there.
+    """The rows of `metrics.jsonl`, one for each photo whose files are all there.
 
     Each row has `key`, which names the photo's content and how it was inverted: the
     same command after an interruption keeps those rows and makes the others.
@@ -45,16 +45,19 @@ class Inverted:
         return len(self._now)
 
     def __contains__(self, name: str) -> bool:
+        """Whether a photo has been inverted."""
         return name in self._now
 
     def __len__(self) -> int:
+        """How many photos have been inverted."""
         return len(self._now)
 
     def add(self, file: "File", name: str, row: dict[str, Any]) -> None:
         """Notes a photo whose files have been written."""
         row = self._now[name] = {**row, "key": self._key(file)}
-        with errors.about(self._path), open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        line = json.dumps(row) + "\n"
+        with errors.about(self._path), open(self._path, "a", encoding="utf-8") as rows:
+            rows.write(line)
 
     def finish(self, names: list[str]) -> list[dict[str, Any]]:
         """Puts the rows into the order of `names` and returns them."""

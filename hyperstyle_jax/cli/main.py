@@ -1,4 +1,4 @@
-"""The `hyperstyle` command: picks a subcommand, turns errors into one line each."""
+"""The command `hyperstyle` runs a subcommand and turns each error into one line."""
 
 import argparse
 import importlib
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hyperstyle_jax.system import program
 
-# Each has add_commands(subparsers) and imports heavy things inside its functions.
+# Modules of this folder. Each has add_commands(subparsers), and imports what takes
+# long inside its functions.
 _GROUPS = (
     "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
     "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands."""
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="hyperstyle",
         description="Photos into a generator's latent space and weights, and edits.",

@@ -1,4 +1,4 @@
-"""Names for output files: short, and never two inputs on one name."""
+"""Names output files: names are short, and no two inputs get the same one."""
 
 import os
 import zlib

@@ -1,4 +1,4 @@
-"""The photos that a command is given, in files, folders and zip files."""
+"""Finds the photos in files, folders and zip files that a command is given."""
 
 import os
 from collections.abc import Iterable

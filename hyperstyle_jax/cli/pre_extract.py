@@ -1,10 +1,11 @@
-"""`hyperstyle pre-extract`: stores the initial inversions of a data set."""
+"""`hyperstyle pre-extract` stores the initial inversions of a data set."""
 
 import sys
 from pathlib import Path
 
 
 def add_commands(commands):
+    """Adds `hyperstyle pre-extract`."""
     parser = commands.add_parser(
         "pre-extract",
         help="store the initial inversions of a run's images",
@@ -29,6 +30,7 @@ def add_commands(commands):
 
 
 def run(args):
+    """Inverts and stores all images; returns 1 if some were skipped."""
     from hyperstyle_jax.config import reading
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.training import pre_extract
@@ -39,7 +41,7 @@ def run(args):
     for problem in report["skipped"].values():
         print(f"skipped: {problem}", file=sys.stderr)
     if clipped := report["notes"].get("clipped"):
-        print(f"{clipped:,} first images leave [-2, 2] and were clipped")
+        print(f"{clipped:,} initial images leave [-2, 2] and were clipped")
     counts = ", ".join(f"{n:,} {split}" for split, n in report["counts"].items())
     print(f"initial inversions of {counts} in {args.out}; sha256 {report['sha256']}")
     print(f"train with --config.data.kind=tfds --config.data.path={args.out}")

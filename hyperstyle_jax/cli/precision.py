@@ -1,7 +1,8 @@
-"""`--precision`, of commands that invert."""
+"""The option `--precision` of commands that invert."""
 
 
 def add_option(parser):
+    """Adds `--precision` to a command."""
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),

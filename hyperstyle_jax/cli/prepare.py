@@ -1,4 +1,4 @@
-"""`hyperstyle prepare`: data sets from folders and archives downloaded by hand."""
+"""`hyperstyle prepare` makes data sets of folders and archives downloaded by hand."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ _SHOWN = 20
 
 
 def add_commands(commands):
+    """Adds `hyperstyle prepare`."""
     parser = commands.add_parser(
         "prepare",
         help="store a data set at the size of training",
@@ -49,6 +50,7 @@ def add_commands(commands):
 
 
 def run(args):
+    """Stores a data set; returns 1 if images were skipped or are in two splits."""
     from hyperstyle_jax.data import preparing
     from hyperstyle_jax.data.entries import left_out_line
 

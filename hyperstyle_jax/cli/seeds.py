@@ -1,9 +1,9 @@
-"""Numbers and ranges on the command line: `0-15`, `3,7,20-25`."""
+"""Reads numbers and ranges on the command line, as `0-15` and `3,7,20-25`."""
 
 import argparse
 import re
 
-LIMIT = 1_000_000  # as many images at once are a mistake
+LIMIT = 1_000_000  # more images at once are a mistake
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""`hyperstyle speed`: how long things take at full width."""
+"""`hyperstyle speed` times the networks at full width."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ _COLUMNS = ("median", "images/s", "compile", "cached", "GFLOP", "of peak", "GiB"
 
 
 def add_commands(commands):
+    """Adds `hyperstyle speed`."""
     parser = commands.add_parser(
         "speed",
         help="time the networks at full width",
@@ -32,6 +33,7 @@ def add_commands(commands):
 
 
 def run(args):
+    """Times items and prints their figures; returns 1 if one failed."""
     import json
 
     from hyperstyle_jax.benchmark import speed
@@ -43,9 +45,9 @@ def run(args):
         raise ValueError(f"{args.compare} is not a file of `hyperstyle speed --json`")
     items = {}
     print(f"{'':26}" + "".join(f"{name:>10}" for name in _COLUMNS), flush=True)
-    for name, found in speed.run(names):
-        items[name] = found
-        print(_row(name, found), flush=True)
+    for name, figures in speed.run(names):
+        items[name] = figures
+        print(_row(name, figures), flush=True)
         if args.json:
             atomic_files.write_json(args.json, speed.summary(items))
     total = speed.summary(items)
@@ -58,7 +60,7 @@ def run(args):
         from hyperstyle_jax import plots
 
         plots.growth(speed.growth(items), args.plot)
-    return int(any("error" in found for found in items.values()))
+    return int(any("error" in figures for figures in items.values()))
 
 
 def _names(only: list[str] | None) -> list[str]:
@@ -72,18 +74,18 @@ def _names(only: list[str] | None) -> list[str]:
     return names
 
 
-def _row(name: str, found: dict) -> str:
-    if "error" in found:
-        return f"{name:26}  failed: {found['error']}"
-    peak = found["matmul_gflops"] * found["median_s"]
+def _row(name: str, figures: dict) -> str:
+    if "error" in figures:
+        return f"{name:26}  failed: {figures['error']}"
+    peak = figures["matmul_gflops"] * figures["median_s"]
     cells = (
-        f"{found['median_s']:.4f} s",
-        f"{found['images_per_s']:.2f}",
-        _seconds(found.get("compile_s")),
-        _seconds(found.get("compile_warm_s")),
-        f"{found['gflop']:.1f}" if "gflop" in found else "-",
-        f"{found['gflop'] / peak:.0%}" if "gflop" in found else "-",
-        f"{found['peak_gib']:.2f}",
+        f"{figures['median_s']:.4f} s",
+        f"{figures['images_per_s']:.2f}",
+        _seconds(figures.get("compile_s")),
+        _seconds(figures.get("compile_warm_s")),
+        f"{figures['gflop']:.1f}" if "gflop" in figures else "-",
+        f"{figures['gflop'] / peak:.0%}" if "gflop" in figures else "-",
+        f"{figures['peak_gib']:.2f}",
     )
     return f"{name:26}" + "".join(f"{cell:>10}" for cell in cells)
 

@@ -1,4 +1,4 @@
-"""`hyperstyle info`, `verify` and `parity`: what weights are, and their proof."""
+"""`hyperstyle info`, `verify` and `parity` describe weights and check them."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ NEEDED = ("encoder", "hypernet", "generator")
 
 
 def add_commands(commands):
+    """Adds `hyperstyle info`, `verify` and `parity`."""
     parser = commands.add_parser(
         "info",
         help="say what a bundle or a file of weights is",
@@ -43,6 +44,7 @@ def add_commands(commands):
 
 
 def info(args):
+    """Prints what a bundle or an official file holds."""
     if Path(args.path).is_file():
         lines = _file_lines(args.path, args.tensors)
     else:
@@ -151,6 +153,7 @@ def _missing(roles) -> str:
 
 
 def parity(args):
+    """Prints a table of comparisons; returns 1 if a fixture failed."""
     from hyperstyle_jax import parity as checks
     from hyperstyle_jax.system import compilation_cache
 

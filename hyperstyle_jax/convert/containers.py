@@ -1,8 +1,8 @@
-"""How published files wrap their tensors, brought to the layout of the official code.
+"""Brings the wrappings of published files to the layout of the official code.
 
 The same generator is saved as `{"g_ema": …}`, as a bare state dict, as a whole module,
 with DataParallel's `module.` before every name, or inside a trainer's `state_dict`.
-`candidates` gives the layouts that a file may stand for; what recognizes weights needs
+`candidates` gives the layouts that a file may stand for, so the readers of `kinds` need
 to know the official layouts only.
 """
 
@@ -88,7 +88,7 @@ def candidates(value: Any) -> Iterator[Layout]:
 
 
 def _without_wrappers(value) -> Layout:
-    """The same containers with `module.` taken off the names of their tensors."""
+    """The same containers, without `module.` before the names of their tensors."""
     places: dict[Place, Place] = {}
 
     def walk(value, place, made):
@@ -165,7 +165,7 @@ def _networks(group: _Group, depth: int) -> list[tuple[str, _Group]]:
 
 
 def official_name(tensors: Tensors) -> str | None:
-    """Under which name the official files hold a network with such tensors."""
+    """The name under which official files hold a network with such tensors."""
     for name, needed in _SIGNATURES:
         if all(any(k.startswith(part) for k in tensors) for part in needed):
             return name

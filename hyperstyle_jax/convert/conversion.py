@@ -1,4 +1,4 @@
-"""Official files → a bundle, from which `restoring` makes them again, bit for bit."""
+"""Converts official files into a bundle, from which `restoring` makes them again."""
 
 import os
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""What a file may lack because its loaders make it themselves.
+"""Completes networks whose files lack what the official loaders make themselves.
 
-Published generators come without fixed noise or without the mean latent. Both are made
-here, the same at every conversion, and every time that is said in one line.
+Published generators may come without fixed noise or without the mean latent. Both are
+made here, the same at every conversion, and one line says so every time.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Names networks that are published in files like ours but are of another kind."""
+"""Recognizes networks that are not converted, to say what they are."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""How tables of parameter names are followed, in both directions.
+"""Follows tables of parameter names in both directions.
 
 A row is (official name, our path, change of layout); the change is written once, from
 the official layout to ours, and followed in both directions:
@@ -20,7 +20,7 @@ SAME = ""
 
 
 class Rule(NamedTuple):
-    """One tensor; rules with one path and several names are aliases."""
+    """A row for one tensor; rows of one path and several names are aliases."""
 
     name: str
     path: str

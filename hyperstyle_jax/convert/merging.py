@@ -1,4 +1,4 @@
-"""An inversion's offsets worked into the generator: θ·(1 + Δ) as an official file."""
+"""Works an inversion's offsets into its generator, θ·(1 + Δ), as an official file."""
 
 import os
 

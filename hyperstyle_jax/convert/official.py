@@ -1,4 +1,4 @@
-"""Our networks as contents of official files, whether they came from such or not."""
+"""Lays networks out as official files do, also those that were trained here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

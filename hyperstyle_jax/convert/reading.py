@@ -1,4 +1,4 @@
-"""Any file of weights as plain values: PyTorch's, NumPy's, NVIDIA's, safetensors."""
+"""Reads files of weights as plain values: PyTorch's, NumPy's, NVIDIA's, safetensors."""
 
 import os
 import struct

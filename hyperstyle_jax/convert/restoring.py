@@ -1,4 +1,4 @@
-"""A bundle → files in the official layouts; converted ones come back bit for bit."""
+"""Writes bundles as official files; what was converted comes back bit for bit."""
 
 import math
 import os

@@ -12,6 +12,7 @@ from hyperstyle_jax.inversion import hyperstyle
 from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
 
+MEASURES = ("l2", "lpips", "identity")  # what `measure` can return
 _MAX_ITERS = 100
 _MAX_VALUE = 4  # generated images exceed [-1, 1], but not by this much
 
@@ -130,8 +131,8 @@ def measure(bundle: Bundle, x: ArrayLike, images: ArrayLike) -> dict[str, np.nda
         images: [S, B, h, w, 3], S reconstructions of each target.
 
     Returns:
-        {name: [S, B]}: `l2`, and with a feature extractor `lpips` (a perceptual
-        distance) and `identity` (cosine similarity).
+        {name: [S, B]} by names of `MEASURES`: `l2`, and with a feature extractor
+        `lpips` (a perceptual distance) and `identity` (cosine similarity).
     """
     extractor = bundle.nets.get("feature_extractor")
     return jax.device_get(_measure(extractor, x, images))

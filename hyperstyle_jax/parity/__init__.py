@@ -1,7 +1,7 @@
 """Compares our networks with what the official PyTorch code computed.
 
 A folder of fixtures holds outputs of the official code for procedural weights. A check
-does what a user does: it converts the official state dict and runs the network.
+converts the official state dict and runs our network, as a user does.
 """
 
 import json
@@ -53,7 +53,7 @@ def find(folder: str | Path, only: Sequence[str] = ()) -> list[tuple[str, int]]:
 
     Args:
         folder: of the files NAME_seedS.json and .npz.
-        only: names (with or without _seedS) to keep; empty for all.
+        only: names of the fixtures to keep, with or without _seedS; empty for all.
 
     Raises:
         ValueError: no fixtures, or a name that is not there.
@@ -117,12 +117,15 @@ def run(folder: str | Path, fixtures: Iterable[tuple[str, int]]) -> Iterator[Row
         with jax.default_matmul_precision("highest"):
             rows = compare(title, case.arrays, check(case))
         if not rows:
-            raise ValueError(f"{title}: none of its outputs was compared")
+            raise ValueError(
+                f"{title}: none of its outputs was compared: its check must return "
+                "outputs under the names of the fixture's arrays"
+            )
         yield from rows
 
 
 def table(rows: Iterable[Row]) -> Iterator[str]:
-    """The lines of a table of the rows, each as soon as its row is there."""
+    """Yields the lines of a table, each as soon as its row is there."""
     layout = "{:34} {:14} {:>7} {:>10} {:>10}  {:18} {}"
     yield layout.format(
         "fixture", "kind", "outputs", "max error", "relative", "tolerance", "pass"

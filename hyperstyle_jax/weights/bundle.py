@@ -1,4 +1,4 @@
-"""Bundles: released networks in a folder, loaded strictly.
+"""Saves and loads bundles: networks in a folder, whose loading is strict.
 
 A bundle holds `bundle.json` (architectures, how it was made, checksums), one
 safetensors file per network, for edit directions `directions.safetensors`, and for
@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.system import atomic_files, atomic_folders
+from hyperstyle_jax.system import atomic_folders
 from hyperstyle_jax.weights import (
     hub,
     manifests,
@@ -26,8 +25,8 @@ from hyperstyle_jax.weights import (
     provenance,
     safetensors_reader,
     specs,
+    stored_arrays,
 )
-from hyperstyle_jax.weights.safetensors_writer import Lazy, save_file
 
 SHIPPED = Path(__file__).parent / "bundles"
 _DIRECTIONS = "directions.safetensors"
@@ -124,11 +123,11 @@ def save(
         _write_directions(temporary, manifest, directions or {})
         for name, write in (extra or {}).items():
             write(temporary / name)
-            manifest["files"] |= _entry(temporary / name)
+            manifest["files"] |= stored_arrays.record(temporary / name)
         manifest["info"] = info
         manifest["provenance"] = made_of or provenance.record("hyperstyle_jax.save")
         manifests.write(temporary, manifest)
-        _write_card(temporary, path.name, manifest)
+        model_card.write_file(temporary, path.name, manifest)
     return manifests.identity(manifest)
 
 
@@ -149,12 +148,12 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
         for file in path.iterdir():
             if file.is_file() and file.name not in (manifests.NAME, _DIRECTIONS):
                 shutil.copy2(file, temporary)
-        edited = _card(path.name, manifest) != _read_card(path)
+        edited = model_card.is_edited(path, manifest)
         manifest["files"].pop(_DIRECTIONS, None)
         _write_directions(temporary, manifest, directions)
         manifests.write(temporary, manifest)
         if not edited:
-            _write_card(temporary, path.name, manifest)
+            model_card.write_file(temporary, path.name, manifest)
     return manifests.identity(manifest)
 
 
@@ -175,11 +174,12 @@ def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bund
     manifest = manifests.read(path)
     nets = {}
     for role, entry in manifest["networks"].items():
-        arrays = _read(path, entry["file"], manifest)
+        arrays = stored_arrays.read(path / entry["file"], manifest)
         nets[role] = _assemble(path / entry["file"], entry, arrays)
     directions = {}
     if manifest["directions"]:
-        directions = _read(path, manifest["directions"]["file"], manifest)
+        file = path / manifest["directions"]["file"]
+        directions = stored_arrays.read(file, manifest)
         directions = {k: v.astype(np.float32) for k, v in directions.items()}
     return Bundle(nets, manifest["info"], directions, manifests.identity(manifest))
 
@@ -231,98 +231,29 @@ def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
     for role, net in nets.items():
         if not re.fullmatch(r"[a-z]\w*", role) or role == "directions":
             raise ValueError(f"a network cannot be called {role!r}: use lower case a-z")
-        kind = dtype if isinstance(dtype, str) else dtype.get(role, "float32")
-        arrays = _arrays(role, net, inputs[role], kind)
+        stored = dtype if isinstance(dtype, str) else dtype.get(role, "float32")
+        arrays = stored_arrays.of_network(role, net, inputs[role], stored)
         manifest["networks"][role] = {
             "file": f"{role}.safetensors",
             "parameters": trees.count(net.params) if "params" in net.variables else 0,
-            "dtype": kind,
+            "dtype": stored,
             "inputs": [list(map(int, s)) for s in inputs[role]],
             "module": specs.spec(net.module),
         }
-        manifest["files"] |= _store(folder / f"{role}.safetensors", arrays)
+        manifest["files"] |= stored_arrays.write(folder / f"{role}.safetensors", arrays)
     return manifest
 
 
 def _write_directions(folder, manifest, directions):
     manifest["directions"] = None
     if directions:
-        arrays = {k: _direction(v) for k, v in directions.items()}
+        arrays = stored_arrays.of_directions(directions)
         manifest["directions"] = {"file": _DIRECTIONS, "names": sorted(arrays)}
-        manifest["files"] |= _store(folder / _DIRECTIONS, arrays)
-
-
-def _card(name: str, manifest) -> str:
-    return model_card.write(name, manifest, manifests.identity(manifest))
-
-
-def _read_card(folder: Path) -> str:
-    file = folder / model_card.CARD
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
-
-
-def _write_card(folder: Path, name: str, manifest):
-    (folder / model_card.CARD).write_text(_card(name, manifest), encoding="utf-8")
+        manifest["files"] |= stored_arrays.write(folder / _DIRECTIONS, arrays)
 
 
 def _inputs(nets, image_size) -> dict[str, specs.Inputs]:
     return {k: specs.default_inputs(n.module, image_size) for k, n in nets.items()}
-
-
-def _arrays(role: str, net: Net, inputs, dtype: str) -> dict[str, Lazy]:
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype of {role}: {dtype!r}, expected float32 or float16")
-    variables = {k: v for k, v in net.variables.items() if k in specs.COLLECTIONS}
-    trees.merge(specs.shapes(net.module, inputs), variables, f"the weights of {role}")
-    arrays = {}
-    for name, value in trees.flatten(variables).items():
-        kind = np.dtype(dtype if name.startswith("params/") else "float32")
-        make = partial(_checked, f"{role}: {name}", value, kind)
-        arrays[name] = Lazy(tuple(value.shape), kind, make)
-    return arrays
-
-
-def _checked(what: str, value, dtype: np.dtype) -> np.ndarray:
-    value = _array(value)
-    if dtype == np.float16 and np.abs(value).max(initial=0) > np.finfo(dtype).max:
-        raise ValueError(f"{what} overflows float16: save as float32")
-    if not np.isfinite(value).all():
-        raise ValueError(f"{what} is not finite: the training went wrong")
-    return value.astype(dtype, copy=False)
-
-
-def _direction(value) -> Lazy:
-    value = _array(value)
-    return Lazy(value.shape, value.dtype, lambda: value)
-
-
-def _array(value) -> np.ndarray:
-    return np.asarray(jax.device_get(value), dtype=np.float32)
-
-
-def _store(file: Path, arrays) -> dict[str, Any]:
-    save_file(arrays, file)
-    file.chmod(0o644)
-    return _entry(file)
-
-
-def _entry(file: Path) -> dict[str, Any]:
-    return {
-        file.name: {"sha256": atomic_files.sha256(file), "bytes": file.stat().st_size}
-    }
-
-
-def _read(path: Path, name: str, manifest) -> dict[str, np.ndarray]:
-    file = path / name
-    if not file.is_file():
-        raise ValueError(f"{file} is missing: copy the bundle again")
-    expected = manifest["files"][name]["sha256"]
-    if (actual := atomic_files.sha256(file)) != expected:
-        raise ValueError(
-            f"{file} is damaged or was changed: its sha256 is {actual[:12]}…, "
-            f"bundle.json says {expected[:12]}…; copy the bundle again"
-        )
-    return safetensors_reader.read(file)
 
 
 def _assemble(file: Path, entry: dict[str, Any], arrays) -> Net:

@@ -1,4 +1,4 @@
-"""Bundles at an address: fetched once, and taken only with the expected checksum.
+"""Fetches bundles from an address, once, and only with the expected checksum.
 
     hs.load("hf://owner/name@revision", sha256="…")
     hs.load("https://host/folder/of/the/bundle#sha256=…")

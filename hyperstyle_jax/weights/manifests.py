@@ -1,4 +1,4 @@
-"""bundle.json: what networks a bundle has, how they were made, their checksums."""
+"""Reads and writes bundle.json: a bundle's networks, their making, their checksums."""
 
 import hashlib
 import json

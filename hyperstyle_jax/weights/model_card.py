@@ -1,4 +1,4 @@
-"""A bundle's README.md: what it is, its metrics, licence and limits.
+"""Writes a bundle's README.md: what the bundle is, its metrics, licence and limits.
 
 The head is YAML between two lines `---`, which model hubs read:
 https://huggingface.co/docs/hub/model-cards.
@@ -7,7 +7,10 @@ https://huggingface.co/docs/hub/model-cards.
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from hyperstyle_jax.weights import manifests
 
 CARD = "README.md"
 _LIBRARY = "hyperstyle_jax"
@@ -50,6 +53,19 @@ def write(name: str, manifest: Mapping[str, Any], bundle_id: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def write_file(folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
+    """Writes the card of a bundle `name` into its folder."""
+    text = write(name, manifest, manifests.identity(manifest))
+    (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def is_edited(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether the card in a bundle's folder is missing, or another than we wrote."""
+    file = folder / CARD
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return text != write(folder.name, manifest, manifests.identity(manifest))
+
+
 def _head(name, info) -> str:
     """YAML; texts are quoted as JSON, which is YAML too."""
     licence = str(info.get("licence", "unspecified"))
@@ -59,8 +75,9 @@ def _head(name, info) -> str:
         lines += [f"license_name: {json.dumps(licence)}"]
     lines += [f"library_name: {_LIBRARY}", "pipeline_tag: image-to-image", "tags:"]
     lines += [f"- {tag}" for tag in _TAGS]
-    if values := _metrics(info)[1]:
-        lines += _model_index(name, *_metrics(info)) if values else []
+    dataset, values = _metrics(info)
+    if values:
+        lines += _model_index(name, dataset, values)
     return "\n".join(["---", *lines, "---"])
 
 

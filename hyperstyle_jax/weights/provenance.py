@@ -1,4 +1,4 @@
-"""What a bundle was made with and made of, so that its making can be checked."""
+"""Records what a bundle was made with and made of, so that this can be checked."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Writes safetensors files one array at a time, so that memory holds one at most.
+"""Writes safetensors files one array at a time, so memory holds one at most.
 
 https://huggingface.co/docs/safetensors: the length of a JSON header, the header, the
 numbers. Reading is left to the library, which maps the file.

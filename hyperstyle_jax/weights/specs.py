@@ -1,4 +1,4 @@
-"""Networks from descriptions: a module as JSON, its shapes, fresh weights.
+"""Describes networks as JSON, and makes networks from descriptions.
 
 A description is `{"class": "Generator", "resolution": 64, …}`: class and all fields.
 """

@@ -1,6 +1,6 @@
 """Checks every file of a bundle: checksums, sizes, shapes, and that numbers are finite.
 
-`bundle.load` checks what it reads and stops at the first fault; this lists all.
+`bundle.load` stops at the first fault; `verify` lists all of them.
 """
 
 import os

@@ -51,6 +51,19 @@ def test_info_of_a_file(source, capsys):
     assert "missing to invert photos: encoder, hypernet" in out
 
 
+def test_info_of_a_hypernetwork_says_its_layers_and_what_is_assumed(tmp_path, capsys):
+    nets = networks.tiny_nets(256)
+    pair = {role: nets[role] for role in ("hypernet", "generator")}
+    value = official.contents(pair).files["hypernet"]
+    torch_files.write(tmp_path / "x.pt", value)
+    assert main(["info", str(tmp_path / "x.pt")]) == 0
+    out = capsys.readouterr().out
+    assert "hypernet: Hypernet" in out and "layers=13 layers" in out
+    assert "generator: Generator" in out and "resolution=256" in out
+    assert "images of 256x256 are assumed" in out
+    assert "missing to invert photos: encoder" in out
+
+
 def test_info_of_something_else(tmp_path, capsys):
     torch_files.write(tmp_path / "x.pt", {"epoch": 3, "net": {"w": np.zeros(5, "f4")}})
     assert main(["info", str(tmp_path / "x.pt")]) == 0

@@ -1,10 +1,25 @@
+"""Official files become a bundle, and come back bit for bit."""
+
 import json
 
 import jax
-import networks
 import numpy as np
 import pytest
 import torch_pickles
+from official_files import (
+    SIZE,
+    SMALL,
+    VALUES,
+    discriminator,
+    encoder_file,
+    generator,
+    hypernet,
+    hyperstyle,
+    make,
+    mangle,
+    numpy_values,
+    stylegan2,
+)
 
 from hyperstyle_jax import offsets, trees
 from hyperstyle_jax.convert import (
@@ -17,137 +32,13 @@ from hyperstyle_jax.convert import (
     restoring,
 )
 from hyperstyle_jax.convert.kinds import stylegan2_nvidia
-from hyperstyle_jax.convert.layouts import Constant, Rule
 from hyperstyle_jax.inversion import storage
 from hyperstyle_jax.inversion.hyperstyle import Refinement
-from hyperstyle_jax.models.discriminator import Discriminator
-from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
+from hyperstyle_jax.models.encoders import WEncoder
 from hyperstyle_jax.models.generator import Generator
-from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
-from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import LPIPS
-from hyperstyle_jax.models.mtcnn import ONet, PNet, RNet
-from hyperstyle_jax.models.resnet import ResNet
 from hyperstyle_jax.torch_format import files as torch_files
-from hyperstyle_jax.weights import bundle, specs
-
-SIZE = 16
-SMALL = {"widths": (4, 8), "depths": (1, 2)}
-
-
-def make(module, size=SIZE, channels=3, scale=1.0):
-    inputs = specs.default_inputs(module, size)
-    if isinstance(module, StyleEncoder):
-        inputs = [(size, size, channels)]
-    return networks.random_net(module, 0, inputs, scale)
-
-
-def generator(**fields):
-    widths = {"channel_base": 64, "channel_max": 8}
-    return make(Generator(SIZE, z_dim=4, w_dim=8, **widths, **fields))
-
-
-def encoder(**fields):
-    return make(StyleEncoder(6, w_dim=8, **SMALL, **fields), SIZE, 6)
-
-
-def hypernet(**fields):
-    module = Hypernet(
-        tuned_layers(generator().module, **fields),
-        **SMALL, embedding_dim=8, inner=4, inner_shared=5, hidden=6,
-    )  # fmt: skip
-    return make(module)
-
-
-def hyperstyle(**fields):
-    nets = {"generator": generator(), "hypernet": hypernet(**fields)}
-    value = official.contents(nets).files["hypernet"]
-    value["opts"] |= {"n_iters_per_batch": 3, "device": "cuda:0"}
-    return value | {"global_step": 7, "best_val_loss": None}
-
-
-def encoder_file(net):
-    nets = {"generator": generator(), "encoder": net}
-    value = official.contents(nets).files["encoder"]
-    value["latent_avg"] = np.repeat(value["latent_avg"][:1], 6, 0)
-    return value
-
-
-def stylegan2():
-    pair = {"generator": generator(), "discriminator": discriminator()}
-    value = official.contents(pair).files["generator"]
-    return value | {"g": value["g_ema"], "args": {"size": SIZE}}
-
-
-def discriminator():
-    return make(Discriminator(SIZE, channel_base=64, channel_max=8))
-
-
-def face_net(**fields):
-    return make(FaceNet(**SMALL, embedding=8, **fields), 112)
-
-
-def moco():
-    trunk = official.tensors(make(ResNet(**SMALL, bottleneck=True)))
-    extra = {"module.encoder_q.fc.0.weight": np.ones((2, 2), np.float32)}
-    named = {f"module.encoder_q.{k}": v for k, v in trunk.items()}
-    return {"state_dict": named | extra, "epoch": 800}
-
-
-def lpips():
-    tensors = official.tensors(make(LPIPS("squeeze"), 64))
-    return tensors | {"classifier.1.bias": np.ones(3, np.float32)}
-
-
-VALUES = {
-    "hyperstyle": ("hyperstyle", hyperstyle),
-    "hyperstyle with toRGB": ("hyperstyle", lambda: hyperstyle(to_rgb=True)),
-    "hyperstyle separable": ("hyperstyle", lambda: hyperstyle(separable=True)),
-    "hyperstyle, few layers": ("hyperstyle", lambda: hyperstyle(preset="medium_fine")),
-    "w-encoder": ("w-encoder", lambda: encoder_file(make(WEncoder(8, **SMALL)))),
-    "psp": ("psp", lambda: encoder_file(pyramid())),
-    "e4e": ("e4e", lambda: encoder_file(pyramid(progressive=True))),
-    "restyle-psp": ("restyle-psp", lambda: encoder_file(encoder(pyramid=False))),
-    "restyle-e4e": (
-        "restyle-e4e",
-        lambda: encoder_file(
-            encoder(pyramid=False, progressive=True, trunk="resnet"),
-        ),
-    ),
-    "stylegan2": ("stylegan2", stylegan2),
-    "arcface": ("arcface", lambda: official.tensors(face_net())),
-    "curricularface": (
-        "curricularface",
-        lambda: official.tensors(face_net(squeeze_excite=False, affine=False)),
-    ),
-    "resnet": ("resnet", lambda: official.tensors(make(ResNet(**SMALL)))),
-    "moco": ("moco", moco),
-    "lpips": ("lpips", lpips),
-    "pnet": ("mtcnn", lambda: official.tensors(make(PNet()))),
-    "rnet": ("mtcnn", lambda: official.tensors(make(RNet()))),
-    "onet": ("mtcnn", lambda: official.tensors(make(ONet()))),
-    "direction": ("direction", lambda: np.ones((1, 16), np.float32)),
-    "ganspace": (
-        "ganspace",
-        lambda: {
-            "mean": np.zeros((1, 8), np.float32),
-            "std": np.ones(3, np.float32),
-            "comp": np.eye(3, 8, dtype=np.float32)[:, None],
-        },
-    ),
-}
-
-
-def pyramid(**fields):
-    small = {"widths": (4, 8, 12, 8), "depths": (1, 1, 1, 1)}
-    return make(StyleEncoder(6, w_dim=8, **small, **fields), 32, 3)
-
-
-def numpy_values(value):
-    """JAX's arrays as NumPy's, dicts in their order."""
-    if isinstance(value, dict):
-        return {k: numpy_values(v) for k, v in value.items()}
-    return np.asarray(value) if isinstance(value, jax.Array) else value
+from hyperstyle_jax.weights import bundle
 
 
 def assert_same(a, b, where=""):
@@ -191,13 +82,13 @@ def test_networks_come_out_as_they_were(tmp_path):
     made = convert(tmp_path, hyperstyle())
     for role, net in {"generator": generator(), "hypernet": hypernet()}.items():
         assert made.nets[role].module == net.module
-        expected, found = (
+        expected, restored = (
             trees.flatten(net.variables),
             trees.flatten(made.nets[role].variables),
         )
-        assert sorted(found) == sorted(expected)
+        assert sorted(restored) == sorted(expected)
         for path in expected:
-            np.testing.assert_array_equal(found[path], expected[path], path)
+            np.testing.assert_array_equal(restored[path], expected[path], path)
     assert made.info["num_iters"] == 3
 
 
@@ -270,9 +161,9 @@ def test_a_missing_mean_latent_is_computed_and_stays_missing_outside(tmp_path):
     net = made.nets["generator"]
     z = np.random.default_rng(1).standard_normal((2000, 4), np.float32)
     expected = net(z, method="mapping").mean(0)
-    found = net.variables["buffers"]["mapping"]["w_avg"]
-    np.testing.assert_allclose(found, expected, atol=0.3)
-    assert float(abs(found).max()) > 0
+    w_avg = net.variables["buffers"]["mapping"]["w_avg"]
+    np.testing.assert_allclose(w_avg, expected, atol=0.3)
+    assert float(abs(w_avg).max()) > 0
     restoring.export(tmp_path / "bundle", tmp_path / "back.pt")
     assert list(torch_files.read(tmp_path / "back.pt")) == ["g_ema"]
 
@@ -315,34 +206,6 @@ def test_aliases_must_agree(tmp_path):
     value["state_dict"] = value["state_dict"] | {name: changed}
     with pytest.raises(ValueError, match="should be equal"):
         convert(tmp_path, value)
-
-
-@pytest.mark.parametrize(
-    "value, reason",
-    [
-        ({"weights": np.zeros(3, np.float32)}, "no known kind of weights: a dict of 1"),
-        ([1, 2], "no known kind of weights: a list"),
-        ({"g_ema": {"style.1.weight": np.zeros((4, 4), "f4")}}, "conv1.conv"),
-        ({"G_ema": {"mapping.embed.weight": np.zeros((4, 4), "f4")}}, "class labels"),
-    ],
-)
-def test_unknown_content_is_described(tmp_path, value, reason):
-    torch_files.write(tmp_path / "x.pt", value)
-    with pytest.raises(ValueError, match="x.pt") as error:
-        conversion.read(tmp_path / "x.pt")
-    assert reason in str(error.value)
-
-
-def test_the_kind_can_be_given_and_is_checked(tmp_path):
-    value = encoder_file(pyramid())
-    del value["opts"]
-    torch_files.write(tmp_path / "x.pt", value)
-    with pytest.raises(ValueError, match="--kind psp or e4e"):
-        conversion.read(tmp_path / "x.pt")
-    assert conversion.read(tmp_path / "x.pt", "e4e").source.kind == "e4e"
-    with pytest.raises(ValueError, match="it is stylegan2, not moco"):
-        torch_files.write(tmp_path / "y.pt", official.generator_contents(generator()))
-        conversion.read(tmp_path / "y.pt", "moco")
 
 
 def test_another_image_size_is_noticed(tmp_path):
@@ -397,86 +260,9 @@ def test_own_learning_rate_of_the_mapping_is_worked_in():
     )
 
 
-LAYOUTS = {
-    "o i h w -> h w i o": ((2, 3, 4, 5), (4, 5, 3, 2), {}),
-    "1 c 1 1 -> c": ((1, 6, 1, 1), (6,), {}),
-    "1 ->": ((1,), (), {}),
-    "(o i) c 1 1 -> c i o": ((6, 4, 1, 1), (4, 3, 2), {"o": 2, "i": 3}),
-    "e (c h w) -> (h w c) e": ((5, 24), (24, 5), {"h": 2, "w": 3}),
-    "l* d -> d": ((3, 4), (4,), {"l": 3}),
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts_are_followed_both_ways(layout):
-    shape, ours, sizes = LAYOUTS[layout]
-    table = [Rule("t", "params/t", layout, sizes)]
-    assert layouts.official_shapes(table, {"params/t": ours}) == {"t": shape}
-    tensor = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    if "*" in layout:
-        tensor = np.repeat(tensor[:1], shape[0], 0)
-    found = layouts.apply(table, {"params/t": ours}, {"t": tensor}, "test")
-    assert found["params/t"].shape == ours
-    np.testing.assert_array_equal(layouts.invert(table, found)["t"], tensor)
-
-
-def test_axes_go_where_the_layout_says():
-    table = [Rule("t", "p", "e (c h w) -> (h w c) e", {"h": 2, "w": 3})]
-    tensor = np.arange(5 * 24).reshape(5, 24)
-    found = layouts.apply(table, {"p": (24, 5)}, {"t": tensor}, "test")["p"]
-    h, w, c, e = 1, 2, 3, 4
-    assert found[(h * 3 + w) * 4 + c, e] == tensor[e, (c * 2 + h) * 3 + w]
-
-
-def test_rows_that_should_be_equal():
-    table = [Rule("t", "p", "l* d -> d", {"l": 2})]
-    with pytest.raises(ValueError, match="t: rows"):
-        layouts.apply(table, {"p": (2,)}, {"t": np.eye(2)}, "test")
-
-
-def test_constants_may_be_missing_and_are_written():
-    table = [Constant("c", np.ones(2)), Rule("t", "p")]
-    assert layouts.apply(table, {"p": (1,)}, {"t": np.zeros(1)}, "test").keys() == {"p"}
-    assert sorted(layouts.invert(table, {"p": np.zeros(1)})) == ["c", "t"]
-
-
 def test_info_is_json(tmp_path):
     convert(tmp_path, hyperstyle())
     assert json.loads((tmp_path / "bundle" / "bundle.json").read_text())
-
-
-def mangle(value, rng):
-    """One tensor of the file lost, renamed, reshaped or replaced by something else."""
-    groups = [v for v in value.values() if isinstance(v, dict) and len(v) > 3]
-    group = groups[rng.integers(len(groups))] if groups else value
-    name = sorted(group)[rng.integers(len(group))]
-    kind = rng.integers(5)
-    if kind == 0:
-        del group[name]
-    elif kind == 1:
-        group[name + ".x"] = group.pop(name)
-    elif kind == 2:
-        shape = rng.integers(0, 9, rng.integers(0, 6))
-        group[name] = np.zeros(shape, np.float32)
-    elif kind == 3:
-        group[name] = np.broadcast_to(np.float32(0), (2**20, 2**9))
-    else:
-        group[name] = ["text", 3, None, {}, []][rng.integers(5)]
-
-
-@pytest.mark.parametrize("name", ["hyperstyle", "e4e", "stylegan2", "arcface", "lpips"])
-def test_mangled_files_are_recognized_or_refused(name):
-    rng, original = np.random.default_rng(0), VALUES[name][1]()
-    refused = 0
-    for _ in range(200):
-        value = {k: dict(v) if isinstance(v, dict) else v for k, v in original.items()}
-        for _ in range(rng.integers(1, 4)):
-            mangle(value, rng)
-        try:
-            kinds.recognize(value)
-        except ValueError:
-            refused += 1
-    assert 0 < refused < 200
 
 
 @pytest.mark.parametrize("name", ["hyperstyle", "stylegan2"])
