@@ -37,8 +37,8 @@ def _run(args):
             merging.merge(args.sources[0], args.merge, args.out, args.layout)
             return
         options = {"kind": args.kind, "image_size": args.image_size}
-        made = conversion.convert(args.sources, args.out, **options)
-    print(f"bundle {made} in {args.out}")
+        bundle_id = conversion.convert(args.sources, args.out, **options)
+    print(f"bundle {bundle_id} in {args.out}")
 
 
 def _parser() -> argparse.ArgumentParser:

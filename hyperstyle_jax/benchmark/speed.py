@@ -36,15 +36,14 @@ def measure(name: str) -> dict[str, Any]:
         `matmul_gflops`, in the item's dtype.
     """
     item = EVERY[name]
-    figures = {"dtype": item.dtype}
+    figures: dict[str, Any] = {"dtype": item.dtype}
     if item.make is None:
         times = _times(item.stream())
     else:
         function, args = item.make()
-        if not hasattr(function, "lower"):
-            function = jax.jit(function)
+        program = function if hasattr(function, "lower") else jax.jit(function)
         start = time.perf_counter()
-        compiled = function.lower(*args).compile()
+        compiled = program.lower(*args).compile()
         figures["compile_s"] = time.perf_counter() - start
         figures["gflop"] = flops.count(function, *args) / 1e9
         times = _times(_caller(compiled, list(args), item.renews))

@@ -86,15 +86,15 @@ def _file_lines(path, tensors):
         return
     file = assembling.File(Path(path).stem, value, source)
     yield f"{path}: {conversion.describe(file)}"
-    made = assembling.assemble([file], log=lambda line: print(f"  {line}"))
-    for role, net in made.nets.items():
+    assembled = assembling.assemble([file], log=lambda line: print(f"  {line}"))
+    for role, net in assembled.nets.items():
         module, count = net.module, trees.count(net.params)
         fields = _fields(specs.spec(module))
         yield f"  {role}: {type(module).__name__}, {count:,} parameters ({fields})"
     for name, array in source.arrays.items():
         yield f"  {name} {array.shape}"
     yield from _content(value, tensors)
-    yield _missing(made.nets)
+    yield _missing(assembled.nets)
 
 
 def verify(args):
@@ -104,8 +104,8 @@ def verify(args):
     folder = bundle.find(args.bundle, args.sha256)
     names, damaged = {"bundle.json", model_card.CARD}, 0
     for file in verification.verify(folder):
-        state, what = ("DAMAGED", file.fault) if file.fault else ("ok", file.content)
-        print(f"{state:8}{file.name}: {' '.join(what.split())}", flush=True)
+        state, text = ("DAMAGED", file.fault) if file.fault else ("ok", file.content)
+        print(f"{state:8}{file.name}: {' '.join(text.split())}", flush=True)
         names.add(file.name)
         damaged += bool(file.fault)
     for other in sorted({f.name for f in folder.iterdir()} - names):

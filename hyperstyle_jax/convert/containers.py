@@ -91,16 +91,16 @@ def _without_wrappers(value) -> Layout:
     """The same containers, without `module.` before the names of their tensors."""
     places: dict[Place, Place] = {}
 
-    def walk(value, place, made):
+    def walk(value, place, new_place):
         if not isinstance(value, dict) or len(place) > _MAX_DEPTH:
             return value
         prefix = _wrapper(value)
         result = {}
         for key, entry in value.items():
             name = key[len(prefix) :] if isinstance(key, str) else key
-            result[name] = walk(entry, (*place, key), (*made, name))
-            if (*made, name) != (*place, key):
-                places[(*made, name)] = (*place, key)
+            result[name] = walk(entry, (*place, key), (*new_place, name))
+            if (*new_place, name) != (*place, key):
+                places[(*new_place, name)] = (*place, key)
         return result
 
     return Layout(walk(value, (), ()), places)

@@ -72,9 +72,9 @@ def _check(manifest: Mapping[str, Any]):
         _check_type("a source", source, dict)
 
 
-def _check_type(what: str, value, kind: type):
+def _check_type(title: str, value, kind: type):
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{what}: {value!r:.60} is no {kind.__name__}")
+        raise ValueError(f"{title}: {value!r:.60} is no {kind.__name__}")
     return value
 
 
@@ -83,7 +83,7 @@ def _check_file(name: str, recorded):
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(f"refused the file name {name!r:.60}")
     if not re.fullmatch(r"[0-9a-f]{64}", recorded["sha256"]):
-        raise ValueError(f"the sha256 of {name}")
+        raise ValueError(f"the sha256 of {name}: expected 64 hexadecimal digits")
     _check_type(f"bytes of {name}", recorded["bytes"], int)
 
 

@@ -43,8 +43,12 @@ def of_network(
 
 def of_directions(directions: Mapping[str, Any]) -> dict[str, Lazy]:
     """Edit directions by name, in float32."""
-    values = {name: _float32(value) for name, value in directions.items()}
-    return {k: Lazy(v.shape, v.dtype, lambda v=v: v) for k, v in values.items()}
+    return {name: _direction(value) for name, value in directions.items()}
+
+
+def _direction(value: Any) -> Lazy:
+    array = _float32(value)
+    return Lazy(array.shape, array.dtype, lambda: array)
 
 
 def _checked(title: str, value: Any, dtype: np.dtype) -> np.ndarray:

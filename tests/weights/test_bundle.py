@@ -10,7 +10,7 @@ from networks import tiny_generator
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.weights import bundle, safetensors_reader, specs
+from hyperstyle_jax.weights import bundle, safetensors_reader, specs, stored_arrays
 
 TINY = tiny_generator().module
 
@@ -93,7 +93,7 @@ def test_a_failed_save_keeps_the_old_bundle(folder, net, monkeypatch):
     def full_disk(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle, "save_file", full_disk)
+    monkeypatch.setattr(stored_arrays, "save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         bundle.save(folder, {"generator": doubled(net)})
     after = bundle.load(folder)

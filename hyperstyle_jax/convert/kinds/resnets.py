@@ -3,16 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hyperstyle_jax.convert import sources
 from hyperstyle_jax.convert.architectures import numbered, tensor
-from hyperstyle_jax.convert.sources import (
-    Part,
-    Source,
-    Tensors,
-    has,
-    has_state_dict,
-    has_tensors,
-    with_prefix,
-)
+from hyperstyle_jax.convert.sources import Part, Source, Tensors
 from hyperstyle_jax.convert.trunks import resnet_table
 from hyperstyle_jax.models.resnet import ResNet
 
@@ -23,7 +16,7 @@ _CLASSIFIER = r"fc\..*"  # is not read
 
 def matches(value: Any) -> bool:
     """Whether a file holds the tensors of torchvision's ResNet."""
-    return has_tensors(value, "conv1.weight", "layer1.0.conv1.weight")
+    return sources.has_tensors(value, "conv1.weight", "layer1.0.conv1.weight")
 
 
 def read(value: Tensors, _: str) -> Source:
@@ -33,7 +26,8 @@ def read(value: Tensors, _: str) -> Source:
 
 def matches_moco(value: Any) -> bool:
     """Whether a file holds MoCo's query encoder."""
-    return has_state_dict(value, "encoder_q") or has(value, "encoder_q.conv1.weight")
+    state_dict = sources.has_state_dict(value, "encoder_q")
+    return state_dict or sources.has(value, "encoder_q.conv1.weight")
 
 
 def read_moco(value: Mapping[str, Any], _: str) -> Source:
@@ -42,7 +36,7 @@ def read_moco(value: Mapping[str, Any], _: str) -> Source:
     if "state_dict" in value:
         root, tensors = ("state_dict",), value["state_dict"]
     prefix = "encoder_q."
-    return _read(*MOCO_KINDS, with_prefix(tensors, prefix), root, prefix)
+    return _read(*MOCO_KINDS, sources.with_prefix(tensors, prefix), root, prefix)
 
 
 def _read(role: str, tensors: Tensors, root: tuple[str, ...], prefix: str) -> Source:
