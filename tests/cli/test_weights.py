@@ -15,6 +15,7 @@ from paths import ROOT
 import convert_weights
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.convert import official
+from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.weights import bundle, manifests
@@ -52,14 +53,17 @@ def test_info_of_a_file(source, capsys):
 
 
 def test_info_of_a_hypernetwork_says_its_layers_and_what_is_assumed(tmp_path, capsys):
-    nets = networks.tiny_nets(256)
-    pair = {role: nets[role] for role in ("hypernet", "generator")}
-    value = official.contents(pair).files["hypernet"]
+    generator = networks.tiny_generator()
+    small = {"widths": (4, 4), "depths": (1, 1), "embedding_dim": 5, "hidden": 4}
+    module = Hypernet(tuned_layers(generator.module), **small, inner=4, inner_shared=4)
+    hypernet = networks.random_net(module, 0, [(256, 256, 3)] * 2, 0.1)
+    nets = {"hypernet": hypernet, "generator": generator}
+    value = official.contents(nets).files["hypernet"]
     torch_files.write(tmp_path / "x.pt", value)
     assert main(["info", str(tmp_path / "x.pt")]) == 0
     out = capsys.readouterr().out
-    assert "hypernet: Hypernet" in out and "layers=13 layers" in out
-    assert "generator: Generator" in out and "resolution=256" in out
+    assert "hypernet: Hypernet" in out and "layers=3 layers" in out
+    assert "generator: Generator" in out and "resolution=8" in out
     assert "images of 256x256 are assumed" in out
     assert "missing to invert photos: encoder" in out
 
