@@ -12,6 +12,7 @@ from hyperstyle_jax.models.encoders import WEncoder
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import to_w_plus
 from hyperstyle_jax.weights import specs
 
 
@@ -69,5 +70,6 @@ def images(batch: int, size: int) -> jax.Array:
 
 
 def latents(generator: Net, batch: int) -> jax.Array:
-    """Latents w, [B, D]."""
-    return jax.random.normal(jax.random.key(2), (batch, generator.module.w_dim))
+    """Latents [B, L, D] with equal rows."""
+    w = jax.random.normal(jax.random.key(2), (batch, generator.module.w_dim))
+    return to_w_plus(w, generator.module.num_ws)

@@ -128,9 +128,7 @@ class _Editor(NamedTuple):
         from hyperstyle_jax.inversion import pipeline, storage
 
         x = pipeline.prepare(self.model, [aligned.image])
-        refinement = pipeline.refine(
-            self.model, x, self.num_iters, self.args.precision
-        )
+        refinement = pipeline.refine(self.model, x, self.num_iters, self.args.precision)
         inversion = pipeline.decode(self.model, refinement)
         generator = self.model.nets["generator"]
         one = np.ones(1, np.float32)
