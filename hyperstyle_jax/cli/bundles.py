@@ -164,8 +164,8 @@ def _directions(args):
     known = model.info.get("attributes", [])
     if unknown := [name for name in args.names if name not in known]:
         raise ValueError(
-            f"--names {unknown[0]}: no such attribute; the feature extractor has: "
-            f"{', '.join(known) or 'none'}"
+            f"--names {unknown[0]}: the feature extractor has no such attribute; "
+            f"there are: {', '.join(known) or 'none'}"
         )
     labelled = labelling.label(generator, features, args.count, seed=args.seed)
     scores = dict(zip(known, labelled.attributes.T, strict=True))

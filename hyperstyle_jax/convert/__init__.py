@@ -1,0 +1,1 @@
+"""Converts official weights into networks and edit directions, and back."""

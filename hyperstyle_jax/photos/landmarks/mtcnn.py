@@ -89,9 +89,9 @@ def _networks(model) -> dict[str, Net]:
         )
     files = [Path(model) / f"{role}.npy" for role in _ROLES]
     if all(file.is_file() for file in files):
-        from hyperstyle_jax.convert import conversion
+        from hyperstyle_jax.convert import assembling, conversion
 
-        return conversion.assemble([conversion.read(file) for file in files]).nets
+        return assembling.assemble([conversion.read(file) for file in files]).nets
     from hyperstyle_jax.weights import bundle
 
     return dict(zip(_ROLES, bundle.load(model).require(*_ROLES), strict=True))
