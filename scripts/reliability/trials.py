@@ -156,6 +156,7 @@ def second_process(
     with bench.out() as out:
         first = bench.start(command, out)
         if not _stop_when_it_holds(out, first):
+            os.kill(first, signal.SIGCONT)
             bench.forks.wait(first)
             raise Failed("it never held its folder")
         try:
