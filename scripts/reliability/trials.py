@@ -124,13 +124,10 @@ def sigterm(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fau
         time.sleep(draw.uniform(0, seconds))
         os.kill(pid, signal.SIGTERM)
         ended = bench.forks.wait(pid)
-        seen = faults.halves(out)
-        if ended.code == -signal.SIGTERM and not out.exists():
-            pass  # it came before the command began
-        elif ended.code not in (0, 143) or "Traceback" in ended.said:
+        seen = faults.halves(out) + faults.left(out)
+        # The signal itself ends it before it has begun, and after it has tidied up.
+        if ended.code not in (0, 143, -signal.SIGTERM) or "Traceback" in ended.said:
             seen.append(faults.wrong(ended))
-        else:
-            seen += faults.left(out)
         return seen + bench.again(command, out)
 
 
@@ -156,6 +153,7 @@ def second_process(
     with bench.out() as out:
         first = bench.start(command, out)
         if not _stop_when_it_holds(out, first):
+            os.kill(first, signal.SIGCONT)
             bench.forks.wait(first)
             raise Failed("it never held its folder")
         try:

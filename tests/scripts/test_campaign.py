@@ -1,6 +1,6 @@
 """The campaign sees what it is there to see, and keeps count of it."""
 
-import importlib
+import importlib.util
 import json
 import math
 import os
@@ -132,6 +132,11 @@ def test_memory_that_grows_has_a_slope(reliability):
     assert math.isclose(grows.slope(), 120)
     settles = soaked(minutes, [100 + min(m, 4.0) for m in minutes])
     assert abs(settles.slope()) < 1e-9
+
+
+def test_modules_that_are_imported_before_forks_exist(reliability):
+    for name in reliability("forks")._WARM.split():
+        assert importlib.util.find_spec(f"hyperstyle_jax.{name}"), name
 
 
 @pytest.mark.slow
