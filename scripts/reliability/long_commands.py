@@ -1,4 +1,4 @@
-"""The long commands of the campaign, and how their folders are judged.
+"""The long commands of the campaign, and how their folders are checked.
 
 A command's items are what an interruption may not take away: finished files of a data
 set, inverted photos, checkpoints with the rows of metrics up to them. Commands without

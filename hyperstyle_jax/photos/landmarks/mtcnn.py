@@ -1,6 +1,6 @@
 """Landmarks by MTCNN: three networks in a cascade, https://arxiv.org/abs/1604.02878.
 
-The first looks at every place in an image pyramid, the second and third judge what is
+The first looks at every place in an image pyramid, the second and third test what is
 left of the one before; the third also gives five points. Thresholds, scales and
 roundings are those of the PyTorch version that HyperStyle's release carries.
 """
@@ -26,7 +26,7 @@ _CELL, _STRIDE, _FACTOR = 12, 2, 0.707  # of the first network and the pyramid
 _THRESHOLDS = (0.6, 0.7, 0.8)
 _OVERLAP_OF_LEVEL, _OVERLAP = 0.5, 0.7
 _SURE = 0.98  # the third network's probability
-_CHUNK = 32  # crops that one compiled program judges
+_CHUNK = 32  # crops that one compiled program tests
 _GRID = 64  # sides of pyramid images are multiples, so that few programs are compiled
 
 
