@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -13,6 +15,9 @@ if _FLAG not in os.environ.get("XLA_FLAGS", ""):
 
 
 def pytest_configure(config):
+    # A shell starts what runs in its background deaf to Ctrl-C; tests send it.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Almost all networks here are tiny: compiling takes longer than running.
     if config.option.markexpr != "slow":
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
