@@ -20,7 +20,9 @@ class Fault(NamedTuple):
 
 def wrong(ended: Ended, which: str = "") -> Fault:
     """An end that was not expected, with what the command said last."""
-    said = " ".join(ended.said[-300:].split())
+    start = ended.said.find("Traceback")
+    said = ended.said[start:][:2000] if start >= 0 else ended.said[-300:]
+    said = " ".join(said.split())
     return Fault("wrong", f"{which}exit code {ended.code}: {said}")
 
 

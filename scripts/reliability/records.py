@@ -59,7 +59,9 @@ class Records:
         places = sorted({row["where"] for row in self.rows.values()})
         lines = [*places, "", f"| | command | rounds | {' | '.join(KINDS)} |"]
         lines.append("| --- | --- |" + " ---: |" * (1 + len(KINDS)))
-        for name, row in self.rows.items():
+        trials = [name.partition("/")[0] for name in self.rows]
+        for name in sorted(self.rows, key=lambda n: trials.index(n.partition("/")[0])):
+            row = self.rows[name]
             if "rounds" in row:
                 trial, _, command = name.partition("/")
                 cells = [f"{row[key]:,}" for key in ("rounds", *KINDS)]
@@ -70,7 +72,8 @@ class Records:
         seen = [f"- {name}: {what}" for name in notes for what in notes[name]]
         if seen:
             lines += ["", "Faults:", "", *seen]
-        return "\n".join(lines).rstrip() + "\n"
+        text = "\n".join(lines).rstrip() + "\n"
+        return text.replace(str(self._path.parent.resolve()), "WORK")
 
 
 def write_page(page: Path, table: str) -> None:

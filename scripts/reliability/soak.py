@@ -13,6 +13,7 @@ import numpy as np
 from forks import ROOT, Forks
 
 _MIB = 1 << 20
+_WARM_MINUTES = 10  # before, memory grows by what is used for the first time
 
 
 class Soaked(NamedTuple):
@@ -28,9 +29,11 @@ class Soaked(NamedTuple):
         return float(np.polyfit(x, y, 1)[0]) if len(x) > 1 else float("nan")
 
     def __str__(self) -> str:
-        looks = f"{len(self.mib)} looks in {self.minutes[-1]:.0f} minutes"
-        range_ = f"{self.mib[0]:.0f} MiB, at last {self.mib[-1]:.0f}"
-        return f"{looks}: {range_}; second half {self.slope():+.1f} MiB an hour"
+        looks = f"{len(self.mib)} looks in {self.minutes[-1]:.1f} minutes"
+        change = f"{self.mib[0]:.0f} MiB at first, {self.mib[-1]:.0f} at last"
+        if self.minutes[-1] < _WARM_MINUTES:
+            return f"{looks}: {change}; too short for a slope"
+        return f"{looks}: {change}; {self.slope():+.1f} MiB an hour in the second half"
 
 
 def soak(name: str, forks: Forks, folder: Path, minutes: float) -> Soaked:
