@@ -17,14 +17,7 @@ def add_commands(commands):
         "STEM.align.json, which `hyperstyle paste-back` needs. What is done already "
         "is not done again.",
     )
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="PHOTO",
-        help="photos, folders, zip files or patterns",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    photo_runs.add_photo_options(parser)
     parser.add_argument(
         "--size", type=int, default=1024, help="side of the crops (default 1024)"
     )

@@ -3,7 +3,6 @@
 import hashlib
 import math
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperstyle_jax.cli import paste_back, photo_runs, precision
@@ -25,14 +24,7 @@ def add_commands(commands):
         "them back. Writes STEM_photo.png, the whole photo, and of each face STEM.png "
         "(the crop), STEM_edit.png, STEM.npz (the inversion) and STEM.align.json.",
     )
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="PHOTO",
-        help="photos, folders, zip files or patterns",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    photo_runs.add_photo_options(parser)
     parser.add_argument(
         "--edit",
         action="append",

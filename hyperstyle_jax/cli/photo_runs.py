@@ -108,6 +108,18 @@ def expanded(inputs: Iterable[Path]) -> Iterator[Path]:
         yield from [Path(match) for match in matches] or [path]
 
 
+def add_photo_options(parser):
+    """Adds the photos that a command takes, and its folder of results."""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="PHOTO",
+        help="photos, folders, zip files or patterns",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+
+
 def add_face_options(parser: ArgumentParser) -> None:
     """`--face`, `--landmarks` and `--landmark-model`."""
     parser.add_argument(
