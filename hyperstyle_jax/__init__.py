@@ -21,6 +21,7 @@ _PUBLIC = {
     "invert": "inversion.pipeline.invert",
     "optimize": "inversion.optimize.optimize",
     "edit": "editing.directions.edit",
+    "apply_edits": "editing.steps.apply_edits",
     "sweep": "editing.directions.sweep",
     "fit_directions": "editing.interfacegan.fit_directions",
     "Photo": "photos.photo.Photo",

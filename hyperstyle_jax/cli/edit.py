@@ -1,20 +1,33 @@
-"""`hyperstyle edit` renders strips of edits from saved inversions alone."""
+"""`hyperstyle edit` renders edits of saved inversions, from these files alone."""
 
 import contextlib
+import re
 import sys
+from argparse import ArgumentParser
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hyperstyle_jax.cli.names import unique_names
+from hyperstyle_jax.editing import amounts
 from hyperstyle_jax.system import folder_lock
+
+if TYPE_CHECKING:  # they take long to import
+    import numpy as np
+
+    from hyperstyle_jax.weights.bundle import Bundle
+
+_LEAST = 128  # pixels, to which small images of a picture are enlarged
 
 
 def add_commands(commands):
     """Adds `hyperstyle edit`."""
     parser = commands.add_parser(
         "edit",
-        help="edit inverted photos along named directions",
-        description="Renders saved inversions along a direction, one labelled strip "
-        "STEM_DIRECTION.png per photo, and of several photos an overview.",
+        help="edit inverted photos by named amounts",
+        description="Edits saved inversions. Of amounts like smile=2 it writes each "
+        "photo's edited image, STEM_smile+2.png. Of a range it writes a labelled strip "
+        "STEM_smile.png, of two ranges a grid, and of several photos an overview.",
     )
     parser.add_argument(
         "inputs",
@@ -23,16 +36,7 @@ def add_commands(commands):
         metavar="DIR_OR_FILE",
         help=".npz files of `hyperstyle invert`, or folders of them",
     )
-    parser.add_argument(
-        "--direction", nargs="+", required=True, help="e.g. smile; see hyperstyle info"
-    )
-    parser.add_argument(
-        "--strength",
-        nargs="+",
-        type=float,
-        default=[-3.0, -1.5, 0.0, 1.5, 3.0],
-        help="in standard deviations, e.g. -3 0 3 (default -3 -1.5 0 1.5 3)",
-    )
+    add_edit_option(parser)
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument(
         "--out", type=Path, help="folder (default: beside the .npz files)"
@@ -40,61 +44,124 @@ def add_commands(commands):
     parser.set_defaults(run=run)
 
 
+def add_edit_option(parser: ArgumentParser):
+    """Adds --edit, the same for every command that edits."""
+    parser.add_argument(
+        "--edit",
+        action="append",
+        required=True,
+        metavar="NAME=AMOUNT",
+        help="e.g. smile=2, smile=+1sd, yaw=-10deg, or a range for a strip: "
+        "smile=-3:3:1. May be given several times; the edits add up. `hyperstyle "
+        "info BUNDLE` lists the names",
+    )
+
+
 def run(args):
-    """Edits; the folders that get the strips are held meanwhile."""
+    """Edits; the folders that get the images are held meanwhile."""
+    edits = [amounts.parse(text) for text in args.edit]
+    amounts.split_ranges(edits)  # refuses too many
     files = find(args.inputs)
     folders = {args.out} if args.out else {file.parent for file in files}
     with contextlib.ExitStack() as held:
         for folder in sorted(folders):
             held.enter_context(folder_lock.hold(folder))
-        return _run(args, files)
+        return _run(args, edits, files)
 
 
-def _run(args, files: list[Path]) -> int:
+def _run(args, edits: list[amounts.Edit], files: list[Path]) -> int:
     import numpy as np
     from tqdm import tqdm
 
     from hyperstyle_jax import images
-    from hyperstyle_jax.editing.directions import sweep
+    from hyperstyle_jax.editing.steps import render_steps
     from hyperstyle_jax.inversion import storage
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
-    if not np.isfinite(args.strength).all():
-        raise ValueError(f"--strength {args.strength}: expected finite numbers")
     compilation_cache.enable()
     model = bundle.load(args.model)
-    directions = {name: model.direction(name) for name in args.direction}
-    labels = [f"{strength:+g}" if strength else "0" for strength in args.strength]
+    table = _Table(model, edits)
     (generator,) = model.require("generator")
-    strengths = np.array(args.strength, np.float32)
-    scale = max(1, 128 // generator.module.resolution)
-    rows = {name: [] for name in directions}
-    names, done, failed = unique_names(files), [], []
+    names, done, failed = unique_names(files), {}, []
     for file, name in tqdm(list(zip(files, names, strict=True)), disable=None):
         try:
             inversion = storage.restore(model, [storage.load(file)])
         except (ValueError, OSError) as error:
             failed.append(f"{file}: {error}")
             continue
-        done.append(name)
-        for title, direction in directions.items():
-            strip = sweep(generator, inversion, direction, strengths)[0]
-            rows[title].append(images.to_uint8(strip))
-            image = images.grid(rows[title][-1:], labels, [title], scale)
-            folder = args.out or file.parent
-            images.save_png(folder / f"{name}_{title}.png", image)
+        rendered = render_steps(generator, inversion, table.steps)[0]
+        edited = images.to_uint8(np.asarray(rendered))
+        image = table.draw(edited)
+        images.save_png((args.out or file.parent) / f"{name}_{table.title}.png", image)
+        done[name] = edited
     if not done:
         raise ValueError("; ".join(failed))
     folder = args.out or files[0].parent
-    if len(done) > 1:
-        for title, strips in rows.items():
-            image = images.grid(strips, labels, done, scale)
-            images.save_png(folder / f"overview_{title}.png", image)
-    print(f"{len(done)} photos x {len(directions)} directions in {folder}")
+    if len(done) > 1 and len(table.row_labels) == 1:
+        image = table.overview(done)
+        images.save_png(folder / f"overview_{table.title}.png", image)
+    print(f"{len(done)} photos, edited by {table.title}, in {folder}")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+class _Table:
+    """The rows and columns of each photo's picture.
+
+    Attributes:
+        steps: of all images, row by row.
+        title: for file names: "smile+2_yaw-1"; ranges without their amounts.
+    """
+
+    def __init__(self, model: "Bundle", edits: list[amounts.Edit]):
+        from hyperstyle_jax.editing.steps import resolve, total
+
+        _, ranges = amounts.split_ranges(edits)
+        columns = ranges[0] if ranges else None
+        self.rows = ranges[1] if len(ranges) > 1 else None
+        self.column_labels = columns.labels() if columns else []
+        self.row_labels = self.rows.labels() if self.rows else [""]
+        # The columns vary fastest.
+        order = sorted(edits, key=lambda e: (e is columns, e is self.rows))
+        all_steps = [resolve(model, edit) for edit in order]
+        self.steps = [total(steps) for steps in product(*all_steps)]
+        self.title = "_".join(_file_name(edit) for edit in edits)
+
+    def draw(self, edited: "np.ndarray") -> "np.ndarray":
+        """One photo's images [S, R, R, 3] as strip or grid; a single one as it is."""
+        from hyperstyle_jax import images
+
+        if not self.column_labels:
+            return edited[0]
+        rows = edited.reshape(len(self.row_labels), -1, *edited.shape[1:])
+        labels = [
+            f"{self.rows.name} {label}" if self.rows else self.title
+            for label in self.row_labels
+        ]
+        return images.grid(rows, self.column_labels, labels, _scale(edited))
+
+    def overview(self, done: "dict[str, np.ndarray]") -> "np.ndarray":
+        """A row for each photo."""
+        from hyperstyle_jax import images
+
+        rows = [list(edited) for edited in done.values()]
+        labels = self.column_labels or [self.title]
+        return images.grid(rows, labels, list(done), _scale(rows[0][0]))
+
+
+def _scale(image: "np.ndarray") -> int:
+    """How many times an image [..., R, R, 3] is enlarged."""
+    return max(1, _LEAST // image.shape[-2])
+
+
+def _file_name(edit: amounts.Edit) -> str:
+    """The edit for file names, without what some file systems refuse."""
+    name = re.sub(r"[^\w.+-]+", "-", edit.name).strip("-")
+    if len(edit.amounts) > 1:
+        return name
+    return f"{name}{edit.amounts[0]:+g}{edit.unit}"
 
 
 def find(inputs: list[Path]) -> list[Path]:

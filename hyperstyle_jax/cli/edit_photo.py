@@ -1,16 +1,18 @@
 """`hyperstyle edit-photo`: align, invert, edit and paste back in one call."""
 
 import hashlib
-import math
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperstyle_jax.cli import paste_back, photo_runs, precision
+from hyperstyle_jax.cli.edit import add_edit_option
 from hyperstyle_jax.cli.photo_runs import Result
+from hyperstyle_jax.editing import amounts
 
 if TYPE_CHECKING:  # they take long to import
     import numpy as np
 
+    from hyperstyle_jax.editing.steps import Step
     from hyperstyle_jax.photos.face import Finder
     from hyperstyle_jax.weights.bundle import Bundle
 
@@ -25,13 +27,7 @@ def add_commands(commands):
         "(the crop), STEM_edit.png, STEM.npz (the inversion) and STEM.align.json.",
     )
     photo_runs.add_photo_options(parser)
-    parser.add_argument(
-        "--edit",
-        action="append",
-        required=True,
-        metavar="NAME=STRENGTH",
-        help="e.g. smile=2; several are added up; see hyperstyle info for the names",
-    )
+    add_edit_option(parser)
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument(
         "--num-iters", type=int, help="iterations; 0 is the initial inversion alone"
@@ -44,34 +40,37 @@ def add_commands(commands):
 
 def run(args):
     """Edits all photos; returns the exit code."""
+    from hyperstyle_jax.editing import steps
     from hyperstyle_jax.inversion import pipeline
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
-    edits = [parse_edit(text) for text in args.edit]
+    edits = [amounts.parse(text) for text in args.edit]
+    if ranges := [edit for edit in edits if len(edit.amounts) > 1]:
+        raise ValueError(f"{ranges[0].name}: a photo takes one amount, not a range")
     compilation_cache.enable()
     model = bundle.load(args.model)
     model.require("encoder", "hypernet", "generator")
-    move = sum(strength * model.direction(name) for name, strength in edits)
+    step = steps.total(steps.resolve(model, edit)[0] for edit in edits)
     num_iters = pipeline.checked_num_iters(model, args.num_iters)
     mask = paste_back.read_mask(args.mask)
     find, label = photo_runs.load_finder(args)
-    key = {"bundle": model.id, "edits": edits, "num_iters": num_iters}
+    key = {"bundle": model.id, "edits": args.edit, "num_iters": num_iters}
     key |= {"landmarks": label, "face": args.face, "mask": paste_back.label(args.mask)}
     key |= {"format": args.format, "precision": args.precision}
     photos = photo_runs.Run(args.inputs, args.out)
-    editor = _Editor(args, photos, model, move, num_iters, mask, find, label, key)
+    editor = _Editor(args, photos, model, step, num_iters, mask, find, label, key)
     photos.go(editor.edit)
     return photos.report("edited photos")
 
 
 class _Editor(NamedTuple):
-    """What is the same for all photos; `move` is the sum of all edits in w+."""
+    """What is the same for all photos; `step` is the sum of all edits."""
 
     args: Namespace
     photos: photo_runs.Run
     model: "Bundle"
-    move: "np.ndarray"
+    step: "Step"
     num_iters: int
     mask: Any
     find: "Finder"
@@ -116,32 +115,16 @@ class _Editor(NamedTuple):
         import numpy as np
 
         from hyperstyle_jax import images
-        from hyperstyle_jax.editing.directions import sweep
+        from hyperstyle_jax.editing.steps import render_steps
         from hyperstyle_jax.inversion import pipeline, storage
 
         x = pipeline.prepare(self.model, [aligned.image])
         refinement = pipeline.refine(self.model, x, self.num_iters, self.args.precision)
         inversion = pipeline.decode(self.model, refinement)
         generator = self.model.nets["generator"]
-        one = np.ones(1, np.float32)
-        edited = images.to_uint8(sweep(generator, inversion, self.move, one)[0, 0])
+        edited = render_steps(generator, inversion, [self.step])[0, 0]
+        edited = images.to_uint8(np.asarray(edited))
         images.save_png(path, aligned.image)
         images.save_png(path.with_name(f"{path.stem}_edit.png"), edited)
         storage.save(path.with_suffix(".npz"), refinement, 0, self.model)
         return edited
-
-
-def parse_edit(text: str) -> tuple[str, float]:
-    """ "smile=2" → ("smile", 2.0).
-
-    Raises:
-        ValueError: another form.
-    """
-    name, _, strength = text.partition("=")
-    try:
-        value = float(strength)
-    except ValueError:
-        value = math.nan
-    if not name or not math.isfinite(value):
-        raise ValueError(f"--edit {text}: expected NAME=STRENGTH, as smile=2")
-    return name, value

@@ -64,7 +64,7 @@ def global_direction(
 def shift_styles(
     inversion: Inversion,
     generator: Net,
-    shifts: Mapping[str, jax.Array],
+    shifts: Mapping[str, ArrayLike],
     strength: ArrayLike = 1.0,
 ) -> Inversion:
     """Shifts styles to s + strength·shift; latents and offsets stay.
@@ -97,8 +97,10 @@ def shift_styles(
                 f"shift for {kernel_path!r} has shape {np.shape(shift)}, expected "
                 f"{params[path].shape}: it was made for another generator"
             )
-        bias = inversion.replaced.get(path, params[path]) + strength * shift
-        biases[path] = jnp.broadcast_to(bias, (batch, len(shift)))
+        bias = inversion.replaced.get(path, params[path]) + strength * jnp.asarray(
+            shift
+        )
+        biases[path] = jnp.broadcast_to(bias, (batch, *np.shape(shift)))
     return inversion.replace(replaced={**inversion.replaced, **biases})
 
 

@@ -37,7 +37,7 @@ INSIDE = {
     "invert": ["PHOTOS", "--model", "MODEL", "--out", "OUT"],
     "generate": ["--seeds", "0", "--model", "MODEL", "--out", "OUT"],
     "faces": ["--seeds", "0", "--out", "OUT"],
-    "edit": ["OUT/a.npz", "--direction", "smile", "--model", "MODEL"],
+    "edit": ["OUT/a.npz", "--edit", "smile=1", "--model", "MODEL"],
     "evaluate": ["MODEL", "--out", "OUT"],
     "prepare": ["folder", "--source", "PHOTOS", "--size", "16", "--out", "OUT"],
 }

@@ -94,7 +94,7 @@ def test_faces_and_their_labels(tmp_path):
         ["faces", "--seeds", "9-1", "--out", "x"],
         ["faces", "--seeds", "a", "--out", "x"],
         ["faces", "--seeds", "0-99999999", "--out", "x"],
-        ["edit", "x", "--direction", "smile", "--strength", "big"],
+        ["edit", "x"],
     ],
 )
 def test_wrong_usage_exits_with_2(argv, capsys):

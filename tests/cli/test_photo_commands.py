@@ -211,7 +211,7 @@ def test_align_invert_edit_and_paste_back_in_one_call(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("edit", ["smile", "smile=", "=2", "smile=nan", "smile=big"])
-def test_edits_are_names_and_numbers(edit, folder, tmp_path, capsys):
+def test_edits_are_names_and_amounts(edit, folder, tmp_path, capsys):
     more = ("--edit", edit)
     assert run("edit-photo", folder, out=tmp_path / "out", more=more) == 1
-    assert "expected NAME=STRENGTH" in error_of(capsys)
+    assert "expected NAME=AMOUNT" in error_of(capsys)

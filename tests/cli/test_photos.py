@@ -219,10 +219,24 @@ def test_strength_zero_is_the_reconstruction(inverted, model, tmp_path):
     assert abs(images.to_uint8(strip[0]) - written).max() > 3
 
 
-@pytest.mark.parametrize("strength", [("-3",), ("-.5", "-1"), ("-1.5", "0", "+2")])
-def test_negative_strengths_are_numbers(inverted, model, tmp_path, strength):
-    assert edit(model, inverted / "a.npz", out=tmp_path, strength=strength) == 0
-    assert (tmp_path / "a_smile.png").exists()
+def test_a_single_amount_is_a_picture_for_paste_back(inverted, model, tmp_path):
+    edits = ("smile=-.5", "smile=+1e0")
+    assert edit(model, inverted / "a.npz", out=tmp_path, edits=edits) == 0
+    picture = images.read(tmp_path / "a_smile-0.5_smile+1.png")
+    assert picture.shape == (SIZE, SIZE, 3)
+    assert edit(model, inverted / "a.npz", out=tmp_path, edits=["smile=.5"]) == 0
+    assert np.array_equal(images.read(tmp_path / "a_smile+0.5.png"), picture)
+    assert edit(model, inverted / "a.npz", out=tmp_path, edits=["smile=0"]) == 0
+    before = images.read(inverted / "a.png").astype(int)
+    assert abs(images.read(tmp_path / "a_smile+0.png") - before).max() <= 1
+
+
+def test_two_ranges_are_a_grid(inverted, model, tmp_path):
+    edits = ("smile=0:2:1", "smile=-1:1:2")
+    assert edit(model, inverted, out=tmp_path, edits=edits) == 0
+    grid = images.read(tmp_path / "a_smile_smile.png")
+    assert grid.shape[0] > 2 * SIZE and grid.shape[1] > 3 * SIZE
+    assert not (tmp_path / "overview_smile_smile.png").exists()
 
 
 def test_another_models_inversion_is_refused(inverted, model, tmp_path, capsys):
@@ -246,10 +260,14 @@ def test_wrong_inputs_of_edit_are_one_line(inverted, model, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert edit(model, tmp_path / "empty") == 1
     assert "has no .npz files" in error_of(capsys)
-    assert edit(model, inverted, direction="wings") == 1
+    assert edit(model, inverted, edits=["wings=1"]) == 1
     assert "it has: smile" in error_of(capsys)
-    assert edit(model, inverted, strength=("nan",)) == 1
-    assert "finite" in error_of(capsys)
+    assert edit(model, inverted, edits=["smile=nan"]) == 1
+    assert "expected NAME=AMOUNT" in error_of(capsys)
+    assert edit(model, inverted, edits=["smile=1sd"]) == 1
+    assert "not calibrated" in error_of(capsys)
+    assert edit(model, inverted, edits=["smile=0:1:1"] * 3) == 1
+    assert "at most two" in error_of(capsys)
 
 
 def test_a_bad_inversion_does_not_stop_the_others(inverted, model, tmp_path, capsys):

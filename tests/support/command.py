@@ -28,9 +28,9 @@ def invert(model, *inputs, out, more=()) -> int:
     return main([*argv, "--batch-size", "2", *more])
 
 
-def edit(model, *inputs, out=None, strength=("-3", "0", "3"), direction="smile") -> int:
-    argv = ["edit", *map(str, inputs), "--direction", direction, "--model", str(model)]
-    argv += ["--strength", *strength]
+def edit(model, *inputs, out=None, edits=("smile=-3:3:3",)) -> int:
+    argv = ["edit", *map(str, inputs), "--model", str(model)]
+    argv += [f"--edit={text}" for text in edits]
     return main(argv + (["--out", str(out)] if out else []))
 
 
