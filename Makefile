@@ -45,7 +45,7 @@ test: venv
 
 test-slow: venv
 	@echo "Running the slow tests ..."
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q -m slow -n $(JOBS) --dist loadfile
 
 demo: venv
 	@$(BIN)/python -m hyperstyle_jax demo
