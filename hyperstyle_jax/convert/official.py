@@ -13,6 +13,7 @@ from hyperstyle_jax.convert.kinds import (
     hyperstyle,
     lpips,
     mtcnn,
+    styleflow,
     stylegan2,
     stylegan2_nvidia,
 )
@@ -176,6 +177,7 @@ _TABLES: dict[str, Callable[[Net], Table]] = {
     "PNet": _mtcnn,
     "RNet": _mtcnn,
     "ONet": _mtcnn,
+    "StyleFlow": lambda net: styleflow.table(net.module),
 }
 
 

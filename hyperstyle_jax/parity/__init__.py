@@ -15,6 +15,7 @@ from hyperstyle_jax.parity import (
     alignment,
     edits,
     encoders,
+    flows,
     generators,
     inversions,
     losses,
@@ -43,6 +44,7 @@ FIXTURES = {
     r"edit_faces": edits.edit_faces,
     r"edit_cars": edits.edit_cars,
     r"styleclip_1024": edits.styleclip,
+    r"styleflow": flows.flow,
     r"ranger": training.ranger,
     r"train_step_\d+": training.train_step,
 }

@@ -74,7 +74,7 @@ def _tensor(seed, key, shape, dtype, kind, offset, scale) -> np.ndarray:
         value = np.zeros(shape, np.int64)
     else:
         raise ValueError(f"{key}: unknown kind {kind!r} of procedural tensor")
-    return value.astype(dtype, copy=False)
+    return np.asarray(value).astype(dtype, copy=False)
 
 
 def image(seed: int, key: str, shape: Sequence[int]) -> np.ndarray:

@@ -18,6 +18,7 @@ from hyperstyle_jax.convert.kinds import (
     lpips,
     mtcnn,
     resnets,
+    styleflow,
     stylegan2,
     stylegan2_nvidia,
 )
@@ -29,6 +30,7 @@ READERS = (
     Reader(encoders.KINDS, encoders.matches, encoders.read),
     Reader(stylegan2.KINDS, stylegan2.matches, stylegan2.read),
     Reader(stylegan2_nvidia.KINDS, stylegan2_nvidia.matches, stylegan2_nvidia.read),
+    Reader(styleflow.KINDS, styleflow.matches, styleflow.read),
     Reader(resnets.MOCO_KINDS, resnets.matches_moco, resnets.read_moco),
     Reader(
         edit_arrays.GANSPACE_KINDS,
