@@ -103,7 +103,10 @@ def _check_models(flat: dict[str, Any]) -> None:
     for name, value in flat.items():
         if not name.startswith("model."):
             continue
-        if isinstance(value, tuple):
+        if name == "model.flow.attributes":
+            good = all(isinstance(v, str) and v for v in value)
+            _need(good, name, value, "names, as smile,age")
+        elif isinstance(value, tuple):
             good = value and all(isinstance(v, int) and v >= 1 for v in value)
             _need(good, name, value, "positive integers, as 16,32,64")
         elif type(value) is int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-TASKS = ("gan", "recognition", "encoder", "hyperstyle")
+TASKS = ("gan", "recognition", "encoder", "hyperstyle", "flow")
 # The fields that may change when a run goes on: none of them alters a step.
 MAY_DIFFER = frozenset(
     "num_steps log_every save_every eval_every image_every keep best "
@@ -87,6 +87,7 @@ def demo(task: str) -> ConfigDict:
         widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), embedding_dim=256
     )
     model.hypernet.update(inner_shared=64, inner=64, hidden=64)
+    model.flow.widths = (256,) * 3
     return config
 
 
@@ -180,6 +181,11 @@ def _model() -> dict[str, Any]:
         "discriminator": {"channel_base": 32768, "channel_max": 512},
         "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
         "hypernet": _hypernet(),
+        "flow": {
+            "widths": (512,) * 5,  # of the hidden layers
+            # Names of the feature extractor's attributes; (): of procedural faces.
+            "attributes": (),
+        },
         "feature_extractor": {
             "widths": (32, 64, 128, 256),
             "depths": (1, 1, 1, 1),

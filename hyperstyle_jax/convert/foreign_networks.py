@@ -10,7 +10,6 @@ _NETWORKS = (
     (r"(generator\.)?progression\.\d+\..*", "a StyleGAN (the first version)"),
     (r"(.*\.)?(down_blocks\.0\.|model\.diffusion_model\.|time_embed\.0\.).*",
      "a diffusion"),
-    (r"(.*\.)?(token_embedding\.weight|text_projection)", "a CLIP"),
     (r"(.*\.)?(course_mapping|medium_mapping|fine_mapping)\..*", "a StyleCLIP mapper"),
     (r"(.*\.)?stylegan_decoder\..*", "a GFPGAN"),
     (r"(.*\.)?blocks\.\d+\.attn\.qkv\.weight", "a vision transformer"),

@@ -8,6 +8,7 @@ import numpy as np
 from hyperstyle_jax import trees
 from hyperstyle_jax.convert import layouts
 from hyperstyle_jax.convert.kinds import (
+    clip,
     encoders,
     face_networks,
     hyperstyle,
@@ -177,6 +178,7 @@ _TABLES: dict[str, Callable[[Net], Table]] = {
     "PNet": _mtcnn,
     "RNet": _mtcnn,
     "ONet": _mtcnn,
+    "CLIP": lambda net: clip.table(net.module),
     "StyleFlow": lambda net: styleflow.table(net.module),
 }
 

@@ -29,6 +29,16 @@ def resolve(value: Any) -> Any:
     return _Resolver().resolve(value, 0)
 
 
+_SCRIPTED = "__torch__."  # before the names of TorchScript's classes
+
+
+def _parts(fields: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a TorchScript network, laid out as those of any other."""
+    tensors = {k: v for k, v in fields.items() if isinstance(v, Tensor)}
+    modules = {k: v for k, v in fields.items() if isinstance(v, Object)}
+    return {"_parameters": tensors, "_buffers": {}, "_modules": modules}
+
+
 class _Resolver:
     """Converts each object once, however often it is referred to.
 
@@ -98,6 +108,8 @@ class _Resolver:
         fields = value.fields() or {}
         if "_parameters" in fields and "_modules" in fields:
             return Module(value.class_name, self._network(fields, depth))
+        if value.class_name.startswith(_SCRIPTED):
+            return Module(value.class_name, self._network(_parts(fields), depth))
         self.inside_objects += 1
         result = self._resolve_temporary(objects.plain(value), depth)
         self.inside_objects -= 1

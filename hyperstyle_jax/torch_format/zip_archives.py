@@ -50,12 +50,14 @@ def read(data):
     if not roots:
         raise ValueError(f"it is {foreign_formats.describe_zip(entries)}")
     if foreign_formats.is_torchscript(entries):
-        raise ValueError(f"it is {foreign_formats.TORCHSCRIPT}")
+        # Its code is packed and stays unread: only the weights of the program count.
+        infos = [i for i in infos if re.fullmatch(_WEIGHTS, i.filename)]
     _check_stored(infos, len(data))
     return _read_torch(data, entries, roots[0])
 
 
 _PROGRAM = r"(?s)(.*/)?data\.pkl"
+_WEIGHTS = r"(?s)(.*/)?(data\.pkl|data/\d+|byteorder|version)"
 
 
 def _check_names(infos):

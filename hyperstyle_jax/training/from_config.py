@@ -13,6 +13,7 @@ from hyperstyle_jax.models.encoders import WEncoder
 from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
+from hyperstyle_jax.models.styleflow import StyleFlow
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import optimizers, sources
 from hyperstyle_jax.training.sources import Load
@@ -47,11 +48,41 @@ def feature_extractor(config: ConfigDict) -> FeatureExtractor:
     return FeatureExtractor(len(faces.ATTRIBUTES), c.widths, c.depths, c.embedding_dim)
 
 
+def flow(config: ConfigDict, generator: Net, feature_extractor: Net) -> StyleFlow:
+    """The flow of a generator's latents and a network's attributes, without weights.
+
+    Raises:
+        ValueError: the config names attributes of another number.
+    """
+    c, count = config.model.flow, feature_extractor.module.num_attributes
+    names = tuple(c.attributes or faces.ATTRIBUTES)
+    if len(names) != count:
+        raise ValueError(
+            f"config.model.flow.attributes: {len(names)} names, but the feature "
+            f"extractor reads {count} attributes: name them all, in its order"
+        )
+    return StyleFlow(generator.module.w_dim, names, widths=c.widths)
+
+
 def hypernet(config: ConfigDict) -> Hypernet:
     """The hypernetwork for the config's generator, without weights."""
     fields = dict(config.model.hypernet)
     options = {k: fields.pop(k) for k in ("preset", "to_rgb", "separable")}
     return Hypernet(tuned_layers(generator(config), **options), **fields)
+
+
+def any_network(role: str, config: ConfigDict, load: Load) -> Net:
+    """The network of a source, whatever its sizes; without one as the config says."""
+    source = config.init[role]
+    if source in ("", sources.RANDOM):
+        return {
+            "generator": load_generator,
+            "feature_extractor": load_feature_extractor,
+        }[role](config, load)
+    nets = load(source)
+    if role not in nets:
+        raise ValueError(f"{source} has no {role}; it has {', '.join(sorted(nets))}")
+    return nets[role]
 
 
 def load_generator(config: ConfigDict, load: Load) -> Net:

@@ -13,13 +13,14 @@ from ml_collections import ConfigDict
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, fit
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import encoder, gan, hyperstyle, recognition, sources
+from hyperstyle_jax.training import encoder, flow, gan, hyperstyle, recognition, sources
 
 _TASKS = {
     "gan": gan,
     "recognition": recognition,
     "encoder": encoder,
     "hyperstyle": hyperstyle,
+    "flow": flow,
 }
 
 

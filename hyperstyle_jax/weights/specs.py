@@ -129,6 +129,9 @@ _NETWORKS = {
     "PNet": _Kind("mtcnn", lambda m, _: [_image(12)]),
     "RNet": _Kind("mtcnn", lambda m, _: [_image(24)]),
     "ONet": _Kind("mtcnn", lambda m, _: [_image(48)]),
+    "CLIP": _Kind(
+        "clip", lambda m, _: [_image(m.resolution), (m.context,)], "initialize"
+    ),
     "StyleFlow": _Kind(
         "styleflow", lambda m, _: [(m.w_dim,), (len(m.attributes),)], "initialize"
     ),

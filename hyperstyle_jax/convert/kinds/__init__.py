@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperstyle_jax.convert import containers, foreign_networks
 from hyperstyle_jax.convert.kinds import (
+    clip,
     edit_arrays,
     encoders,
     face_networks,
@@ -30,6 +31,7 @@ READERS = (
     Reader(encoders.KINDS, encoders.matches, encoders.read),
     Reader(stylegan2.KINDS, stylegan2.matches, stylegan2.read),
     Reader(stylegan2_nvidia.KINDS, stylegan2_nvidia.matches, stylegan2_nvidia.read),
+    Reader(clip.KINDS, clip.matches, clip.read),
     Reader(styleflow.KINDS, styleflow.matches, styleflow.read),
     Reader(resnets.MOCO_KINDS, resnets.matches_moco, resnets.read_moco),
     Reader(
