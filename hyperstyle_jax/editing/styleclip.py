@@ -87,7 +87,7 @@ def shift_styles(
     strength = jnp.reshape(jnp.asarray(strength, jnp.float32), (-1, 1))
     biases = {}
     for kernel_path, shift in shifts.items():
-        path = f"{_affine_path(kernel_path)}/bias"
+        path = bias_path(kernel_path)
         if path not in params:
             raise ValueError(
                 f"shift for {kernel_path!r}: the generator has no such layer"
@@ -122,6 +122,11 @@ def styles(generator: Net, w_plus: jax.Array) -> dict[str, jax.Array]:
         weight = params[f"{affine}/weight"] / np.sqrt(w.shape[-1]).astype(np.float32)
         styles_by_path[layer.path] = w @ weight + params[f"{affine}/bias"]
     return styles_by_path
+
+
+def bias_path(kernel_path: str) -> str:
+    """The path of the parameter that shifts the style of a convolution."""
+    return f"{_affine_path(kernel_path)}/bias"
 
 
 def _affine_path(kernel_path: str) -> str:
