@@ -53,6 +53,7 @@ DOORS = {
     "orbax": {"loop.checkpoint"},
     "safetensors": {"weights.safetensors_reader"},
     "matplotlib": {"plots"},
+    "jax.experimental.ode": {"editing.ode"},
     "dlib": {"photos.landmarks.dlib"},
     "mediapipe": {"photos.landmarks.mediapipe"},
     "tensorboardX": {"loop.boards"},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hyperstyle_jax.system import folder_lock
 
-ROLES = ("generator", "encoder", "hypernet", "feature_extractor")
+ROLES = ("generator", "encoder", "hypernet", "feature_extractor", "flow")
 
 
 def add_commands(commands):
@@ -87,6 +87,9 @@ def _export(args):
         "metrics": _metrics(args.runs[-1]),
     }
     info |= {k: v for k in ("summary", "limits") if (v := getattr(args, k))}
+    if "flow" in nets:
+        started = configs[-1]["init"]
+        info["made_for"] = _identity(started["generator"])
     if "feature_extractor" in nets:
         info["attributes"] = list(faces.ATTRIBUTES)
     made_of = [_run(run, args.best) for run in args.runs]
@@ -99,7 +102,8 @@ def _export(args):
     )
     size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
     print(f"bundle {bundle_id} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
-    if missing := [r for r in ROLES[:3] if r not in nets]:
+    missing = [r for r in ROLES[:3] if r not in nets]
+    if missing and set(nets) != {"flow"}:
         print(f"to invert photos it also needs: {', '.join(missing)}")
 
 

@@ -53,7 +53,11 @@ def add_edit_option(parser: ArgumentParser):
         metavar="NAME=AMOUNT",
         help="e.g. smile=2, smile=+1sd, yaw=-10deg, or a range for a strip: "
         "smile=-3:3:1. May be given several times; the edits add up. `hyperstyle "
-        "info BUNDLE` lists the names",
+        "info BUNDLE` lists the names. flow:NAME=AMOUNT asks a flow; FILE.npz=AMOUNT "
+        "is an edit of `hyperstyle text-direction`",
+    )
+    parser.add_argument(
+        "--flow", metavar="BUNDLE", help="of a flow (default: the shipped one of demo)"
     )
 
 
@@ -74,13 +78,14 @@ def _run(args, edits: list[amounts.Edit], files: list[Path]) -> int:
     from tqdm import tqdm
 
     from hyperstyle_jax import images
+    from hyperstyle_jax.editing.flow_edits import with_flow
     from hyperstyle_jax.editing.steps import render_steps
     from hyperstyle_jax.inversion import storage
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
     compilation_cache.enable()
-    model = bundle.load(args.model)
+    model = with_flow(bundle.load(args.model), args.flow)
     table = _Table(model, edits)
     (generator,) = model.require("generator")
     names, done, failed = unique_names(files), {}, []

@@ -41,6 +41,7 @@ def add_commands(commands):
 def run(args):
     """Edits all photos; returns the exit code."""
     from hyperstyle_jax.editing import steps
+    from hyperstyle_jax.editing.flow_edits import with_flow
     from hyperstyle_jax.inversion import pipeline
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
@@ -49,7 +50,7 @@ def run(args):
     if ranges := [edit for edit in edits if len(edit.amounts) > 1]:
         raise ValueError(f"{ranges[0].name}: a photo takes one amount, not a range")
     compilation_cache.enable()
-    model = bundle.load(args.model)
+    model = with_flow(bundle.load(args.model), args.flow)
     model.require("encoder", "hypernet", "generator")
     step = steps.total(steps.resolve(model, edit)[0] for edit in edits)
     num_iters = pipeline.checked_num_iters(model, args.num_iters)

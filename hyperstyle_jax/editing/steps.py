@@ -1,14 +1,17 @@
 """Steps of edits: what is added to the latents and the styles; steps add up."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperstyle_jax.editing import amounts, styleclip
+from hyperstyle_jax.editing import amounts, flow_edits, styleclip
 from hyperstyle_jax.editing.amounts import Edit
+from hyperstyle_jax.editing.effect_files import load_shifts
+from hyperstyle_jax.editing.flow_edits import FlowEdit
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, render, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
@@ -20,10 +23,12 @@ class Step(NamedTuple):
     Attributes:
         w: added to w+, [L, D].
         styles: added to the styles, {path of a layer's kernel: [I]}.
+        flow: what a flow changes, before the others are added.
     """
 
     w: np.ndarray
     styles: Mapping[str, np.ndarray] = {}
+    flow: FlowEdit | None = None
 
 
 def resolve(model: Bundle, edit: Edit) -> list[Step]:
@@ -37,6 +42,19 @@ def resolve(model: Bundle, edit: Edit) -> list[Step]:
         ValueError: the bundle has no such direction, or it is of another generator.
     """
     (generator,) = model.require("generator")
+    nothing = np.zeros((generator.module.num_ws, generator.module.w_dim), np.float32)
+    if edit.name.startswith(flow_edits.PREFIX):
+        name = edit.name.removeprefix(flow_edits.PREFIX)
+        return [
+            Step(nothing, flow=flow_edits.resolve(model, name, amount, edit.unit))
+            for amount in edit.amounts
+        ]
+    if edit.name.endswith(".npz") and not edit.unit:
+        shifts = load_shifts(Path(edit.name))
+        return [
+            Step(nothing, {path: np.float32(amount) * v for path, v in shifts.items()})
+            for amount in edit.amounts
+        ]
     if edit.unit:
         raise ValueError(
             f"{edit.name} in {edit.unit}: this direction was not calibrated; give a "
@@ -49,12 +67,12 @@ def resolve(model: Bundle, edit: Edit) -> list[Step]:
 def total(steps: Iterable[Step]) -> Step:
     """The sum of steps, of which there is at least one."""
     first, *others = steps
-    w, styles = first.w, dict(first.styles)
+    w, styles, flow = first.w, dict(first.styles), first.flow
     for step in others:
-        w = w + step.w
+        w, flow = w + step.w, flow_edits.total(flow, step.flow)
         for path, shift in step.styles.items():
             styles[path] = styles[path] + shift if path in styles else shift
-    return Step(w, styles)
+    return Step(w, styles, flow)
 
 
 def apply(generator: Net, inversion: Inversion, step: Step) -> Inversion:
@@ -66,6 +84,8 @@ def apply(generator: Net, inversion: Inversion, step: Step) -> Inversion:
         step: of `resolve` or `total`.
     """
     shifts = {path: shift for path, shift in step.styles.items() if np.any(shift)}
+    if step.flow:
+        inversion = flow_edits.apply(generator, inversion, step.flow)
     if np.any(step.w):
         inversion = inversion.replace(w_plus=inversion.w_plus + step.w)
     if shifts:
@@ -110,7 +130,7 @@ def render_steps(
     Returns:
         [B, S, R, R, 3], about [-1, 1], not clipped.
     """
-    if any(np.any(shift) for step in steps for shift in step.styles.values()):
+    if any(step.flow or any(map(np.any, step.styles.values())) for step in steps):
         edited = [_synthesize(generator, apply(generator, inversion, s)) for s in steps]
         return jnp.stack(edited, axis=1)
     shifts = np.stack([step.w for step in steps])

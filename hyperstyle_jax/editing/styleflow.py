@@ -171,9 +171,7 @@ def index(flow: Net, name: str) -> int:
 
 
 @jax.jit
-def measure(
-    generator: Net, feature_extractor: Net, inversion: Inversion
-) -> jax.Array:
+def measure(generator: Net, feature_extractor: Net, inversion: Inversion) -> jax.Array:
     """The attributes [B, A] that a feature extractor reads of the latents' images.
 
     The generator's own weights draw these, without offsets: a flow has learned the

@@ -162,6 +162,7 @@ class LayerNorm(nn.Module):
         weight = self.param("weight", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
         x = x - x.mean(-1, keepdims=True)
-        return x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + 1e-5) * (
-            weight
-        ) + bias
+        return (
+            x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + 1e-5) * (weight)
+            + bias
+        )

@@ -8,7 +8,6 @@ The images of the data set are not used.
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -226,7 +225,9 @@ def _render(frozen, w) -> jax.Array:
 
 def _noise(keys, size: int) -> tuple[jax.Array, jax.Array]:
     """Two Gaussian vectors [B, D] of these keys that `_draw` does not use."""
-    draw = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 1), (2, size)))
+    draw = jax.vmap(
+        lambda key: jax.random.normal(jax.random.fold_in(key, 1), (2, size))
+    )
     both = draw(keys)
     return both[:, 0], both[:, 1]
 

@@ -291,7 +291,6 @@ FOREIGN = {
     "StyleGAN3": {"G_ema": {"synthesis.input.freqs": np.ones((4, 2), "f4")}},
     "EG3D": {"backbone.synthesis.b4.const": np.ones((4, 4), "f4")},
     "diffusion": {"state_dict": {"model.diffusion_model.x": np.ones(2, "f4")}},
-    "CLIP": {"token_embedding.weight": np.ones((4, 2), "f4")},
     "StyleCLIP mapper": {"state_dict": {"mapper.course_mapping.0.w": np.ones(2, "f4")}},
 }
 

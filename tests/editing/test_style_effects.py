@@ -48,6 +48,4 @@ def test_an_effect_is_the_mean_direction_of_shifted_images(setting):
         vectors.append(v / np.linalg.norm(v, axis=1, keepdims=True))
     difference = vectors[0] - vectors[1]
     mean = (difference / np.linalg.norm(difference, axis=1, keepdims=True)).mean(0)
-    np.testing.assert_allclose(
-        effects[channel], mean / np.linalg.norm(mean), atol=2e-3
-    )
+    np.testing.assert_allclose(effects[channel], mean / np.linalg.norm(mean), atol=2e-3)

@@ -1,8 +1,5 @@
 """CLIP's networks and tokens against Hugging Face's (scripts/clip_oracle.py)."""
 
-import json
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np

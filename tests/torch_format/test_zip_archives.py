@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from hyperstyle_jax.convert import reading
 from hyperstyle_jax.torch_format import files as torch_files
 
 
@@ -58,8 +59,7 @@ def archive(entries, packing=zipfile.ZIP_STORED) -> bytes:
     "names, says",
     [
         (["bundle.json"], "packed bundle"),
-        (["x/code/__torch__.py", "x/data.pkl"], "TorchScript.*torch.jit.load"),
-        (["x/constants.pkl", "x/data.pkl"], "TorchScript"),
+        (["x/code/__torch__.py", "x/constants.pkl"], "TorchScript.*torch.jit.load"),
         ([".data/extern_modules", "x/y.py"], "torch.package"),
         (["config.json", "model.weights.h5"], "Keras"),
         (["m/archive_format", "m/models/model.json"], "torch.export"),
@@ -73,6 +73,30 @@ def test_other_archives_are_named(tmp_path, names, says):
     (tmp_path / "x.pt").write_bytes(archive([(name, b"N.") for name in names]))
     with pytest.raises(ValueError, match=says):
         torch_files.read(tmp_path / "x.pt")
+
+
+def test_the_weights_of_a_program_are_read_and_its_code_is_not(tmp_path):
+    """A TorchScript archive, in which a network is an object of a class of its own."""
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n"
+        b"FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x03tQK\x00"
+        b"K\x03\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR"
+    )
+    inner = b"c__torch__.nn\nNorm\n)\x81}(X\x06\x00\x00\x00weight" + tensor + b"ub"
+    program = b"\x80\x02c__torch__\nModel\n)\x81}(X\x08\x00\x00\x00training\x88"
+    program += b"X\x04\x00\x00\x00bias" + tensor + b"X\x04\x00\x00\x00norm" + inner
+    path = tmp_path / "x.pt"
+    values = np.array([1, 2, 3], "<f4")
+    path.write_bytes(
+        archive([("x/data.pkl", program + b"ub."), ("x/data/0", values.tobytes())])
+    )
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("x/code/__torch__.py", "raise SystemExit" * 100)
+        target.writestr("x/constants.pkl", b"N.")
+    tensors = reading.read(path)
+    assert tensors.keys() == {"bias", "norm.weight"}
+    for tensor in tensors.values():
+        np.testing.assert_array_equal(tensor, values)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
