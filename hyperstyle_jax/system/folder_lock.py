@@ -5,7 +5,7 @@ The commands that hold a folder while they run, from before their first look int
 - `train.py`: its workdir (of several processes of one job the one that writes);
 - `prepare`, `pre-extract`: the data set; `invert`, `evaluate`, `demo`, `generate`,
   `faces`, `edit`, `align`, `paste-back` and `edit-photo`: the folder of results (`edit`
-  without --out: those of its .npz);
+  without --out: those of its .npz); `text-direction`: the folder of effects;
 - `export`, `directions` and `convert_weights.py`: the bundle or file that they replace
   as a whole, by a lock beside it;
 - a run that prepares images for itself (`config.data.kind` folder or faces): the
