@@ -59,8 +59,9 @@ def run(args):
     key = {"bundle": model.id, "edits": args.edit, "num_iters": num_iters}
     key |= {"landmarks": label, "face": args.face, "mask": paste_back.label(args.mask)}
     key |= {"format": args.format, "precision": args.precision}
+    size = pipeline.crop_side(model)
     photos = photo_runs.Run(args.inputs, args.out)
-    editor = _Editor(args, photos, model, step, num_iters, mask, find, label, key)
+    editor = _Editor(args, photos, model, step, num_iters, mask, find, label, key, size)
     photos.go(editor.edit)
     return photos.report("edited photos")
 
@@ -77,6 +78,7 @@ class _Editor(NamedTuple):
     find: "Finder"
     label: str
     key: dict
+    size: int
 
     def edit(self, file, name) -> Result:
         """One photo with all its faces."""
@@ -95,7 +97,7 @@ class _Editor(NamedTuple):
         results, edited = [], photo
         for number, face in chosen.items():
             stem = f"{name}_{number}" if choice == "all" else name
-            aligned = photo.align(face, self._size())
+            aligned = photo.align(face, self.size)
             crop = self._invert(aligned, self.photos.check_output(out / f"{stem}.png"))
             results.append(out / f"{stem}.png")
             records.save(results[-1], photo, aligned, self.label, number, len(faces))
@@ -105,11 +107,6 @@ class _Editor(NamedTuple):
         whole = self.photos.check_output(out / f"{name}_photo{ending}")
         photo_runs.mark_done(note, key, [edited.save(whole), *results])
         return Result(1, remarks=tuple(lines))
-
-    def _size(self) -> int:
-        """Of the crops: what the networks take and give, the larger of both."""
-        generator = self.model.nets["generator"].module
-        return max(generator.resolution, *self.model.image_size)
 
     def _invert(self, aligned, path) -> "np.ndarray":
         """Writes crop, inversion and edited crop; returns the last one."""

@@ -1,42 +1,51 @@
-"""`hyperstyle evaluate` measures how well models invert faces they have never seen."""
+"""`hyperstyle evaluate` measures models on faces never seen, or any results.
+
+With `--targets` it is `measure.py`.
+"""
 
 import contextlib
 from pathlib import Path
 
-from hyperstyle_jax.cli import precision
+from hyperstyle_jax.cli import measure, precision
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.system import folder_lock
+
+_COUNT, _FIRST, _BATCH = 64, 1_000_000, 16
 
 
 def add_commands(commands):
     """Adds `hyperstyle evaluate`."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure the inversion of held-out faces",
-        description="Inverts procedural faces that no training has seen and prints how "
-        "close each model comes. With --out also tables (markdown and JSON), curves "
-        "over the iterations and images.",
+        help="measure models on held-out faces, or results against their targets",
+        usage="%(prog)s MODEL … [options]      models on held-out faces\n"
+        "       %(prog)s RESULTS … --targets PHOTOS … [options]",
+        description="Of models: inverts procedural faces that no training has seen and "
+        "prints how close each comes; with --out also tables (markdown and JSON), "
+        "curves over the iterations and images. Of results, with --targets: measures "
+        "each picture or inversion against the photo of its name and prints mean, "
+        "deviation and 95 % interval; with --out as JSON, CSV and markdown, and the "
+        "farthest pairs as a picture.",
     )
     parser.add_argument(
         "models",
         nargs="+",
-        metavar="MODEL",
-        help="demo, the folder of a bundle, or a workdir of train.py",
+        metavar="MODEL_OR_RESULTS",
+        help="demo, the folder of a bundle, or a workdir of train.py; with --targets "
+        "pictures, .npz inversions, or folders of them",
     )
-    parser.add_argument(
-        "--count", type=int, default=64, help="faces per domain (default 64)"
-    )
+    measure.add_options(parser)
+    parser.add_argument("--count", type=int, help="faces per domain (default 64)")
     parser.add_argument(
         "--first-index",
         type=int,
-        default=1_000_000,
         help="of the faces (default 1000000; smaller ones are trained on)",
     )
     parser.add_argument(
         "--num-iters", type=int, help="iterations (default: each model's own)"
     )
     domains = parser.add_mutually_exclusive_group()
-    kinds = {"in-domain": ["in-domain"], "accessories": ["accessories"], "both": None}
+    kinds = {"in-domain": ["in-domain"], "accessories": ["accessories"], "both": []}
     texts = ("plain faces only", "only faces with things never seen", "the default")
     for (name, chosen), text in zip(kinds.items(), texts, strict=True):
         domains.add_argument(
@@ -45,11 +54,10 @@ def add_commands(commands):
     parser.add_argument(
         "--edits",
         action="store_true",
+        default=None,
         help="also compare smile and yaw edits with a W+ search's (8 faces; minutes)",
     )
-    parser.add_argument(
-        "--batch-size", type=int, default=16, help="faces at a time (default 16)"
-    )
+    parser.add_argument("--batch-size", type=int, help="images at a time (default 16)")
     parser.add_argument(
         "--eval-network",
         metavar="MODEL",
@@ -63,8 +71,9 @@ def add_commands(commands):
 
 def run(args):
     """Evaluates; a folder of tables and images is held meanwhile."""
+    measure.check(args)
     with folder_lock.hold(args.out) if args.out else contextlib.nullcontext():
-        _run(args)
+        return _run(args) if args.targets is None else measure.run(args)
 
 
 def _run(args):
@@ -72,6 +81,9 @@ def _run(args):
     from hyperstyle_jax.system import compilation_cache
 
     compilation_cache.enable()
+    args.count = _COUNT if args.count is None else args.count
+    args.first_index = _FIRST if args.first_index is None else args.first_index
+    args.batch_size = _BATCH if args.batch_size is None else args.batch_size
     titles = unique_names(map(Path, args.models))
     models = {
         name: held_out_faces.load(model)

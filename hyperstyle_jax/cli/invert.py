@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from hyperstyle_jax.cli import inverted, photo_files, precision
+from hyperstyle_jax.cli import inverted, photo_files, photo_runs, precision, shards
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.system import atomic_files, folder_lock, program
 
@@ -14,21 +14,40 @@ def add_commands(commands):
     parser = commands.add_parser(
         "invert",
         help="invert photos",
-        description="Inverts photos, also those of folders and zip files. Writes "
-        "STEM.npz (for `hyperstyle edit`), STEM.png (the reconstruction) and "
+        description="Inverts photos, also those of folders, zip files and patterns. "
+        "Writes STEM.npz (for `hyperstyle edit`), STEM.png (the reconstruction) and "
         "STEM_iterations.png (target and every iteration) for each, and "
-        "metrics.jsonl and summary.json.",
+        "metrics.jsonl and summary.json. What is done already is not done again.",
     )
-    parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="photos"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    photo_runs.add_photo_options(parser)
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument(
         "--num-iters", type=int, help="iterations; 0 is the initial inversion alone"
     )
     parser.add_argument(
+        "--until",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="iterate each image only until it is good enough: lpips=0.1, l2=0.01, "
+        "identity=0.8 (several: all of them)",
+    )
+    parser.add_argument(
         "--batch-size", type=int, default=8, help="photos at a time (default 8)"
+    )
+    parser.add_argument(
+        "--align",
+        action="store_true",
+        help="find faces and cut them out first; STEM_crop.png and STEM.align.json "
+        "are kept for `hyperstyle paste-back`",
+    )
+    photo_runs.add_face_options(parser)
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N|auto",
+        help="one of N processes that fill the same folder, numbered from 1; auto "
+        "asks SLURM or jax's cluster",
     )
     precision.add_option(parser)
     parser.set_defaults(run=run)
@@ -36,132 +55,145 @@ def add_commands(commands):
 
 def run(args):
     """Inverts; the folder of results is held meanwhile. Returns 1 if a photo failed."""
-    from hyperstyle_jax.inversion import pipeline
+    from hyperstyle_jax.cli.inverting import Inverting
+    from hyperstyle_jax.inversion import measuring, pipeline
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
     if args.batch_size < 1:
         raise ValueError(f"--batch-size {args.batch_size}: expected 1 or more")
+    shard = shards.parse(args.shard)
+    until = dict(map(_bound, args.until))
     compilation_cache.enable()
     model = bundle.load(args.model)
+    model.require("encoder", "hypernet", "generator")
+    measuring.checked_bounds(until, model.nets.get("feature_extractor"))
     num_iters = pipeline.checked_num_iters(model, args.num_iters)
-    files, failed, left_out = photo_files.collect(args.inputs, args.out)
+    aligner = _aligner(args, model)
+    inputs = list(photo_runs.expanded(args.inputs))
+    files, failed, left_out = photo_files.collect(inputs, args.out)
     paths = [Path(file.path) for file in files]
-    stems = unique_names(paths, ("", "_iterations"))
-    _refuse_overwriting(paths, stems, args.out)
-    start = time.perf_counter()
+    endings = inverted.ALIGNED_ENDINGS if aligner else inverted.ENDINGS
+    stems = unique_names(paths, ("", "_iterations", "_crop"))
+    _refuse_overwriting(paths, stems, args, endings)
     settings = {"bundle": model.id, "num_iters": num_iters, "type": args.precision}
-    with folder_lock.hold(args.out):
-        done = inverted.Inverted(args.out, settings)
-        kept = done.keep(files, stems)
-        total = f"{len(files)} photos are inverted"
-        with program.telling(lambda: f"{len(done)} of {total}"):
-            _invert_all(model, files, stems, failed, num_iters, args, done)
-        rows = done.finish(stems)
-        summary = _summarize(rows, failed, num_iters, model, args.model)
-        summary["left_out"] = left_out
-        summary["seconds"] = round(time.perf_counter() - start, 3)
-        atomic_files.write_json(args.out / "summary.json", summary)
-    _report(summary, args.out, kept)
-    return 1 if failed else 0
+    settings |= {"until": until} if until else {}
+    settings |= aligner.key() if aligner else {}
+    facts = {"num_iters": num_iters, "model": args.model, "bundle": model.id}
+    facts |= {"until": until} if until else {}
+    facts |= {"left_out": left_out}
+    work = list(zip(range(len(files)), files, stems, strict=True))
+    with shard.hold(args.out, {"settings": settings, "photos": stems}):
+        done = inverted.Inverted(args.out, settings, endings, shard)
+        inverting = Inverting(model, num_iters, until, aligner, args, done)
+        inverting.failed |= failed
+        return _invert(inverting, done, shard.part(work), shard, args.out, facts)
 
 
-def _refuse_overwriting(files, stems, out):
-    written = {
-        (out / f"{n}{s}.png").resolve() for n in stems for s in ("", "_iterations")
-    }
-    if mine := [f for f in files if f.resolve() in written]:
+def _bound(text: str) -> tuple[str, float]:
+    """ "lpips=0.1" → ("lpips", 0.1)."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"--until {text}: expected NAME=VALUE, as lpips=0.1") from None
+
+
+def _aligner(args, model):
+    """How faces are found, or None; its options without --align are refused."""
+    from hyperstyle_jax.cli.targets import Aligner
+    from hyperstyle_jax.inversion import pipeline
+
+    if not args.align:
+        plain = (args.face, args.landmarks, args.landmark_model)
+        if plain != ("largest", "dlib", None):
+            raise ValueError("--face and --landmarks need --align")
+        return None
+    size = pipeline.crop_side(model)
+    find, label = photo_runs.load_finder(args)
+    return Aligner(find, label, args.landmarks, args.face, size, args.out)
+
+
+def _refuse_overwriting(files, stems, args, endings):
+    out, written = args.out.resolve(), set()
+    for stem in stems:
+        written |= {out / f"{stem}{end}" for end in endings if end.endswith(".png")}
+    mine = [f for f in files if f.resolve() in written]
+    if args.align and args.face == "all":  # names end with a number
+        mine = [f for f in files if f.resolve().parent == out]
+    if mine:
         raise ValueError(
-            f"--out {out} would overwrite the photo {mine[0]}: choose another folder"
+            f"--out {args.out} would overwrite the photo {mine[0]}: choose another "
+            "folder"
         )
 
 
-def _invert_all(model, files, stems, failed, num_iters, args, done):
-    """Inverts in batches of one size; `done` gets a row of measures for each photo."""
-    from tqdm import tqdm
-
-    pairs = zip(files, stems, strict=True)
-    left = [(file, name) for file, name in pairs if name not in done]
-    size = min(args.batch_size, len(left))
-    count = {"total": len(files), "initial": len(done)}
-    with tqdm(**count, unit="photo", disable=None) as progress:
-        batch = []
-        for i, (file, name) in enumerate(left):
-            try:
-                batch.append((file, name, _read(model, file)))
-            except (ValueError, OSError, MemoryError) as error:
-                failed[file.path] = str(error)
-                progress.update()
-            if batch and (len(batch) == size or i == len(left) - 1):
-                _invert_batch(model, batch, size, num_iters, args, done)
-                progress.update(len(batch))
-                batch = []
-
-
-def _read(model, file):
-    from hyperstyle_jax import images
-    from hyperstyle_jax.inversion import pipeline
-
-    return pipeline.prepare(model, [images.read(file.read(), file.path)])[0]
-
-
-def _invert_batch(model, batch, size, num_iters, args, done):
-    """Inverts a batch, filled up with its first photo to the size of the others.
-
-    All batches have one size, so one compiled program serves them.
-    """
-    import jax
-    import numpy as np
-
-    from hyperstyle_jax.inversion import pipeline
-
+def _invert(inverting, done, work, shard, out, facts) -> int:
+    """Inverts and sums up within the folder that is held; returns the exit code."""
     start = time.perf_counter()
-    x = np.stack([photo for *_, photo in batch])
-    x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
-    refinement = pipeline.refine(model, x, num_iters, args.precision)
-    measures = pipeline.measure(model, x, refinement.images)
-    rendered = pipeline.full_size(model, refinement, args.precision)
-    refinement, rendered = jax.device_get((refinement, rendered))
-    seconds = (time.perf_counter() - start) / len(batch)
-    for i, (file, name, target) in enumerate(batch):
-        _write_photo(args.out / name, model, refinement, rendered[i], target, i)
-        values = {k: [round(float(v), 6) for v in m[:, i]] for k, m in measures.items()}
-        row = {"file": file.path, "name": name, **values, "seconds": round(seconds, 4)}
-        done.add(file, name, row)
+    total = f"{len(work)} photos are inverted"
+    with program.telling(lambda: f"{len(done)} of {total}"):
+        inverting.go(work)
+    summary = _summarize(done.finish(), facts, inverting.failed)
+    summary["seconds"] = round(time.perf_counter() - start, 3)
+    summary["seconds_waited"] = round(inverting.waited, 3)
+    atomic_files.write_json(out / shard.file(shards.SUMMARY), summary)
+    whole = _merge(out, shard, facts)
+    _report(inverting, summary, out)
+    if shard.of > 1:
+        print(f"shard {shard}: {_SHARDS[whole]}")
+    return 1 if inverting.failed else 0
 
 
-def _write_photo(stem, model, refinement, reconstruction, target, i):
-    from hyperstyle_jax import images
-    from hyperstyle_jax.inversion import storage
-
-    row = [images.to_uint8(image) for image in (target, *refinement.images[:, i])]
-    row.append(images.error_map(target, row[-1]))
-    iterations = [str(t) for t in range(1, len(refinement.images))]
-    labels = ["target", "initial", *iterations, "error"]
-    scale = max(1, 96 // target.shape[0])
-    images.save_png(f"{stem}_iterations.png", images.grid([row], labels, scale=scale))
-    images.save_png(f"{stem}.png", reconstruction)
-    storage.save(f"{stem}.npz", refinement, i, model)
+_SHARDS = {
+    True: "all shards are through; metrics.jsonl and summary.json are of all",
+    False: "others are at work, or to come; the last one writes summary.json",
+}
 
 
-def _summarize(rows, failed, num_iters, model, name) -> dict:
-    from hyperstyle_jax.inversion.pipeline import MEASURES
+def _merge(out: Path, shard, facts: dict) -> bool:
+    """Makes one summary, once all shards are through; returns whether they are."""
+    if shard.of == 1:
+        shards.remove(out)
+        return True
+    with folder_lock.alone(out):
+        parts = shards.summaries(out, shard)
+        if not parts:
+            return False
+        failed = {k: v for part in parts for k, v in part["failed"].items()}
+        summary = _summarize(inverted.merge(out, shard.of), facts, failed)
+        for name in ("seconds", "seconds_waited"):
+            summary[name] = max(part[name] for part in parts)
+        summary["shards"] = shard.of
+        atomic_files.write_json(out / shards.SUMMARY, summary)
+        shards.remove(out)
+    return True
 
-    summary = {"photos": len(rows), "failed": failed, "num_iters": num_iters}
-    summary |= {"model": name, "bundle": model.id}
+
+def _summarize(rows, facts, failed) -> dict:
+    """Counts, and the means after each iteration; images that stopped keep theirs."""
+    from hyperstyle_jax.inversion.measuring import MEASURES
+
+    summary = {"photos": len(rows), "failed": failed, **facts}
+    summary["unlike"] = sum(row.get("unlike", False) for row in rows)
     for measure in MEASURES:
         values = [row[measure] for row in rows if measure in row]
         if values:
-            iterations = zip(*values, strict=True)
-            means = [sum(of_one) / len(values) for of_one in iterations]
+            longest = max(map(len, values))
+            values = [v + v[-1:] * (longest - len(v)) for v in values]
+            means = [sum(of_one) / len(values) for of_one in zip(*values, strict=True)]
             summary[measure] = [round(mean, 6) for mean in means]
+    if counts := [row["num_iters"] for row in rows if "num_iters" in row]:
+        summary["mean_num_iters"] = round(sum(counts) / len(counts), 3)
     return summary
 
 
-def _report(summary, out, kept):
+def _report(run, summary, out):
     from hyperstyle_jax.data.entries import left_out_line
-    from hyperstyle_jax.inversion.pipeline import MEASURES
+    from hyperstyle_jax.inversion.measuring import MEASURES
 
+    for file, remark in run.remarks:
+        print(f"note: {file}: {remark}", file=sys.stderr)
     for file, why in summary["failed"].items():
         line = f"failed: {file}: {why.removeprefix(f'{file}: ')}"
         print(" ".join(line.split()), file=sys.stderr)
@@ -171,7 +203,9 @@ def _report(summary, out, kept):
         if measure in summary:
             values = " → ".join(f"{value:.4f}" for value in summary[measure])
             print(f"{measure}: {values}")
+    if "mean_num_iters" in summary:
+        print(f"iterations: {summary['mean_num_iters']:.2f} on average")
     count = f"{summary['photos']} photos in {out}"
-    count += f" ({kept} were there before)" if kept else ""
+    count += f" ({run.kept} were there before)" if run.kept else ""
     failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""
     print(f"{count}{failed}; {summary['seconds']:.1f} s")

@@ -11,7 +11,7 @@ from hyperstyle_jax.system import program
 _GROUPS = (
     "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
     "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
-    "text_direction",
+    "text_direction", "familiarize", "inversions",
 )  # fmt: skip
 
 

@@ -1,18 +1,18 @@
 """Inverts photos with the networks of a bundle, at its image size and defaults."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from hyperstyle_jax import images, losses
-from hyperstyle_jax.inversion import hyperstyle
+from hyperstyle_jax import images
+from hyperstyle_jax.inversion import hyperstyle, measuring, stopping
+from hyperstyle_jax.inversion.stopping import Stopped
 from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
 
-MEASURES = ("l2", "lpips", "identity")  # what `measure` can return
 _MAX_ITERS = 100
 _MAX_VALUE = 4  # generated images exceed [-1, 1], but not by this much
 
@@ -55,14 +55,42 @@ def refine(
     return _invert(*nets, jnp.asarray(x, dtype), num_iters)
 
 
-def decode(bundle: Bundle, refinement: hyperstyle.Refinement) -> Inversion:
+def refine_until(
+    bundle: Bundle,
+    x: ArrayLike,
+    num_iters: int,
+    bounds: Mapping[str, float],
+    dtype: DTypeLike = "float32",
+) -> Stopped:
+    """Inverts like `refine`, but each image only until it is within the bounds.
+
+    Args:
+        bundle, x, num_iters, dtype: as of `refine`; `num_iters` is the most.
+        bounds: {name: value} of `measuring.MEASURES`: the most, of identity the
+            least.
+
+    Raises:
+        ValueError: an unknown measure, or one that the bundle cannot measure.
+    """
+    nets = bundle.require("encoder", "hypernet", "generator")
+    extractor = bundle.nets.get("feature_extractor")
+    measuring.checked_bounds(bounds, extractor)
+    x = jnp.asarray(x, dtype)
+    return stopping.invert(*nets, extractor, x, dict(bounds), num_iters)
+
+
+def decode(bundle: Bundle, refinement: hyperstyle.Refinement | Stopped) -> Inversion:
     """Makes an inversion, ready to render, of a refinement's compact form."""
     (hypernet,) = bundle.require("hypernet")
+    if isinstance(refinement, Stopped):
+        return stopping.decode(hypernet, refinement)
     return hyperstyle.decode(hypernet, refinement.w_plus, refinement.embeddings)
 
 
 def full_size(
-    bundle: Bundle, refinement: hyperstyle.Refinement, dtype: DTypeLike = "float32"
+    bundle: Bundle,
+    refinement: hyperstyle.Refinement | Stopped,
+    dtype: DTypeLike = "float32",
 ) -> jax.Array:
     """Renders the reconstructions at the generator's own size.
 
@@ -70,7 +98,10 @@ def full_size(
         [B, R, R, 3], about [-1, 1], not clipped.
     """
     (generator,) = bundle.require("generator")
-    reconstruction = refinement.images[-1]
+    compact = refinement
+    if isinstance(compact, Stopped):
+        compact = compact.refinement
+    reconstruction = compact.images[-1]
     if reconstruction.shape[1:3] == (generator.module.resolution,) * 2:
         return reconstruction
     return synthesize(generator, decode(bundle, refinement), dtype=dtype)
@@ -93,6 +124,22 @@ def prepare(bundle: Bundle, photos: Iterable[ArrayLike]) -> np.ndarray:
     if not x:
         raise ValueError("no photos: expected an array [B, H, W, 3] or a list")
     return np.stack(x)
+
+
+def crop_side(bundle: Bundle) -> int:
+    """The side of a face's crop: what the networks take and give, the larger of both.
+
+    Raises:
+        ValueError: the bundle's images are no squares.
+    """
+    (generator,) = bundle.require("generator")
+    height, width = bundle.image_size
+    if height != width:
+        raise ValueError(
+            f"images of {height}x{width}: expected squares, as FFHQ's faces are; "
+            "choose a bundle of faces"
+        )
+    return max(generator.module.resolution, height)
 
 
 def _prepare_photo(photo, height, width):
@@ -131,11 +178,17 @@ def measure(bundle: Bundle, x: ArrayLike, images: ArrayLike) -> dict[str, np.nda
         images: [S, B, h, w, 3], S reconstructions of each target.
 
     Returns:
-        {name: [S, B]} by names of `MEASURES`: `l2`, and with a feature extractor
-        `lpips` (a perceptual distance) and `identity` (cosine similarity).
+        {name: [S, B]} by names of `measuring.MEASURES`: `l2`, and with a feature
+        extractor `lpips` (a perceptual distance) and `identity` (cosine similarity).
     """
-    extractor = bundle.nets.get("feature_extractor")
-    return jax.device_get(_measure(extractor, x, images))
+    return jax.device_get(measure_on_device(bundle, x, images))
+
+
+def measure_on_device(
+    bundle: Bundle, x: ArrayLike, images: ArrayLike
+) -> dict[str, jax.Array]:
+    """The same as `measure`, without waiting for the device."""
+    return _measure(bundle.nets.get("feature_extractor"), x, images)
 
 
 _invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
@@ -143,11 +196,4 @@ _invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
 
 @jax.jit
 def _measure(extractor, x, images):
-    def measure_one(y):
-        values = {"l2": losses.l2(y, x)}
-        if extractor is not None:
-            distance, similarity = extractor(y, x, method="distances")
-            values |= {"lpips": distance, "identity": similarity}
-        return values
-
-    return jax.lax.map(measure_one, images)
+    return jax.lax.map(lambda y: measuring.distances(extractor, y, x), images)

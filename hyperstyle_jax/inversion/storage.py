@@ -144,14 +144,11 @@ def restore(bundle: Bundle, stored: Sequence[StoredInversion]) -> Inversion:
     Raises:
         ValueError: they were made with another bundle, or differ among themselves.
     """
-    if foreign := sorted({s.bundle for s in stored} - {bundle.id}):
-        raise ValueError(
-            f"inverted with bundle {foreign[0]}, but this one is {bundle.id}: give the "
-            "--model that made it, or invert the photo again"
-        )
+    for one in stored:
+        check_model(bundle, one)
     if len({(s.num_iters, *_shapes(s).items()) for s in stored}) != 1:
         raise ValueError("inversions of different kinds cannot share a batch")
-    _check_fit(bundle, stored[0])
+    check_fit(bundle, stored[0])
     w_plus = jnp.stack([s.w_plus for s in stored])
     if stored[0].num_iters == 0:
         return Inversion(w_plus)
@@ -160,13 +157,26 @@ def restore(bundle: Bundle, stored: Sequence[StoredInversion]) -> Inversion:
     return hyperstyle.decode(*bundle.require("hypernet"), w_plus, embeddings)
 
 
+def check_model(bundle: Bundle, stored: StoredInversion) -> None:
+    """Raises ValueError for an inversion that was made with another bundle."""
+    if stored.bundle != bundle.id:
+        raise ValueError(
+            f"inverted with bundle {stored.bundle}, but this one is {bundle.id}: give "
+            "the --model that made it, or invert the photo again"
+        )
+
+
 def _shapes(stored: StoredInversion) -> dict[str, tuple[int, ...]]:
     shapes = {path: value.shape for path, value in sorted(stored.embeddings.items())}
     return {"w_plus": stored.w_plus.shape, **shapes}
 
 
-def _check_fit(bundle: Bundle, stored: StoredInversion):
-    """Refuses arrays that do not fit the networks, in files made by hand or damaged."""
+def check_fit(bundle: Bundle, stored: StoredInversion) -> None:
+    """Refuses arrays that do not fit the networks, in files made by hand or damaged.
+
+    Raises:
+        ValueError: names the array.
+    """
     (generator,) = bundle.require("generator")
     expected = {"w_plus": (generator.module.num_ws, generator.module.w_dim)}
     if stored.num_iters:

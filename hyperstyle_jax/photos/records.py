@@ -48,9 +48,15 @@ class Record(NamedTuple):
 
 
 def save(
-    crop: Path, photo: Photo, aligned: Aligned, landmarks: str, face: int, faces: int
+    crop: Path,
+    photo: Photo,
+    aligned: Aligned,
+    landmarks: str,
+    face: int,
+    faces: int,
+    path: Path | None = None,
 ) -> Path:
-    """Writes the record of a crop that is written already."""
+    """Writes the record of a crop that is written already; at `path`, or beside it."""
     from hyperstyle_jax.images import originals
 
     record = Record(
@@ -68,7 +74,7 @@ def save(
     )
     lines = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in record._asdict().items())
     text = "{\n " + ",\n ".join(lines) + "\n}\n"
-    return atomic_files.write_whole(path_of(crop), text.encode())
+    return atomic_files.write_whole(path or path_of(crop), text.encode())
 
 
 def path_of(crop: Path) -> Path:

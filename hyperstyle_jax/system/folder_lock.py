@@ -5,7 +5,8 @@ The commands that hold a folder while they run, from before their first look int
 - `train.py`: its workdir (of several processes of one job the one that writes);
 - `prepare`, `pre-extract`: the data set; `invert`, `evaluate`, `demo`, `generate`,
   `faces`, `edit`, `align`, `paste-back` and `edit-photo`: the folder of results (`edit`
-  without --out: those of its .npz); `text-direction`: the folder of effects;
+  without --out: those of its .npz); `invert --shard` one part of it; `text-direction`:
+  the folder of effects;
 - `export`, `directions` and `convert_weights.py`: the bundle or file that they replace
   as a whole, by a lock beside it;
 - a run that prepares images for itself (`config.data.kind` folder or faces): the
@@ -25,7 +26,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hyperstyle_jax.system import atomic_files, processes
@@ -38,6 +39,7 @@ except ImportError:  # Windows
 
 NAME = ".lock"
 _SECONDS = 0.5  # between two attempts to take a lock
+_ADMISSION = 5.0  # seconds to wait until another part has come or gone
 _FAR = 1 << 30  # the byte to lock; on Windows others cannot read locked bytes
 _held: set[tuple[Path, int]] = set()  # (file of the lock, thread)
 
@@ -73,13 +75,120 @@ def hold(
         _held.add(key)
         try:
             if not beside:
+                _refuse_parts(folder)
                 atomic_files.sweep(folder)
             yield
         finally:
             _held.discard(key)
-            with contextlib.suppress(OSError):
-                path.unlink()  # before the release, while no other process can hold it
-            os.close(file)
+            _release(path, file)
+
+
+@contextlib.contextmanager
+def share(
+    folder: str | os.PathLike,
+    part: int,
+    parts: int,
+    admitted: Callable[[bool], None] = lambda alone: None,
+) -> Iterator[None]:
+    """Holds one part of a folder that several processes fill together.
+
+    Each part has one process. While a part is held, `hold` refuses the folder.
+
+    Args:
+        folder: it is made where it is missing.
+        part: the number of the part, from 1.
+        parts: how many there are.
+        admitted: called while no other process can come or go, with whether no other
+            part is held; it may refuse by a ValueError.
+
+    Raises:
+        ValueError: another process holds this part, the whole folder, or a part of
+            another number of parts.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(os.path.realpath(folder))
+    path = folder / f".{part}-of-{parts}{NAME}"
+    title = f"part {part} of {parts} of {folder}"
+    with _made(folder):
+        with _whole(folder):
+            file = _take(path, title, wait=False)
+            try:
+                others = _held_parts(folder, path)
+                if foreign := [p for p in others if not p.name.endswith(_of(parts))]:
+                    raise ValueError(
+                        f"{folder} is being filled in other parts ({foreign[0].name}); "
+                        "wait until they end, or choose another folder"
+                    )
+                admitted(not others)
+                if not others:
+                    atomic_files.sweep(folder)
+            except BaseException:
+                _release(path, file)
+                raise
+        try:
+            yield
+        finally:
+            _release(path, file)
+
+
+@contextlib.contextmanager
+def alone(folder: str | os.PathLike) -> Iterator[None]:
+    """Keeps the parts of a shared folder from coming and going for a moment.
+
+    For a process that holds a part, as `share`; `hold` refuses a folder with parts.
+    """
+    with _whole(Path(os.path.realpath(folder))):
+        yield
+
+
+def _of(parts: int) -> str:
+    return f"-of-{parts}{NAME}"
+
+
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Takes the folder's own lock; parts that have it keep it for a moment only."""
+    path, last = folder / NAME, time.monotonic() + _ADMISSION
+    while True:
+        try:
+            file = _take(path, folder, wait=False)
+            break
+        except ValueError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(_SECONDS / 10)
+    try:
+        yield
+    finally:
+        _release(path, file)
+
+
+def _held_parts(folder: Path, own: Path | None = None) -> list[Path]:
+    """The locks of parts that other processes hold; those of dead ones are removed."""
+    held = []
+    for path in folder.glob(f".*-of-*{NAME}"):
+        if path == own:
+            continue
+        try:
+            _release(path, _take(path, path, wait=False))
+        except ValueError:
+            held.append(path)
+    return held
+
+
+def _refuse_parts(folder: Path) -> None:
+    if parts := _held_parts(folder):
+        names = ", ".join(sorted(path.name for path in parts))
+        raise ValueError(
+            f"{folder} is being filled in parts by other processes ({names}); wait "
+            "until they end, or choose another folder"
+        )
+
+
+def _release(path: Path, file: int) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()  # before the release, while no other process can hold it
+    os.close(file)
 
 
 @contextlib.contextmanager
@@ -99,7 +208,7 @@ def beside_file(folder: Path) -> Path:
     return folder.with_name(f".{zlib.crc32(os.fsencode(folder.name)):08x}{NAME}")
 
 
-def _take(path: Path, folder: Path, wait: bool) -> int:
+def _take(path: Path, folder: Path | str, wait: bool) -> int:
     """Opens and locks the file, and writes into it who holds it."""
     told = False
     while True:
@@ -150,14 +259,14 @@ def _still_holds(holder: dict[str, str], locked: bool) -> bool:
     return True
 
 
-def _refusal(folder: Path, holder: dict[str, str], locked, path: Path) -> str:
+def _refusal(folder: Path | str, holder: dict[str, str], locked, path: Path) -> str:
     text = f"{_in_use(folder, holder)}; wait until it ends, or choose another folder"
     if locked is not False:
         text += f"; if it has ended, delete {path}"
     return text
 
 
-def _in_use(folder: Path, holder: dict[str, str]) -> str:
+def _in_use(folder: Path | str, holder: dict[str, str]) -> str:
     if not holder:
         return f"{folder} is in use by another process"
     return (
@@ -175,7 +284,7 @@ def _read(file: int) -> dict[str, str]:
         return {}
 
 
-def _write(file: int, path: Path, folder: Path) -> None:
+def _write(file: int, path: Path, folder: Path | str) -> None:
     data = json.dumps(_description()).encode()
     try:
         os.ftruncate(file, 0)

@@ -142,15 +142,41 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
     """
     if hub.is_address(path):
         raise ValueError(f"{path} is not yours to change: copy the bundle to a folder")
-    path = find(path)
+
+    def change(folder: Path, manifest: dict[str, Any]):
+        manifest["files"].pop(_DIRECTIONS, None)
+        _write_directions(folder, manifest, directions)
+
+    return _rewrite(find(path), change, leave=(_DIRECTIONS,))
+
+
+def set_info(path: str | os.PathLike, **values: Any) -> str:
+    """Gives a bundle other facts in `info`; its networks stay as they are.
+
+    Returns:
+        The bundle's id, which is the same as before.
+
+    Raises:
+        ValueError: not a bundle, or one at an address.
+    """
+    if hub.is_address(path):
+        raise ValueError(f"{path} is not yours to change: copy the bundle to a folder")
+    return _rewrite(find(path), lambda _, manifest: manifest["info"].update(values))
+
+
+def _rewrite(
+    path: Path,
+    change: Callable[[Path, dict[str, Any]], None],
+    leave: tuple[str, ...] = (),
+) -> str:
+    """Puts a changed copy of a bundle in its place; `leave` is not copied."""
     manifest = manifests.read(path)
     with atomic_folders.replacing(path) as temporary:
         for file in path.iterdir():
-            if file.is_file() and file.name not in (manifests.NAME, _DIRECTIONS):
+            if file.is_file() and file.name not in (manifests.NAME, *leave):
                 shutil.copy2(file, temporary)
         edited = model_card.is_edited(path, manifest)
-        manifest["files"].pop(_DIRECTIONS, None)
-        _write_directions(temporary, manifest, directions)
+        change(temporary, manifest)
         manifests.write(temporary, manifest)
         if not edited:
             model_card.write_file(temporary, path.name, manifest)

@@ -17,6 +17,7 @@ from hyperstyle_jax.convert.kinds import (
     face_networks,
     hyperstyle,
     lpips,
+    lpips_flax,
     mtcnn,
     resnets,
     styleflow,
@@ -44,6 +45,7 @@ READERS = (
     Reader(face_networks.KINDS, face_networks.matches, face_networks.read),
     Reader(resnets.KINDS, resnets.matches, resnets.read),
     Reader(lpips.KINDS, lpips.matches, lpips.read),
+    Reader(lpips_flax.KINDS, lpips_flax.matches, lpips_flax.read),
     Reader(
         edit_arrays.STYLECLIP_KINDS,
         edit_arrays.matches_style_statistics,
