@@ -2,6 +2,7 @@
 # make test    lint and the quick tests        make test-slow   the slow ones
 # make demo    train, invert, show             see README.md
 # make api     docs/api.md from the docstrings
+# make edits  the pictures of docs/edits.md
 # make licences   docs/licences.md from the packages of requirements.txt
 # make lock    requirements.txt anew, from setup.cfg: what it says at its top
 
@@ -12,7 +13,7 @@ JOBS ?= 2
 UV ?= uv
 QUICKLY := -qq --no-input --no-compile
 
-.PHONY: venv test test-slow demo api licences lock
+.PHONY: venv test test-slow demo api edits licences lock
 
 venv: $(READY)
 
@@ -52,6 +53,9 @@ demo: venv
 
 api: venv
 	@$(BIN)/python scripts/api.py
+
+edits: venv
+	@$(BIN)/python scripts/edits_page.py
 
 licences: venv
 	@$(BIN)/python scripts/licences.py

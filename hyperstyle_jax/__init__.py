@@ -23,6 +23,8 @@ _PUBLIC = {
     "edit": "editing.directions.edit",
     "apply_edits": "editing.steps.apply_edits",
     "sweep": "editing.directions.sweep",
+    "interpolate": "editing.mixing.interpolate",
+    "drag": "editing.drag.drag",
     "fit_directions": "editing.interfacegan.fit_directions",
     "Photo": "photos.photo.Photo",
     "read_image": "images.read",

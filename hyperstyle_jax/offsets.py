@@ -114,6 +114,22 @@ def apply_offsets(
     return trees.unflatten(flat)
 
 
+def generator_of(generator: Net, inversion: Inversion, i: int = 0) -> Net:
+    """The generator with the weights of one inverted image.
+
+    Args:
+        generator: Net of a Generator.
+        inversion: of B images.
+        i: the index of the image.
+
+    Raises:
+        ValueError: weights of another generator.
+    """
+    own = {k: v[i] for k, v in inversion.offsets.items()}
+    replaced = {k: v[i] for k, v in inversion.replaced.items()}
+    return generator.with_params(apply_offsets(generator.params, own, replaced))
+
+
 def _check_fit(kind, path, shape, flat, new_shape):
     """Refuses a change of a parameter unless it keeps its shape."""
     if path not in flat:

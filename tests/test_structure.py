@@ -56,6 +56,7 @@ DOORS = {
     "jax.experimental.ode": {"editing.ode"},
     "dlib": {"photos.landmarks.dlib"},
     "mediapipe": {"photos.landmarks.mediapipe"},
+    "imageio_ffmpeg": {"images.video"},
     "tensorboardX": {"loop.boards"},
     "wandb": {"loop.boards"},
     # Configs end at the tasks: below, functions take plain values.

@@ -41,6 +41,13 @@ def add_commands(commands):
     parser.add_argument(
         "--out", type=Path, help="folder (default: beside the .npz files)"
     )
+    parser.add_argument(
+        "--animate",
+        type=Path,
+        metavar="FILE",
+        help="also show a range to and fro, all photos side by side: FILE.gif, .webp "
+        "or .mp4; with a small step, as smile=-3:3:0.2",
+    )
     parser.set_defaults(run=run)
 
 
@@ -64,7 +71,9 @@ def add_edit_option(parser: ArgumentParser):
 def run(args):
     """Edits; the folders that get the images are held meanwhile."""
     edits = [amounts.parse(text) for text in args.edit]
-    amounts.split_ranges(edits)  # refuses too many
+    _, ranges = amounts.split_ranges(edits)  # refuses too many
+    if args.animate:
+        _check_animation(args.animate, ranges)
     files = find(args.inputs)
     folders = {args.out} if args.out else {file.parent for file in files}
     with contextlib.ExitStack() as held:
@@ -106,10 +115,34 @@ def _run(args, edits: list[amounts.Edit], files: list[Path]) -> int:
     if len(done) > 1 and len(table.row_labels) == 1:
         image = table.overview(done)
         images.save_png(folder / f"overview_{table.title}.png", image)
+    if args.animate:
+        _animate(args.animate, done)
     print(f"{len(done)} photos, edited by {table.title}, in {folder}")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _check_animation(path: Path, ranges: list[amounts.Edit]) -> None:
+    from hyperstyle_jax.images import animation
+
+    if len(ranges) != 1:
+        raise ValueError(
+            f"--animate {path}: expected one edit with a range, as smile=-3:3:0.2"
+        )
+    animation.check_suffix(path)
+
+
+def _animate(path: Path, done: "dict[str, np.ndarray]") -> None:
+    """All photos side by side, [S, R, R, 3] each, as frames."""
+    from hyperstyle_jax import images
+
+    frames = [
+        images.grid([images_of_step], scale=_scale(images_of_step[0]), gap=0)
+        for images_of_step in zip(*done.values(), strict=True)
+    ]
+    images.save_animation(path, frames)
+    print(f"{len(frames)} frames, to and fro, in {path}")
 
 
 class _Table:

@@ -25,6 +25,12 @@ def add_commands(commands):
         action="store_true",
         help="hats, face paint, …: things that no training image shows",
     )
+    parser.add_argument(
+        "--style",
+        choices=("portrait", "cartoon"),
+        default="portrait",
+        help="two drawings of the same faces (default portrait)",
+    )
     parser.add_argument("--size", type=int, default=64, help="pixels (default 64)")
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.set_defaults(run=run)
@@ -43,10 +49,12 @@ def _run(args):
     from hyperstyle_jax.system import atomic_files
 
     labels = []
+    options = {"size": args.size, "accessories": args.accessories}
+    options["style"] = args.style
     with tqdm(total=len(args.seeds), unit="face", disable=None) as progress:
         for i in range(0, len(args.seeds), _BATCH):
             seeds = args.seeds[i : i + _BATCH]
-            drawn = faces.draw(seeds, size=args.size, accessories=args.accessories)
+            drawn = faces.draw(seeds, **options)
             for image, label in zip(
                 drawn["image"], faces.to_labels(drawn), strict=True
             ):

@@ -12,6 +12,7 @@ _GROUPS = (
     "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
     "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
     "text_direction", "familiarize", "inversions",
+    "drag", "combine", "adapt", "report",
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def check(config: ConfigDict) -> None:
         "precision": ("float32", "bfloat16"),
         "data.kind": ("faces", "folder", "tfds"),
         "data.leaks": ("refuse", "drop"),
+        "data.style": ("portrait", "cartoon"),
         "optim.name": ("adam", "ranger"),
         "optim.schedule": ("constant", "cosine"),
         "model.hypernet.preset": ("medium_fine", "all_convs"),

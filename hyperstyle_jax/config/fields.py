@@ -162,6 +162,7 @@ def _data() -> dict[str, Any]:
         "threads": 0,  # that read and decode; 0: one for each core, at most 16
         "images_per_identity": 1,  # of procedural faces
         "accessories": False,  # on procedural faces
+        "style": "portrait",  # of procedural faces, or "cartoon"
         "flip": False,  # mirrors half of the training images
         "augment": 0.0,  # share of training images with pasted shapes
     }
@@ -221,6 +222,7 @@ def _optim() -> dict[str, Any]:
         "eps": 1e-8,
         "clip": 0.0,  # global norm; 0: off
         "ema": 0.0,  # decay per step; 0: off
+        "frozen": "",  # regular expression for whole paths of parameters that stay
     }
 
 

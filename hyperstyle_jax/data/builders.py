@@ -35,9 +35,9 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 class ProceduralFaces(_Builder, skip_registration=True):
     """Faces drawn from a range of indices, with attributes, identity and latent."""
 
-    def __init__(self, *, indices, size, seed, accessories, images_per_identity, **kw):
-        self._indices, self._size = indices, size
-        self._options = {"seed": seed, "size": size, "accessories": accessories}
+    def __init__(self, *, indices, images_per_identity, drawing, **kw):
+        self._indices, self._size = indices, drawing["size"]
+        self._drawing = drawing
         self._images_per_identity = images_per_identity
         super().__init__(**kw)
 
@@ -62,7 +62,7 @@ class ProceduralFaces(_Builder, skip_registration=True):
             for start in range(first, end, _CHUNK):
                 indices = np.arange(start, min(start + _CHUNK, end))
                 identities = indices // self._images_per_identity
-                batch = faces.draw(indices, identities=identities, **self._options)
+                batch = faces.draw(indices, identities=identities, **self._drawing)
                 batch.pop("accessories", None)
                 for i, index in enumerate(indices):
                     example = {name: values[i] for name, values in batch.items()}
@@ -78,6 +78,7 @@ def prepare_faces(
     seed: int = 0,
     accessories: bool = False,
     images_per_identity: int = 1,
+    style: str = "portrait",
 ) -> Path:
     """Draws the faces first ≤ index < end into `data_dir`, unless it has them.
 
@@ -85,7 +86,7 @@ def prepare_faces(
         data_dir: folder for prepared data sets.
         indices: (first, end).
         size: side of the images in pixels.
-        seed, accessories: see `faces.draw`.
+        seed, accessories, style: see `faces.draw`.
         images_per_identity: how many neighbouring indices show the same person.
 
     Returns:
@@ -105,13 +106,17 @@ def prepare_faces(
     _check_size(size)
     options = {
         "indices": (int(first), int(end)),
-        "size": size,
-        "seed": seed,
-        "accessories": accessories,
         "images_per_identity": images_per_identity,
+        "drawing": {
+            "size": size,
+            "seed": seed,
+            "accessories": accessories,
+            "style": style,
+        },
     }
     name = f"{first}-{end}_{size}px_seed{seed}_{images_per_identity}each"
     name += "_accessories" if accessories else ""
+    name += f"_{style}" if style != "portrait" else ""
     return _prepare(ProceduralFaces, data_dir, name, options)
 
 

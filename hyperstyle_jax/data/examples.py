@@ -74,9 +74,11 @@ class FaceSource:
         seed: int = 0,
         accessories: bool = False,
         images_per_identity: int = 1,
+        style: str = "portrait",
     ):
         self._first, self._end = indices
         self._options = {"seed": seed, "size": size, "accessories": accessories}
+        self._options["style"] = style
         self._images_per_identity = images_per_identity
         if not 0 <= self._first < self._end:
             raise ValueError(

@@ -23,6 +23,7 @@ from hyperstyle_jax.faces.parameters import (
 )
 
 TRAINING_INDICES = 1_000_000  # indices below this one may be trained on
+STYLES = portrait.STYLES  # two drawings of the same faces
 __all__ = [
     "ATTRIBUTES",
     "IDENTITY_DIM",
@@ -30,6 +31,7 @@ __all__ = [
     "LATENT_DIM",
     "LATENT_NAMES",
     "MIRRORED",
+    "STYLES",
     "TRAINING_INDICES",
     "attributes",
     "draw",
@@ -96,21 +98,26 @@ def mirror_attributes(values: np.ndarray) -> np.ndarray:
     return values * mirror_signs(tuple(ATTRIBUTES))
 
 
-def render(latents: np.ndarray, size: int = 64, accessories=None) -> np.ndarray:
+def render(
+    latents: np.ndarray, size: int = 64, accessories=None, style: str = "portrait"
+) -> np.ndarray:
     """Draws the faces of latents.
 
     Args:
         latents: [B, LATENT_DIM].
         size: side of the image in pixels, 8 to 8192; the content does not depend on it.
         accessories: [B], what `accessories.choose` returns, or None for plain faces.
+        style: one of STYLES.
 
     Returns:
         [B, size, size, 3] uint8.
 
     Raises:
-        ValueError: latents of another shape, or another size.
+        ValueError: latents of another shape, another size, or an unknown style.
     """
     latents = _checked(latents)
+    if style not in STYLES:
+        raise ValueError(f"style: got {style!r}, expected one of {', '.join(STYLES)}")
     if not 8 <= size <= 8192:
         raise ValueError(f"size: got {size}, expected 8 to 8192 pixels")
     # A few small images share each call of NumPy; more would not fit into the cache.
@@ -119,12 +126,17 @@ def render(latents: np.ndarray, size: int = 64, accessories=None) -> np.ndarray:
     for i in range(0, len(latents), chunk):
         part = slice(i, i + chunk)
         worn = None if accessories is None else accessories[part]
-        images[part] = portrait.paint(to_parameters(latents[part]), size, worn)
+        images[part] = portrait.paint(to_parameters(latents[part]), size, worn, style)
     return images
 
 
 def draw(
-    indices, seed: int = 0, size: int = 64, accessories: bool = False, identities=None
+    indices,
+    seed: int = 0,
+    size: int = 64,
+    accessories: bool = False,
+    identities=None,
+    style: str = "portrait",
 ) -> dict[str, Any]:
     """Draws images with their labels; a pure function of its arguments.
 
@@ -133,6 +145,7 @@ def draw(
         seed, identities: as in `latents`.
         size: side of the image in pixels.
         accessories: draw things that no training image shows.
+        style: one of STYLES; all but the image is the same in each.
 
     Returns:
         `image` [B, size, size, 3] uint8, `index` and `identity` [B] int32, `latent`
@@ -147,7 +160,7 @@ def draw(
     worn = _accessories.choose(indices, seed) if accessories else None
     people = indices if identities is None else _integers(identities, "identities")
     drawn: dict[str, Any] = {
-        "image": render(vectors, size, worn),
+        "image": render(vectors, size, worn, style),
         "index": indices.astype(np.int32),
         "identity": people.astype(np.int32),
         "latent": vectors,

@@ -34,8 +34,13 @@ class Canvas:
         stop = int(np.ceil((high + EXTENT) / self.px)) + 2
         return slice(max(start, 0), max(min(stop, self.size), 0))
 
-    def fill(self, mask, colour, window: Window | None = None) -> None:
-        """Blends `colour` [B, 3, 1, 1] or [B, 3, h, w] in, by `mask` [B, h, w]."""
+    def fill(
+        self, mask, colour, window: Window | None = None, outlined: bool = False
+    ) -> None:
+        """Blends `colour` [B, 3, 1, 1] or [B, 3, h, w] in, by `mask` [B, h, w].
+
+        With `outlined`, a canvas that draws lines draws one around this shape.
+        """
         view = self._view(window)
         view += (colour - view) * mask[:, None]
 

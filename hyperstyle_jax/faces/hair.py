@@ -22,7 +22,7 @@ def behind(canvas, face, p, colours) -> None:
     end = end + 0.10 * falling * bump(((np.abs(x) - 0.95) / 0.6) ** 2)
     mask = edge(smooth_max(side, face.y - end, np.float32(0.18)), canvas.px)
     face.hair = mask * np.clip(amount * 3, 0, 1)
-    canvas.fill(face.hair, _colour(face, p, colours, back=True))
+    canvas.fill(face.hair, _colour(face, p, colours, back=True), outlined=True)
 
 
 def front(canvas, face, p, colours) -> None:
@@ -49,7 +49,8 @@ def front(canvas, face, p, colours) -> None:
     shadow = bump(np.clip((v - line) / 0.14, -0.2, 1) ** 2) * (1 - coverage)
     canvas.shade(-0.22 * amount * mask * shadow, window)
     coverage = coverage * mask * lerp(np.float32(0.16), np.float32(1.0), amount)
-    canvas.fill(coverage, _colour(face, p, colours, window=window), window)
+    colour = _colour(face, p, colours, window=window)
+    canvas.fill(coverage, colour, window)
 
 
 def _amount(p):

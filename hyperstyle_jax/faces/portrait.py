@@ -2,24 +2,32 @@
 
 import numpy as np
 
-from hyperstyle_jax.faces import accessories, eyes, hair, materials, parts
+from hyperstyle_jax.faces import accessories, cartoon, eyes, hair, materials, parts
 from hyperstyle_jax.faces.canvas import Canvas, bump, edge, smooth_max, smoothstep
 from hyperstyle_jax.faces.head import Face
 
+STYLES = ("portrait", "cartoon")
 
-def paint(parameters: dict[str, np.ndarray], size: int, worn=None) -> np.ndarray:
+
+def paint(
+    parameters: dict[str, np.ndarray], size: int, worn=None, style: str = "portrait"
+) -> np.ndarray:
     """Draws a batch of faces.
 
     Args:
         parameters: what `parameters.to_parameters` returns, {name: [B]}.
         size: side of the images in pixels.
         worn: the accessories of each image, or None.
+        style: one of STYLES.
 
     Returns:
         [B, size, size, 3] uint8.
     """
+    drawn_by = Canvas
+    if style == "cartoon":
+        drawn_by, parameters = cartoon.CartoonCanvas, cartoon.exaggerate(parameters)
     p = {name: value[:, None, None] for name, value in parameters.items()}
-    canvas = Canvas(len(p["yaw"]), size)
+    canvas = drawn_by(len(p["yaw"]), size)
     face = Face.of(p, canvas)
     colours = materials.colours(p)
     painter = accessories.Painter(worn, canvas, face) if worn is not None else None
@@ -62,7 +70,7 @@ def _clothes(canvas, p, colours) -> None:
     x, y = canvas.x[:, :, window[1]], canvas.y[:, window[0]]
     shoulder = 0.70 + 0.28 * x * x + 0.25 * np.abs(x) ** 3
     mask = edge((shoulder - y) * 0.85, canvas.px) + np.zeros_like(p["yaw"])
-    canvas.fill(mask, colours["clothes"], window)
+    canvas.fill(mask, colours["clothes"], window, outlined=True)
     lx, _, _ = materials.light(p)
     fold = 0.18 * lx * x - 0.30 * np.abs(x) ** 2 - 0.10 * smoothstep(0.72, 1.0, y)
     canvas.shade(mask * fold, window)
@@ -83,7 +91,8 @@ def _ears(canvas, face, p, colours) -> None:
         x = x - 0.25 * side * -y  # wider at the top
         r = np.sqrt(x * x + y * y)
         mask = edge((r - 1) * rx, canvas.px)
-        canvas.fill(mask, colours["skin"] * (0.86 + 0.14 * side * lx)[:, None], window)
+        skin = colours["skin"] * (0.86 + 0.14 * side * lx)[:, None]
+        canvas.fill(mask, skin, window, outlined=True)
         canvas.shade(-0.32 * bump((x * x + y * y) * 2.2) * mask, window)
 
 
@@ -96,7 +105,7 @@ def _neck(canvas, face, p, colours) -> None:
     bottom = y - 0.93 + 1.1 * x * x
     mask = edge(smooth_max(np.abs(x) - half, bottom, np.float32(0.06)), canvas.px)
     lx, _, _ = materials.light(p)
-    canvas.fill(mask, colours["skin"] * np.float32(0.93), window)
+    canvas.fill(mask, colours["skin"] * np.float32(0.93), window, outlined=True)
     round_ = -0.34 * (x / half) ** 2 + 0.22 * lx * x / half
     under_chin = -0.42 * bump((x / 0.5) ** 2 + ((y - 0.58) / 0.26) ** 2)
     canvas.shade(mask * (round_ + under_chin), window)
@@ -106,6 +115,6 @@ def _head(canvas, face, p, colours) -> None:
     lx, ly, lz = materials.light(p)
     contrast = 0.22 + 0.38 * p["light_contrast"]
     lambert = np.clip(face.nx * lx + face.ny * ly + face.nz * lz, 0, None)
-    canvas.fill(face.mask, colours["skin"])
+    canvas.fill(face.mask, colours["skin"], outlined=True)
     face.lit = contrast * (1.10 * lambert - 0.92)
     canvas.shade(face.mask * face.lit)

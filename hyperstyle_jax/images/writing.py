@@ -17,6 +17,13 @@ def encode_png(image: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def encode_webp(image: np.ndarray, quality: int = 90) -> bytes:
+    """Encodes [H, W, 3], uint8 or float in [-1, 1], as the bytes of a WebP file."""
+    out = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(out, format="WEBP", quality=quality)
+    return out.getvalue()
+
+
 def save_png(path: str | Path, image: np.ndarray) -> Path:
     """Writes [H, W, 3] as PNG, the whole file or none; makes the folder if needed.
 

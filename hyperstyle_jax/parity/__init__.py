@@ -13,6 +13,7 @@ import jax
 
 from hyperstyle_jax.parity import (
     alignment,
+    domains,
     edits,
     encoders,
     flows,
@@ -33,6 +34,7 @@ FIXTURES = {
     r"shared_weights_hypernet": encoders.shared_head,
     r"inversion_.*": inversions.inversion,
     r"domain_adaptation_\d+": inversions.domain_adaptation,
+    r"domain_mixing": domains.domain_mixing,
     r"lpips_.*": losses.lpips,
     r"id_loss": losses.id_loss,
     r"moco_loss": losses.moco_loss,

@@ -87,6 +87,7 @@ def _faces(data: ConfigDict, indices: tuple[int, int]) -> Source:
     options = {
         "accessories": data.accessories,
         "images_per_identity": data.images_per_identity,
+        "style": data.style,
     }
     if not data.cache_dir:
         return FaceSource(indices, data.size, **options)

@@ -1,6 +1,7 @@
 """Optimizers and schedules: Adam, and Ranger, with which HyperStyle was trained."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ def make(
     b2: float,
     eps: float,
     clip: float,
+    frozen: str = "",
     **ranger_options,
 ) -> optax.GradientTransformation:
     """An optimizer with its schedule and clipping.
@@ -31,6 +33,7 @@ def make(
         warmup_steps: over which the step size grows from 0, linearly.
         b1, b2, eps: of Adam and RAdam.
         clip: the largest global norm of the gradients; 0 for no limit.
+        frozen: regular expression for the whole paths of parameters that stay.
         ranger_options: other arguments of `ranger`; Adam has none of them.
     """
     step_size = _schedule(lr, schedule, warmup_steps, num_steps)
@@ -40,7 +43,24 @@ def make(
         tx = optax.adam(step_size, b1=b1, b2=b2, eps=eps)
     if clip:
         tx = optax.chain(optax.clip_by_global_norm(clip), tx)
+    if frozen:
+        tx = optax.chain(tx, optax.masked(optax.set_to_zero(), _matching(frozen)))
     return tx
+
+
+def _matching(pattern: str):
+    """Parameters → whether the path of each matches a regular expression."""
+
+    def matching(params):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: bool(re.fullmatch(pattern, _name(path))), params
+        )
+
+    return matching
+
+
+def _name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def _schedule(lr, schedule, warmup_steps, num_steps):
@@ -142,8 +162,7 @@ def ranger(
 
 def _centralize(grads, centralized):
     def center(path, g):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        axes = centralized(name, g.ndim)
+        axes = centralized(_name(path), g.ndim)
         return g - g.mean(axes, keepdims=True) if axes else g
 
     return jax.tree_util.tree_map_with_path(center, grads)

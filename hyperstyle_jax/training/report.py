@@ -1,24 +1,12 @@
 """A run on one page: numbers, curves, images and config in a single HTML file."""
 
-import base64
 import datetime
-import html
 from pathlib import Path
 from typing import Any
 
 from hyperstyle_jax import plots
 from hyperstyle_jax.loop import checkpoint, logs
-from hyperstyle_jax.system import atomic_files
-
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto;
-       padding: 0 1rem }
-img { max-width: 100%; background: #fff }
-section { columns: 20rem }
-td { padding: .1rem 1.5rem .1rem 0; vertical-align: top }
-td + td { font-variant-numeric: tabular-nums }
-"""
+from hyperstyle_jax.system import atomic_files, web_page
 
 
 def write(
@@ -40,21 +28,19 @@ def write(
     workdir = Path(workdir)
     rows = logs.read(workdir)
     plots.curves(rows, workdir / "curves.png")
+    title = f"{fields['task']}: {workdir.absolute().name}"
     parts = [
-        f"<h1>{_text(fields['task'])}: {_text(workdir.absolute().name)}</h1>",
-        _table(_summary(fields, rows, progress or {}, checkpoint.steps(workdir))),
-        *_section("Images", "".join(map(_image, _newest(workdir / "images")))),
-        *_section("Curves", _image(workdir / "curves.png")),
-        *_section("Last numbers", _columns(_table(_last(rows)))),
-        *_section("Config", _columns(_table(fields))),
+        f"<h1>{web_page.text(title)}</h1>",
+        web_page.table(
+            _summary(fields, rows, progress or {}, checkpoint.steps(workdir))
+        ),
+        *web_page.section("Images", "".join(map(_image, _newest(workdir / "images")))),
+        *web_page.section("Curves", _image(workdir / "curves.png")),
+        *web_page.section("Last numbers", _columns(web_page.table(_last(rows)))),
+        *web_page.section("Config", _columns(web_page.table(fields))),
     ]
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{_text(workdir.absolute().name)}</title><style>{_STYLE}</style>"
-        f"{''.join(parts)}</html>\n"
-    )
-    return atomic_files.write_whole(workdir / "report.html", page.encode())
+    page = web_page.page(workdir.absolute().name, parts)
+    return atomic_files.write_whole(workdir / "report.html", page)
 
 
 def _summary(fields, rows, progress, steps) -> dict[str, str]:
@@ -88,29 +74,11 @@ def _newest(folder: Path) -> list[Path]:
     return list(kinds.values())
 
 
-def _section(title: str, content: str) -> list[str]:
-    return [f"<h2>{title}</h2>", content] if content else []
-
-
 def _columns(content: str) -> str:
     return f"<section>{content}</section>" if content else ""
-
-
-def _table(rows: dict) -> str:
-    cells = [f"<tr><td>{_text(k)}<td>{_text(v)}" for k, v in rows.items()]
-    return f"<table>{''.join(cells)}</table>" if cells else ""
 
 
 def _image(path: Path) -> str:
     if not path.exists():
         return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    caption = _text(path.stem.replace("_", " "))
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _text(value) -> str:
-    return html.escape(str(value))
+    return web_page.image(path.read_bytes(), path.stem.replace("_", " "))

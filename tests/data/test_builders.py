@@ -55,6 +55,16 @@ def test_accessories_are_another_data_set(tmp_path):
     assert (plain["image"] != worn["image"]).any() and paths[0] != paths[1]
 
 
+def test_styles_are_data_sets_of_their_own(tmp_path):
+    paths = [
+        builders.prepare_faces(tmp_path, (0, 4), 32, style=s)
+        for s in ("portrait", "cartoon")
+    ]
+    portraits, cartoons = (RecordSource(p).take(np.arange(4)) for p in paths)
+    assert (portraits["image"] != cartoons["image"]).any() and paths[0] != paths[1]
+    np.testing.assert_array_equal(portraits["latent"], cartoons["latent"])
+
+
 def test_no_tensorflow(faces_dir):
     RecordSource(faces_dir).take(np.arange(2))
     assert "tensorflow" not in sys.modules

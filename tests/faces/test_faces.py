@@ -218,3 +218,14 @@ def test_labels_are_json():
 def test_bad_input(call):
     with pytest.raises(ValueError, match="expected"):
         call()
+
+
+def test_cartoons_are_the_same_faces_drawn_otherwise():
+    portraits, cartoons = (faces.draw(np.arange(40), style=s) for s in faces.STYLES)
+    for name in ("latent", "attributes", "identity"):
+        np.testing.assert_array_equal(portraits[name], cartoons[name])
+    assert (portraits["image"] != cartoons["image"]).mean() > 0.5
+    single = [faces.draw([i], style="cartoon")["image"][0] for i in range(40)]
+    np.testing.assert_array_equal(cartoons["image"], single)
+    with pytest.raises(ValueError, match="expected one of portrait, cartoon"):
+        faces.draw([0], style="oil")

@@ -144,6 +144,15 @@ def test_make_reads_the_config():
         np.testing.assert_allclose(params, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["adam", "ranger"])
+def test_frozen_parameters_stay(name):
+    start = {"mapping": {"w": np.ones(3, "f4")}, "synthesis": {"w": np.ones(3, "f4")}}
+    tx = make(name=name, lr=0.1, frozen="mapping/.*")
+    ends = optimize(tx, start, lambda _, p: jax.tree.map(jnp.ones_like, p), 3)[-1]
+    np.testing.assert_array_equal(ends["mapping"]["w"], start["mapping"]["w"])
+    assert (ends["synthesis"]["w"] < 1).all()
+
+
 def test_clipping_limits_the_gradient():
     tx = make(lr=1.0, name="ranger", clip=0.5)
     big = {"w": np.array([30.0, 40.0], np.float32)}
