@@ -20,6 +20,9 @@ from hyperstyle_jax.editing import flow_edits, styleflow
 from hyperstyle_jax.offsets import synthesize
 
 AMOUNTS = (-1.0, -0.5, 0.5, 1.0)  # standard deviations
+SHOWN = (1_000_001, 1_000_005, 1_000_008)
+EDITS = {"age": 1.5, "yaw": -1.5, "beard": 1.5, "hair_lightness": 1.5}
+EDITS |= {"hair_length": 1.5, "skin_tone": 1.5}
 
 
 def main():
@@ -33,7 +36,8 @@ def main():
     args = parser.parse_args()
     model = flow_edits.with_flow(hs.load(args.model), args.flow)
     flow, generator, features = model.require("flow", "generator", "feature_extractor")
-    inversion = invert(model, args.count)
+    first = faces.TRAINING_INDICES
+    inversion = invert(model, range(first, first + args.count))
     names = args.names or list(flow.module.attributes)
     before = styleflow.measure(generator, features, inversion)
     print(f"back and forth: {back(flow, inversion, before):.1e} of w (relative L2)")
@@ -52,13 +56,12 @@ def main():
             rows += [(amount, c, s) for c, s in zip(change, similarity, strict=True)]
         print(row(name, k, rows), flush=True)
     if args.strips:
-        images.save_png(args.strips, strips(model, inversion, before))
+        images.save_png(args.strips, strips(model))
 
 
-def invert(model, count: int):
-    """The inversions of held-out faces."""
-    first = faces.TRAINING_INDICES
-    drawn = faces.draw(range(first, first + count), model.image_size[0])["image"]
+def invert(model, indices):
+    """The inversions of drawn faces."""
+    drawn = faces.draw(list(indices), model.image_size[0])["image"]
     return hs.invert(model, list(drawn))
 
 
@@ -85,21 +88,20 @@ def back(flow, inversion, before) -> float:
     return float(jnp.linalg.norm(inversion.w_plus - start) / jnp.linalg.norm(start))
 
 
-def strips(model, inversion, before) -> np.ndarray:
-    """Three faces: as inverted, then edited in one attribute each."""
-    flow, generator = model.require("flow", "generator")
-    edits = {"age": 1.5, "yaw": 1.5, "beard": 1.5, "hair_lightness": 1.5}
-    edits |= {"skin_tone": 1.5, "background_warmth": 1.5}
-    std, first = np.asarray(flow.module.stds), 3
+def strips(model) -> np.ndarray:
+    """Three held-out faces: as inverted, then edited in one attribute each."""
+    flow, generator, features = model.require("flow", "generator", "feature_extractor")
+    inversion = invert(model, SHOWN)
+    before = styleflow.measure(generator, features, inversion)
     columns = [inversion]
-    for name, amount in edits.items():
+    for name, amount in EDITS.items():
         k = styleflow.index(flow, name)
-        after = before.at[:, k].add(amount * std[k])
+        after = before.at[:, k].add(amount * flow.module.stds[k])
         columns.append(styleflow.edit(flow, inversion, before, after))
     shown = [images.to_uint8(np.asarray(synthesize(generator, c))) for c in columns]
-    rows = [[column[i] for column in shown] for i in range(first)]
-    labels = ["inversion", *(k.replace("_", " ") for k in edits)]
-    return images.grid(rows, labels, ["", "", ""], 2)
+    rows = [[column[i] for column in shown] for i in range(len(SHOWN))]
+    labels = ["inversion", *(k.replace("_", " ") for k in EDITS)]
+    return images.grid(rows, labels, [""] * len(SHOWN), 2)
 
 
 if __name__ == "__main__":

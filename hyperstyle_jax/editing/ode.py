@@ -1,8 +1,8 @@
 """Solves ordinary differential equations; the door of JAX's solver.
 
 Against StyleFlow's golden results in double precision, dopri5 of `jax.experimental.ode`
-at 1e-5 has an error of 2e-5, and that of diffrax, which would bring five packages
-along, 1e-6; the release's has 2e-4.
+at 1e-5 errs by 2e-5 (forth and back), that of diffrax by 2e-6, and the release by 3e-4.
+diffrax would bring five more packages along.
 """
 
 from collections.abc import Callable
@@ -34,12 +34,12 @@ def solve(
         States under `jax.vmap` take steps of their own.
     """
     length = end - begin
-    if_forward = jnp.where(length < 0, -1.0, 1.0)
+    sign = jnp.where(length < 0, -1.0, 1.0)
 
     def unit_velocity(state, progress):
         """The solver's own time runs upwards."""
-        rates = velocity(begin + if_forward * progress, state)
-        return jax.tree.map(lambda rate: if_forward * rate, rates)
+        rates = velocity(begin + sign * progress, state)
+        return jax.tree.map(lambda rate: sign * rate, rates)
 
     times = jnp.stack([jnp.zeros_like(length), jnp.abs(length)])
     states = odeint(unit_velocity, start, times, rtol=_TOLERANCE, atol=_TOLERANCE)
