@@ -37,6 +37,10 @@ PICTURES = {
         [f"edit {FILES[0]} --edit yaw=-2:2:1 --edit smile=-2:2:2 --out edited"],
         f"edited/{NAMES[0]}_yaw_smile.png",
     ),
+    "flow": (
+        [f"edit {FILES[0]} --edit flow:age=-2:2:1sd --edit flow:yaw=-20:20:20deg"],
+        f"inverted/{NAMES[0]}_flow-age_flow-yaw.png",
+    ),
     "mixing": ([f"mix {' '.join(FILES)} --with {' '.join(FILES)}"], "mixed/mixed.png"),
     "interpolation": (
         [f"interpolate {FILES[0]} {FILES[1]} mean"],
