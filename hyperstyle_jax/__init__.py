@@ -26,6 +26,7 @@ _PUBLIC = {
     "interpolate": "editing.mixing.interpolate",
     "drag": "editing.drag.drag",
     "fit_directions": "editing.interfacegan.fit_directions",
+    "fit_direction": "editing.fitting.fit_direction",
     "Photo": "photos.photo.Photo",
     "read_image": "images.read",
     "save_image": "images.save_png",

@@ -106,6 +106,39 @@ def growth(table: Mapping[str, Mapping[int, float]], path: str | Path) -> None:
     _save(figure, path, dpi=120)
 
 
+def against(
+    series: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    path: str | Path,
+    *,
+    x: str,
+    y: str,
+) -> None:
+    """Draws one quantity against another, with a panel for each subject.
+
+    Args:
+        series: {panel: {label: (values of x, values of y)}}.
+        path: of the PNG file.
+        x: what the horizontal axis is. y: what the vertical axis is.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(4, max(len(series), 1))
+    lines = -(-max(len(series), 1) // columns)
+    figure = Figure(figsize=(2.9 * columns, 2.4 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for panel, (title, curves_) in zip(panels.ravel(), series.items(), strict=False):
+        for label, (xs, ys) in curves_.items():
+            panel.plot(xs, ys, "o-", ms=3, lw=1.2, label=label)
+        panel.set_title(title, fontsize="medium")
+        panel.grid(alpha=0.3)
+    for panel in panels.ravel()[len(series) :]:
+        panel.remove()
+    figure.supxlabel(x, fontsize="medium")
+    figure.supylabel(y, fontsize="medium")
+    panels[0, 0].legend(fontsize="small")
+    _save(figure, path, 110)
+
+
 def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:
     """Draws a table as bars with their numbers, with a panel for each measure.
 

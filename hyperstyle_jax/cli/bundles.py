@@ -1,4 +1,4 @@
-"""`hyperstyle export` and `directions` make bundles of runs and give them edits."""
+"""`hyperstyle export` makes a bundle of runs."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ ROLES = ("generator", "encoder", "hypernet", "feature_extractor", "flow")
 
 
 def add_commands(commands):
-    """Adds `hyperstyle export` and `directions`."""
+    """Adds `hyperstyle export`."""
     parser = commands.add_parser(
         "export",
         help="make a bundle of trained runs",
@@ -31,33 +31,6 @@ def add_commands(commands):
     parser.add_argument("--summary", help="what the bundle is, for its README.md")
     parser.add_argument("--limits", help="what it is not good at, for its README.md")
     parser.set_defaults(run=export)
-
-    parser = commands.add_parser(
-        "directions",
-        help="fit edit directions and store them in a bundle",
-        description="Draws images with the bundle's generator, labels them with its "
-        "feature extractor and fits one linear boundary per attribute (InterFaceGAN); "
-        "all other attributes are kept constant. With --learn the directions are then "
-        "improved by gradients. The bundle's directions are replaced.",
-    )
-    parser.add_argument("bundle", metavar="BUNDLE")
-    parser.add_argument(
-        "--names",
-        nargs="+",
-        default=["yaw", "smile", "age", "glasses", "beard"],
-        help="attributes of the feature extractor",
-    )
-    parser.add_argument("--count", type=int, default=20_000, help="images to draw")
-    parser.add_argument(
-        "--learn",
-        type=int,
-        default=0,
-        metavar="STEPS",
-        help="then learn each direction through generator and feature extractor, a row "
-        "for each layer (300 are enough; default 0: not)",
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.set_defaults(run=directions)
 
 
 def export(args):
@@ -147,53 +120,3 @@ def _identity(source: str) -> str:
         return f"{source}, which is not there any more"
     manifest = manifests.read(folder)
     return f"bundle {Path(source).name} with the id {manifests.identity(manifest)}"
-
-
-def directions(args):
-    """Fits directions into a bundle, which is held meanwhile."""
-    from hyperstyle_jax.weights import bundle
-
-    with folder_lock.hold(bundle.find(args.bundle), beside=True):
-        _directions(args)
-
-
-def _directions(args):
-    from hyperstyle_jax.editing import interfacegan, labelling, learned
-    from hyperstyle_jax.system import compilation_cache
-    from hyperstyle_jax.weights import bundle
-
-    compilation_cache.enable()
-    model = bundle.load(args.bundle)
-    generator, features = model.require("generator", "feature_extractor")
-    known = model.info.get("attributes", [])
-    if unknown := [name for name in args.names if name not in known]:
-        raise ValueError(
-            f"--names {unknown[0]}: the feature extractor has no such attribute; "
-            f"there are: {', '.join(known) or 'none'}"
-        )
-    labelled = labelling.label(generator, features, args.count, seed=args.seed)
-    scores = dict(zip(known, labelled.attributes.T, strict=True))
-    varied = {k: v for k, v in scores.items() if v.std() > 0 or k in args.names}
-    fitted = interfacegan.fit_directions(labelled.w, varied, only=args.names)
-    for name, direction in fitted.directions.items():
-        share = fitted.explained[name]
-        print(f"{name}: {share:.0%} of its variance is linear in w")
-        if args.learn:
-            direction = learned.learn_direction(
-                generator, features, labelled, known.index(name), direction,
-                steps=args.learn, seed=args.seed,
-            )  # fmt: skip
-            fitted.directions[name] = direction
-        print(f"  3 units: {_effect(generator, features, labelled, known, direction)}")
-    bundle.set_directions(args.bundle, fitted.directions)
-    print(f"{len(args.names)} directions in {args.bundle}")
-
-
-def _effect(generator, features, labelled, known, direction) -> str:
-    """The attributes that a direction changes most, in words."""
-    from hyperstyle_jax.editing import learned
-
-    effects = learned.measure_effect(generator, features, labelled, direction)
-    largest = sorted(zip(effects, known, strict=True), key=lambda pair: -abs(pair[0]))
-    most = ", ".join(f"{name} {value:+.2f}" for value, name in largest[:4])
-    return f"{most} standard deviations"

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyperstyle_jax.cli.direction_files import with_files
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.editing import amounts
 from hyperstyle_jax.system import folder_lock
@@ -60,11 +61,19 @@ def add_edit_option(parser: ArgumentParser):
         metavar="NAME=AMOUNT",
         help="e.g. smile=2, smile=+1sd, yaw=-10deg, or a range for a strip: "
         "smile=-3:3:1. May be given several times; the edits add up. `hyperstyle "
-        "info BUNDLE` lists the names. flow:NAME=AMOUNT asks a flow; FILE.npz=AMOUNT "
-        "is an edit of `hyperstyle text-direction`",
+        "info BUNDLE` lists the names; others are files, age.pt=2 or cars_pca.pt#22=1, "
+        "single channels of the styles, channel:b16/conv0:12=5, flow:NAME=AMOUNT, and "
+        "FILE.npz of `hyperstyle text-direction`",
     )
     parser.add_argument(
         "--flow", metavar="BUNDLE", help="of a flow (default: the shipped one of demo)"
+    )
+    parser.add_argument(
+        "--keep",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,NAME",
+        help="directions whose attributes shall stay as they are, e.g. glasses,age",
     )
 
 
@@ -88,14 +97,16 @@ def _run(args, edits: list[amounts.Edit], files: list[Path]) -> int:
 
     from hyperstyle_jax import images
     from hyperstyle_jax.editing.flow_edits import with_flow
-    from hyperstyle_jax.editing.steps import render_steps
+    from hyperstyle_jax.editing.steps import remarks, render_steps
     from hyperstyle_jax.inversion import storage
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
     compilation_cache.enable()
-    model = with_flow(bundle.load(args.model), args.flow)
-    table = _Table(model, edits)
+    model = with_files(with_flow(bundle.load(args.model), args.flow), edits)
+    table = _Table(model, edits, args.keep)
+    for line in remarks(model, edits):
+        print(f"note: {line}", file=sys.stderr)
     (generator,) = model.require("generator")
     names, done, failed = unique_names(files), {}, []
     for file, name in tqdm(list(zip(files, names, strict=True)), disable=None):
@@ -153,7 +164,7 @@ class _Table:
         title: for file names: "smile+2_yaw-1"; ranges without their amounts.
     """
 
-    def __init__(self, model: "Bundle", edits: list[amounts.Edit]):
+    def __init__(self, model: "Bundle", edits: list[amounts.Edit], keep: list[str]):
         from hyperstyle_jax.editing.steps import resolve, total
 
         _, ranges = amounts.split_ranges(edits)
@@ -163,7 +174,7 @@ class _Table:
         self.row_labels = self.rows.labels() if self.rows else [""]
         # The columns vary fastest.
         order = sorted(edits, key=lambda e: (e is columns, e is self.rows))
-        all_steps = [resolve(model, edit) for edit in order]
+        all_steps = [resolve(model, edit, keep) for edit in order]
         self.steps = [total(steps) for steps in product(*all_steps)]
         self.title = "_".join(_file_name(edit) for edit in edits)
 
@@ -196,7 +207,8 @@ def _scale(image: "np.ndarray") -> int:
 
 def _file_name(edit: amounts.Edit) -> str:
     """The edit for file names, without what some file systems refuse."""
-    name = re.sub(r"[^\w.+-]+", "-", edit.name).strip("-")
+    name = edit.name if edit.name.startswith("channel:") else Path(edit.name).name
+    name = re.sub(r"[^\w.+-]+", "-", name).strip("-")
     if len(edit.amounts) > 1:
         return name
     return f"{name}{edit.amounts[0]:+g}{edit.unit}"

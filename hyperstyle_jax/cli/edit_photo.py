@@ -1,10 +1,12 @@
 """`hyperstyle edit-photo`: align, invert, edit and paste back in one call."""
 
 import hashlib
+import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperstyle_jax.cli import paste_back, photo_runs, precision
+from hyperstyle_jax.cli.direction_files import with_files
 from hyperstyle_jax.cli.edit import add_edit_option
 from hyperstyle_jax.cli.photo_runs import Result
 from hyperstyle_jax.editing import amounts
@@ -50,13 +52,20 @@ def run(args):
     if ranges := [edit for edit in edits if len(edit.amounts) > 1]:
         raise ValueError(f"{ranges[0].name}: a photo takes one amount, not a range")
     compilation_cache.enable()
-    model = with_flow(bundle.load(args.model), args.flow)
+    model = with_files(with_flow(bundle.load(args.model), args.flow), edits)
     model.require("encoder", "hypernet", "generator")
-    step = steps.total(steps.resolve(model, edit)[0] for edit in edits)
+    step = steps.total(steps.resolve(model, edit, args.keep)[0] for edit in edits)
+    for line in steps.remarks(model, edits):
+        print(f"note: {line}", file=sys.stderr)
     num_iters = pipeline.checked_num_iters(model, args.num_iters)
     mask = paste_back.read_mask(args.mask)
     find, label = photo_runs.load_finder(args)
-    key = {"bundle": model.id, "edits": args.edit, "num_iters": num_iters}
+    key = {
+        "bundle": model.id,
+        "edits": args.edit,
+        "keep": args.keep,
+        "num_iters": num_iters,
+    }
     key |= {"landmarks": label, "face": args.face, "mask": paste_back.label(args.mask)}
     key |= {"format": args.format, "precision": args.precision}
     size = pipeline.crop_side(model)

@@ -9,8 +9,9 @@ from hyperstyle_jax.system import program
 # Modules of this folder. Each has add_commands(subparsers), and imports what takes
 # long inside its functions.
 _GROUPS = (
-    "invert", "edit", "generate", "faces", "bundles", "evaluate", "demo", "weights",
-    "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
+    "invert", "edit", "generate", "faces", "bundles", "directions", "evaluate", "demo",
+    "weights", "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
+    "fit_direction", "channels", "check_edits",
     "text_direction", "familiarize", "inversions",
     "drag", "combine", "adapt", "report",
 )  # fmt: skip

@@ -54,7 +54,7 @@ def info(args):
 
 
 def _bundle_lines(path, tensors):
-    from hyperstyle_jax.weights import bundle, manifests
+    from hyperstyle_jax.weights import bundle, calibrations, manifests
 
     folder = bundle.find(path)
     manifest = manifests.read(folder)
@@ -67,6 +67,8 @@ def _bundle_lines(path, tensors):
                 yield f"    {key} {shape}"
     directions = manifest["directions"] or {"names": []}
     yield f"  directions: {', '.join(directions['names']) or 'none'}"
+    for name, value in directions.get("calibrations", {}).items():
+        yield f"    {name}: {calibrations.from_json(value).summary()}"
     for key, value in manifest["info"].items():
         yield f"  {key}: {str(value):.200}"
     yield _missing(manifest["networks"])

@@ -19,6 +19,12 @@ def sorted_eigenvectors(
     values, vectors = np.linalg.eigh(matrix)
     order = np.argsort(values)[::-1][:count]
     directions = vectors[:, order].T
+    return np.sqrt(np.maximum(values[order], 0.0)), with_signs(directions)
+
+
+def with_signs(directions: np.ndarray) -> np.ndarray:
+    """Vectors [K, D], turned so that the largest entry of each is positive."""
     largest = np.abs(directions).argmax(1)
-    directions *= np.sign(directions[np.arange(len(directions)), largest])[:, None]
-    return np.sqrt(np.maximum(values[order], 0.0)), directions
+    return (
+        directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
+    )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperstyle_jax.editing.directions import at_rows
-from hyperstyle_jax.editing.eigenvectors import sorted_eigenvectors
+from hyperstyle_jax.editing.eigenvectors import sorted_eigenvectors, with_signs
 from hyperstyle_jax.offsets import Inversion
 
 
@@ -25,7 +25,13 @@ class Components(NamedTuple):
     std: np.ndarray
 
 
-def fit_components(w: np.ndarray, count: int | None = None) -> Components:
+FORMS = ("exact", "pca", "ipca")
+_BATCH = 2000  # latents of a step of "ipca", or three times the components
+
+
+def fit_components(
+    w: np.ndarray, count: int | None = None, form: str = "exact"
+) -> Components:
     """Fits the principal components of latents.
 
     `edit(inversion, c.directions[i] * c.std[i], strength)` moves along one of them, in
@@ -34,15 +40,48 @@ def fit_components(w: np.ndarray, count: int | None = None) -> Components:
     Args:
         w: [N, D].
         count: K, the number of components; by default D.
+        form: "exact", with deviations over N − 1; "pca" and "ipca" are the estimators
+            of the released program: deviations over N, and the incremental one of
+            scikit-learn, which forgets the smaller components of earlier batches.
 
     Returns:
         Components; the largest entry of each direction is positive.
+
+    Raises:
+        ValueError: another form.
     """
+    if form not in FORMS:
+        raise ValueError(f"GANSpace of form {form!r}: expected {', '.join(FORMS)}")
     w = np.asarray(w, np.float64)
-    mean = w.mean(0)
-    covariance = (w - mean).T @ (w - mean) / max(len(w) - 1, 1)
-    std, directions = sorted_eigenvectors(covariance, count)
+    if form == "ipca":
+        mean, directions, std = _incremental(w, count or w.shape[1])
+    else:
+        mean = w.mean(0)
+        divisor = len(w) if form == "pca" else max(len(w) - 1, 1)
+        std, directions = sorted_eigenvectors(
+            (w - mean).T @ (w - mean) / divisor, count
+        )
     return Components(*(a.astype(np.float32) for a in (mean, directions, std)))
+
+
+def _incremental(w, count) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, components and deviations, batch after batch.
+
+    https://www.cs.toronto.edu/~dross/ivt/RossLimLinYang_ijcv.pdf, section 3.1
+    """
+    size = max(_BATCH, 3 * count)
+    mean, seen = np.zeros(w.shape[1]), 0
+    values, directions = np.zeros(0), np.zeros((0, w.shape[1]))
+    for start in range(0, len(w), size):
+        batch = w[start : start + size]
+        new, n = batch.mean(0), len(batch)
+        shift = np.sqrt(seen * n / (seen + n)) * (mean - new)
+        rows = [values[:, None] * directions, batch - new, shift[None]]
+        _, values, directions = np.linalg.svd(np.concatenate(rows), full_matrices=False)
+        values, directions = values[:count], directions[:count]
+        mean, seen = (seen * mean + n * new) / (seen + n), seen + n
+    std = values / np.sqrt(max(seen - 1, 1))
+    return mean, with_signs(directions), std
 
 
 def move_to(

@@ -9,6 +9,8 @@ import numpy as np
 
 from hyperstyle_jax.net import Net
 
+BATCH = 64  # images that are drawn together
+
 
 class LabelledLatents(NamedTuple):
     """Latents of N generated images, and what a feature extractor reads of these.
@@ -30,7 +32,7 @@ def label(
     count: int,
     *,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int = BATCH,
 ) -> LabelledLatents:
     """Draws images from the generator and labels them.
 
@@ -51,10 +53,30 @@ def label(
     )
 
 
-@partial(jax.jit, static_argnums=3)
-def _label_batch(generator, feature_extractor, key, batch_size):
+def draw(generator: Net, seed: int, number: int) -> tuple[jax.Array, jax.Array]:
+    """One batch of generated images.
+
+    Args:
+        generator: Net of a Generator.
+        seed: of all batches.
+        number: of this batch.
+
+    Returns:
+        Latents [BATCH, D] and images [BATCH, R, R, 3] in [-1, 1].
+    """
+    key = jax.random.fold_in(jax.random.key(seed), number)
+    return _draw(generator, key, BATCH)
+
+
+@partial(jax.jit, static_argnums=2)
+def _draw(generator, key, batch_size):
     z = jax.random.normal(key, (batch_size, generator.module.z_dim))
     w = generator(z, method="mapping")
-    image = jnp.clip(generator(w, method="synthesis"), -1, 1)
+    return w, jnp.clip(generator(w, method="synthesis"), -1, 1)
+
+
+@partial(jax.jit, static_argnums=3)
+def _label_batch(generator, feature_extractor, key, batch_size):
+    w, image = _draw(generator, key, batch_size)
     identity, attributes = feature_extractor(image)
     return w, attributes, identity

@@ -1,5 +1,6 @@
 """Steps of edits: what is added to the latents and the styles; steps add up."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,13 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperstyle_jax.editing import amounts, flow_edits, styleclip
+from hyperstyle_jax.editing import amounts, channels, flow_edits, keeping, styleclip
 from hyperstyle_jax.editing.amounts import Edit
 from hyperstyle_jax.editing.effect_files import load_shifts
 from hyperstyle_jax.editing.flow_edits import FlowEdit
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.offsets import Inversion, render, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
+
+_CHANNEL = "channel:"
 
 
 class Step(NamedTuple):
@@ -31,37 +34,107 @@ class Step(NamedTuple):
     flow: FlowEdit | None = None
 
 
-def resolve(model: Bundle, edit: Edit) -> list[Step]:
+def resolve(model: Bundle, edit: Edit, keep: Sequence[str] = ()) -> list[Step]:
     """The step of each amount of an edit.
 
     Args:
         model: whose directions are meant.
         edit: of `amounts.parse`.
+        keep: directions whose attributes shall stay as they are.
 
     Raises:
-        ValueError: the bundle has no such direction, or it is of another generator.
+        ValueError: the bundle has no such direction, it is of another generator, or it
+            cannot be edited in this unit.
     """
-    (generator,) = model.require("generator")
-    nothing = np.zeros((generator.module.num_ws, generator.module.w_dim), np.float32)
+    if edit.name.startswith(_CHANNEL):
+        return _channel_steps(model, edit)
     if edit.name.startswith(flow_edits.PREFIX):
-        name = edit.name.removeprefix(flow_edits.PREFIX)
-        return [
-            Step(nothing, flow=flow_edits.resolve(model, name, amount, edit.unit))
-            for amount in edit.amounts
-        ]
+        return _flow_steps(model, edit)
     if edit.name.endswith(".npz") and not edit.unit:
-        shifts = load_shifts(Path(edit.name))
-        return [
-            Step(nothing, {path: np.float32(amount) * v for path, v in shifts.items()})
-            for amount in edit.amounts
+        return _style_steps(model, load_shifts(Path(edit.name)), edit)
+    return _direction_steps(model, edit, keep)
+
+
+def _direction_steps(model: Bundle, edit: Edit, keep: Sequence[str]) -> list[Step]:
+    """Of a direction; others are kept by what was measured, or by their angles."""
+    keep = [name for name in keep if name != edit.name]
+    direction, strengths = _rows(model, edit.name), _strengths(model, edit)
+    if not keep:
+        return [Step(np.float32(strength) * direction) for strength in strengths]
+    others = {name: _rows(model, name) for name in keep}
+    measured = model.calibrations
+    if not {edit.name, *keep} <= set(measured):
+        moved = keeping.project_scaled(direction, list(others.values()))
+        return [Step(np.float32(strength) * moved) for strength in strengths]
+    shares = keeping.compensation(edit.name, keep, measured)
+    steps = []
+    for strength in strengths:
+        amount = measured[edit.name].change(strength) / measured[edit.name].std
+        parts = [
+            np.float32(measured[name].strength(share * amount, "sd"))
+            * (others | {edit.name: direction})[name]
+            for name, share in shares.items()
         ]
-    if edit.unit:
+        steps.append(Step(sum(parts[1:], parts[0])))
+    return steps
+
+
+def _channel_steps(model: Bundle, edit: Edit) -> list[Step]:
+    """Of channel:LAYER:NUMBER, in standard deviations of the channel."""
+    (generator,) = model.require("generator")
+    if edit.unit not in ("", "sd"):
+        raise ValueError(f"{edit.name} has no unit {edit.unit}: give sd")
+    channel = channels.parse(generator, edit.name.removeprefix(_CHANNEL))
+    return _style_steps(model, channels.shift(generator, channel), edit)
+
+
+def _style_steps(model, shifts: Mapping[str, np.ndarray], edit: Edit) -> list[Step]:
+    """Of shifts of styles, as many times as the amounts say."""
+    return [
+        Step(_nothing(model), {k: np.float32(amount) * v for k, v in shifts.items()})
+        for amount in edit.amounts
+    ]
+
+
+def _flow_steps(model: Bundle, edit: Edit) -> list[Step]:
+    """Of flow:NAME."""
+    name = edit.name.removeprefix(flow_edits.PREFIX)
+    return [
+        Step(_nothing(model), flow=flow_edits.resolve(model, name, amount, edit.unit))
+        for amount in edit.amounts
+    ]
+
+
+def _nothing(model: Bundle) -> np.ndarray:
+    (generator,) = model.require("generator")
+    return np.zeros((generator.module.num_ws, generator.module.w_dim), np.float32)
+
+
+def remarks(model: Bundle, edits: Iterable[Edit]) -> list[str]:
+    """A line for each edit that goes beyond its direction's safe range."""
+    lines = []
+    for edit in edits:
+        if edit.name in model.calibrations:
+            low, high = model.calibrations[edit.name].safe
+            strengths = _strengths(model, edit)
+            if min(strengths) < low - 1e-6 or max(strengths) > high + 1e-6:
+                summary = model.calibrations[edit.name].summary()
+                lines.append(f"{edit.name} beyond its safe range, {summary}")
+    return lines
+
+
+def _strengths(model: Bundle, edit: Edit) -> list[float]:
+    """The strengths of a direction that an edit's amounts stand for."""
+    if not edit.unit:
+        return list(edit.amounts)
+    model.direction(edit.name)  # there is one
+    if edit.name not in model.calibrations:
         raise ValueError(
             f"{edit.name} in {edit.unit}: this direction was not calibrated; give a "
-            f"number without unit"
+            "number without unit, or run `hyperstyle calibrate` first"
         )
-    direction = _as_rows(model.direction(edit.name), generator, edit.name)
-    return [Step(np.float32(amount) * direction) for amount in edit.amounts]
+    calibration = model.calibrations[edit.name]
+    return [calibration.strength(amount, edit.unit) for amount in edit.amounts]
 
 
 def total(steps: Iterable[Step]) -> Step:
@@ -93,13 +166,16 @@ def apply(generator: Net, inversion: Inversion, step: Step) -> Inversion:
     return inversion
 
 
-def apply_edits(bundle: Bundle, inversion: Inversion, *edits: str) -> Inversion:
+def apply_edits(
+    bundle: Bundle, inversion: Inversion, *edits: str, keep: Sequence[str] = ()
+) -> Inversion:
     """Edits an inversion by what people write; the edits add up.
 
     Args:
         bundle: whose networks made the inversion.
         inversion: of B images.
         edits: "smile=2", "yaw=-10deg", "age=+1sd", … as `hyperstyle edit --edit`.
+        keep: directions whose attributes shall stay as they are.
 
     Returns:
         The inversion with other latents or styles.
@@ -110,10 +186,12 @@ def apply_edits(bundle: Bundle, inversion: Inversion, *edits: str) -> Inversion:
     single, ranges = amounts.split_ranges([amounts.parse(text) for text in edits])
     if ranges:
         raise ValueError(f"{ranges[0].name}: expected one amount, not a range")
+    for line in remarks(bundle, single):
+        warnings.warn(line, stacklevel=2)
     if not single:
         return inversion
     (generator,) = bundle.require("generator")
-    step = total(resolve(bundle, edit)[0] for edit in single)
+    step = total(resolve(bundle, edit, keep)[0] for edit in single)
     return apply(generator, inversion, step)
 
 
@@ -141,8 +219,10 @@ _render = jax.jit(render)
 _synthesize = jax.jit(synthesize)
 
 
-def _as_rows(direction: np.ndarray, generator: Net, name: str) -> np.ndarray:
-    """A direction [D] or [L, D] with a row for each layer."""
+def _rows(model: Bundle, name: str) -> np.ndarray:
+    """A direction of the bundle with a row for each layer, [L, D]."""
+    (generator,) = model.require("generator")
+    direction = model.direction(name)
     rows = (generator.module.num_ws, generator.module.w_dim)
     if direction.shape not in (rows, rows[1:]):
         raise ValueError(

@@ -72,7 +72,7 @@ def compare(
         model.direction(name)
         if name not in readable:
             raise ValueError(f"the feature extractor reads {readable}, not {name!r}")
-    methods = _invert_with_both(model, x, pipeline.checked_num_iters(model, num_iters))
+    methods = invert_with_both(model, x, pipeline.checked_num_iters(model, num_iters))
     strengths = np.array([-strength, 0.0, strength], np.float32)
     rows, images = [], {}
     for name in directions:
@@ -172,10 +172,19 @@ def markdown(rows: Sequence[dict[str, Any]], count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _invert_with_both(
-    model: Bundle, x, num_iters: int
+def invert_with_both(
+    model: Bundle, x: np.ndarray, num_iters: int
 ) -> dict[str, tuple[Inversion, float]]:
-    """{method: (its inversion, L2)}; the L2 are alike if the search gets that far."""
+    """Inverts with HyperStyle and with a search in W+ that comes as close.
+
+    Args:
+        model: with encoder, hypernetwork, generator and feature extractor.
+        x: [B, h, w, 3] float in [-1, 1].
+        num_iters: of HyperStyle.
+
+    Returns:
+        {method: (its inversion, L2)}; the L2 are alike if the search gets that far.
+    """
     generator, extractor = model.require("generator", "feature_extractor")
     refinement = pipeline.refine(model, x, num_iters)
     target, start = _l2(refinement.images[-1], x), refinement.w_plus

@@ -13,6 +13,7 @@ import jax
 
 from hyperstyle_jax.parity import (
     alignment,
+    directions,
     domains,
     edits,
     encoders,
@@ -47,6 +48,9 @@ FIXTURES = {
     r"edit_cars": edits.edit_cars,
     r"styleclip_1024": edits.styleclip,
     r"styleflow": flows.flow,
+    r"interfacegan_boundary": directions.interfacegan,
+    r"sefa": directions.sefa_,
+    r"ganspace": directions.ganspace_,
     r"ranger": training.ranger,
     r"train_step_\d+": training.train_step,
 }

@@ -19,6 +19,7 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_folders
 from hyperstyle_jax.weights import (
+    calibrations,
     hub,
     manifests,
     model_card,
@@ -27,6 +28,7 @@ from hyperstyle_jax.weights import (
     specs,
     stored_arrays,
 )
+from hyperstyle_jax.weights.calibrations import Calibration
 
 SHIPPED = Path(__file__).parent / "bundles"
 _DIRECTIONS = "directions.safetensors"
@@ -36,14 +38,16 @@ class Bundle(NamedTuple):
     """Networks by role and edit directions.
 
     Roles are "generator", "encoder", "hypernet" and "feature_extractor". `directions`
-    are arrays [D] or [L, D] that are added to w+, one unit of strength each. `id` names
-    the weights: an inversion fits the bundle that made it.
+    are arrays [D] or [L, D] that are added to w+, one unit of strength each.
+    `calibrations` say what some of these directions do. `id` names the weights: an
+    inversion fits the bundle that made it.
     """
 
     nets: dict[str, Net]
     info: dict[str, Any]
     directions: dict[str, np.ndarray]
     id: str
+    calibrations: Mapping[str, Calibration] = {}
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -84,6 +88,7 @@ def save(
     *,
     info: Mapping[str, Any] | None = None,
     directions: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Calibration] | None = None,
     inputs: Mapping[str, specs.Inputs] | None = None,
     dtype: str | Mapping[str, str] = "float32",
     extra: Mapping[str, Callable[[Path], None]] | None = None,
@@ -98,6 +103,7 @@ def save(
             or [H, W] of the images that go in, is the generator's resolution up to
             256 unless given; `tuned_layers` are those of the hypernetwork.
         directions: edit directions by name, [D] or [L, D].
+        measured: calibrations of some of them, by name.
         inputs: shapes of a network's inputs without batch axis, by role; where not
             given, what its fields say, or images of `image_size`.
         dtype: "float32" or "float16" for the parameters, one for all or by role;
@@ -120,7 +126,7 @@ def save(
     inputs = _inputs(nets, info["image_size"]) | dict(inputs or {})
     with atomic_folders.replacing(path) as temporary:
         manifest = _write(temporary, nets, inputs, dtype)
-        _write_directions(temporary, manifest, directions or {})
+        _write_directions(temporary, manifest, directions or {}, measured)
         for name, write in (extra or {}).items():
             write(temporary / name)
             manifest["files"] |= stored_arrays.record(temporary / name)
@@ -131,8 +137,17 @@ def save(
     return manifests.identity(manifest)
 
 
-def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> str:
+def set_directions(
+    path: str | os.PathLike,
+    directions: Mapping[str, Any],
+    measured: Mapping[str, Calibration] | None = None,
+) -> str:
     """Gives a bundle other edit directions; its networks stay as they are.
+
+    Args:
+        path: of the bundle.
+        directions: all that it shall have, by name, [D] or [L, D].
+        measured: calibrations of some of them.
 
     Returns:
         The bundle's id, which is the same as before.
@@ -145,7 +160,7 @@ def set_directions(path: str | os.PathLike, directions: Mapping[str, Any]) -> st
 
     def change(folder: Path, manifest: dict[str, Any]):
         manifest["files"].pop(_DIRECTIONS, None)
-        _write_directions(folder, manifest, directions)
+        _write_directions(folder, manifest, directions, measured)
 
     return _rewrite(find(path), change, leave=(_DIRECTIONS,))
 
@@ -207,7 +222,10 @@ def load(path: str | os.PathLike = "demo", *, sha256: str | None = None) -> Bund
         file = path / manifest["directions"]["file"]
         directions = stored_arrays.read(file, manifest)
         directions = {k: v.astype(np.float32) for k, v in directions.items()}
-    return Bundle(nets, manifest["info"], directions, manifests.identity(manifest))
+    stored = (manifest["directions"] or {}).get("calibrations", {})
+    measured = {name: calibrations.from_json(value) for name, value in stored.items()}
+    identity = manifests.identity(manifest)
+    return Bundle(nets, manifest["info"], directions, identity, measured)
 
 
 def find(path: str | os.PathLike, sha256: str | None = None) -> Path:
@@ -270,11 +288,14 @@ def _write(folder, nets, inputs, dtype) -> dict[str, Any]:
     return manifest
 
 
-def _write_directions(folder, manifest, directions):
+def _write_directions(folder, manifest, directions, measured=None):
     manifest["directions"] = None
     if directions:
         arrays = stored_arrays.of_directions(directions)
         manifest["directions"] = {"file": _DIRECTIONS, "names": sorted(arrays)}
+        kept = {k: v.to_json() for k, v in (measured or {}).items() if k in arrays}
+        if kept:
+            manifest["directions"]["calibrations"] = kept
         manifest["files"] |= stored_arrays.write(folder / _DIRECTIONS, arrays)
 
 

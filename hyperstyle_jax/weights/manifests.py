@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperstyle_jax.system import atomic_files
-from hyperstyle_jax.weights import specs
+from hyperstyle_jax.weights import calibrations, specs
 
 NAME = "bundle.json"
 VERSION = 1
@@ -65,11 +65,23 @@ def _check(manifest: Mapping[str, Any]):
         names = _check_type("names of directions", directions["names"], list)
         for name in names:
             _check_type("a direction's name", name, str)
+        _check_calibrations(directions.get("calibrations", {}), names)
     check_image_size(_check_type("info", manifest["info"], dict))
     made_of = _check_type("provenance", manifest.get("provenance", {}), dict)
     _check_type("versions", made_of.get("versions", {}), dict)
     for source in _check_type("sources", made_of.get("sources", []), list):
         _check_type("a source", source, dict)
+
+
+def _check_calibrations(measured, names):
+    """Refuses calibrations of no direction, or of another form than we write."""
+    for name, value in _check_type("calibrations", measured, dict).items():
+        try:
+            calibrations.from_json(value)
+        except ValueError as error:
+            raise ValueError(f"the calibration of {name!r:.60}: {error}") from None
+        if name not in names:
+            raise ValueError(f"a calibration of {name!r:.60}, but no such direction")
 
 
 def _check_type(title: str, value, kind: type):

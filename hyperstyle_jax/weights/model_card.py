@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperstyle_jax.weights import manifests
+from hyperstyle_jax.weights import calibrations, manifests
 
 CARD = "README.md"
 _LIBRARY = "hyperstyle_jax"
@@ -45,6 +45,7 @@ def write(name: str, manifest: Mapping[str, Any], bundle_id: str) -> str:
         f"# {name}\n\n{info.get('summary') or _summary(manifest)}",
         _use(name, manifest, bundle_id),
         _table("Networks", ("role", "class", "parameters"), _networks(manifest)),
+        _edits_section(manifest),
         _metrics_section(info),
         f"## Licence\n\n{info.get('licence', 'unspecified')}",
         f"## Limits\n\n{info.get('limits') or _LIMITS}",
@@ -142,6 +143,26 @@ def _networks(manifest) -> list[tuple[str, ...]]:
         (role, entry["module"]["class"], f"{entry['parameters']:,}")
         for role, entry in manifest["networks"].items()
     ]
+
+
+def _edits_section(manifest) -> str:
+    """A table of calibrated directions, as far as they are."""
+    measured = (manifest["directions"] or {}).get("calibrations", {})
+    if not measured:
+        return ""
+    rows = []
+    for name, value in measured.items():
+        effect = calibrations.from_json(value)
+        low, high = effect.safe_changes()
+        own = ""
+        if effect.unit:
+            ends = (effect.change(strength) for strength in effect.safe)
+            own = " to ".join(f"{end:+.0f}" for end in ends) + f" {effect.unit}"
+        side = ", ".join(f"{k} {v:+.2f}" for k, v in effect.largest_side_effects())
+        safe = f"{low:+.1f} to {high:+.1f} sd"
+        rows.append((name, safe, own, side))
+    head = ("direction", "safe range", "in its unit", "+1 sd also moves (in sd)")
+    return _table("Edits", head, rows)
 
 
 def _metrics_section(info) -> str:

@@ -44,6 +44,8 @@ INSIDE = {
 BESIDE = {
     "export": ["RUN", "--out", "OUT"],
     "directions": ["OUT", "--names", "smile"],
+    "calibrate": ["OUT"],
+    "fit-direction": ["smile", "OUT", "--labels", "FILE"],
     "convert_weights.py": ["FILE", "--out", "OUT"],
 }
 
@@ -51,7 +53,7 @@ BESIDE = {
 @pytest.mark.parametrize("command", [*INSIDE, *BESIDE])
 def test_a_folder_in_use_is_refused_and_left_as_it_is(command, model, tmp_path, capsys):
     out, photos = tmp_path / "out", tmp_path / "photos"
-    if command == "directions":
+    if command in ("directions", "calibrate", "fit-direction"):
         save_model(out)
     else:
         out.mkdir()

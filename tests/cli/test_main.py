@@ -6,40 +6,19 @@ import sys
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from command import edit, error_of
-from networks import tiny_nets
 
 from hyperstyle_jax import images
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.cli.seeds import parse_seeds
 from hyperstyle_jax.system import compilation_cache
-from hyperstyle_jax.weights import bundle
 
 pytestmark = pytest.mark.usefixtures("no_cache")
 
 
 # --- bundles
-
-
-def test_directions_are_fitted_into_the_bundle(tmp_path, capsys):
-    path = tmp_path / "tiny"
-    info = {"attributes": ["yaw", "smile", "age"]}
-    before = bundle.save(path, tiny_nets(), info=info)
-    argv = ["directions", str(path), "--count", "300", "--names"]
-    assert main([*argv, "smile", "age"]) == 0
-    loaded = bundle.load(path)
-    assert set(loaded.directions) == {"smile", "age"} and loaded.id == before
-    assert np.isfinite(loaded.direction("smile")).all()
-    assert main([*argv, "age", "--learn", "2"]) == 0
-    loaded = bundle.load(path)
-    rows = loaded.nets["generator"].module.num_ws
-    assert loaded.direction("age").shape == (rows, 6) and loaded.id == before
-    assert "3 units: " in capsys.readouterr().out
-    assert main([*argv, "wings"]) == 1
-    assert "there are: yaw, smile, age" in error_of(capsys)
 
 
 def test_export_needs_a_run(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """`hyperstyle invert` and `edit` on real files: what they write, what they refuse."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -229,6 +230,26 @@ def test_a_single_amount_is_a_picture_for_paste_back(inverted, model, tmp_path):
     assert edit(model, inverted / "a.npz", out=tmp_path, edits=["smile=0"]) == 0
     before = images.read(inverted / "a.png").astype(int)
     assert abs(images.read(tmp_path / "a_smile+0.png") - before).max() <= 1
+
+
+def test_directions_are_also_files(inverted, model, tmp_path, capsys):
+    np.save(tmp_path / "up.npy", np.eye(6, dtype="f4")[:1].repeat(2, 1))
+    np.save(tmp_path / "components.npy", np.zeros((2000, 6), "f4"))
+    save = {"mean": np.zeros(6), "std": np.ones(2), "comp": np.eye(6)[:2]}
+    np.savez(tmp_path / "pca.npz", **{k: v.astype("f4") for k, v in save.items()})
+    out, file = tmp_path / "out", inverted / "a.npz"
+    assert edit(model, file, out=out, edits=[f"{tmp_path / 'pca.npz'}#0=1"]) == 0
+    assert edit(model, file, out=out, edits=["smile=1"]) == 0
+    (by_file,) = out.glob("*pca*.png")
+    assert np.array_equal(images.read(by_file), images.read(out / "a_smile+1.png"))
+    for name, why in {
+        "up.npy=1": "of another generator|made for another generator",
+        "pca.npz#2=1": "a file of 2 components",
+        "components.npy=1": "holds no such edit direction",
+        "none.pt=1": "does not exist",
+    }.items():
+        assert edit(model, file, out=out, edits=[f"{tmp_path}/{name}"]) == 1
+        assert re.search(why, error_of(capsys))
 
 
 def test_two_ranges_are_a_grid(inverted, model, tmp_path):
