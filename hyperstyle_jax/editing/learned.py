@@ -5,9 +5,6 @@ shall change what a network reads of one attribute, and nothing else. A gradient
 what no linear boundary can describe, and here each row of w+ moves by itself. On
 procedural faces, three units of the linear direction "smile" change the attribute by
 0.3 standard deviations, three units of the learned direction by 3.3.
-
-A gradient also finds what fools the network and no person sees. In training it
-therefore sees images that are shifted and grainy, another way in every step.
 """
 
 from functools import partial
@@ -29,8 +26,6 @@ _TARGET_CHANGE = 3.3
 _SIDE_EFFECT_WEIGHT = 0.05  # of the squared changes of other attributes
 _IDENTITY_WEIGHT = 0.2  # of 1 − the cosine similarity of the identities
 _LEARNING_RATE = 0.03
-_SHIFT = 2  # pixels, at most
-_GRAIN = 0.05  # standard deviation of noise in [-1, 1]
 _RIDGE = 1e-4  # added to the covariance, relative to the mean variance
 
 
@@ -117,17 +112,16 @@ def measure_effect(
 
 def _step(tx, attribute, whitened, state, setting, w, key):
     """One step of Adam for the latents w [B, D], half edited up and half down."""
-    key, look_key = jax.random.split(key)
     signs = jnp.where(jnp.arange(len(w)) % 2, 1.0, -1.0)
     low, high = _STRENGTHS
     strength = signs * jax.random.uniform(key, signs.shape, minval=low, maxval=high)
     w = jnp.broadcast_to(w[:, None], (len(w), *whitened.shape))
     nets = (setting.generator, setting.feature_extractor)
-    identity_before, before = _extract(*nets, w, look_key)
+    identity_before, before = _extract(*nets, w)
 
     def loss_fn(whitened):
         shift = strength[:, None, None] * (_limit_lengths(whitened) @ setting.root.T)
-        identity_after, after = _extract(*nets, w + shift, look_key)
+        identity_after, after = _extract(*nets, w + shift)
         # Scaled to three units of strength, a common range of edits.
         change = 3.0 * (after - before) / setting.attribute_std / strength[:, None]
         side_effects = jnp.square(change).sum(1) - jnp.square(change[:, attribute])
@@ -146,16 +140,9 @@ def _limit_lengths(rows):
 
 
 @jax.jit
-def _extract(generator, feature_extractor, w_plus, key=None):
-    """Identity [B, E] and attributes [B, A] of the images of w+.
-
-    With a key the images are shifted and grainy, all in the same way.
-    """
+def _extract(generator, feature_extractor, w_plus):
+    """Identity [B, E] and attributes [B, A] of the images of w+."""
     image = generator(w_plus, method="synthesis")
-    if key is not None:
-        shift = jax.random.randint(key, (2,), -_SHIFT, _SHIFT + 1)
-        image = jnp.roll(image, shift, axis=(1, 2))
-        image += _GRAIN * jax.random.normal(key, image.shape[1:])
     return feature_extractor(jnp.clip(image, -1, 1))
 
 

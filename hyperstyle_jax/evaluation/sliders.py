@@ -74,28 +74,34 @@ def check(
         generator, meter, inversion, moves, chosen, reference=identity
     )
     changes = effects.changes() / meter.std
-    index = meter.names.index(calibration.attribute)
-    measured, requested = changes[..., index], np.array(chosen)
-    pairs = np.broadcast_to(requested, measured.shape).ravel()
-    slope = float(pairs @ measured.ravel() / (pairs @ pairs))
+    measured = changes[..., meter.names.index(calibration.attribute)]
+    requested = np.array(chosen)
+    row = _row(name, calibration, meter.names, requested, changes, effects.identity)
+    return Check(row, requested, measured, effects.identity)
+
+
+def _row(name, calibration, names, requested, changes, similarity) -> dict[str, Any]:
+    """A line of the table; changes [B, S, A] are in standard deviations."""
+    measured = changes[..., names.index(calibration.attribute)].ravel()
+    pairs = np.broadcast_to(requested, changes.shape[:2]).ravel()
     ends = [int(np.abs(requested - one).argmin()) for one in (-1.0, 1.0)]
     mean = changes.mean(0)
     side = (mean[ends[1]] - mean[ends[0]]) / (requested[ends[1]] - requested[ends[0]])
-    others = [(k, float(v)) for k, v in zip(meter.names, side, strict=True)]
+    others = [(k, float(v)) for k, v in zip(names, side, strict=True)]
     others = sorted(others, key=lambda pair: -abs(pair[1]))
     others = [pair for pair in others if pair[0] != calibration.attribute]
-    similarity = effects.identity
+    low, high = calibration.safe_changes()
     row = {
         "direction": name,
         "safe range": f"{low:+.1f} to {high:+.1f}",
-        "correlation": round(float(np.corrcoef(pairs, measured.ravel())[0, 1]), 3),
-        "slope": round(slope, 2),
+        "correlation": round(float(np.corrcoef(pairs, measured)[0, 1]), 3),
+        "slope": round(float(pairs @ measured / (pairs @ pairs)), 2),
         "+1 sd also moves": ", ".join(f"{k} {v:+.2f}" for k, v in others[:3]),
         "worst": round(abs(others[0][1]), 2) if others else 0.0,
     }
     if similarity is not None:
         row["identity at 1 sd"] = round(float(similarity[:, ends].mean()), 3)
-    return Check(row, requested, measured, similarity)
+    return row
 
 
 def curve(found: Check) -> tuple[list[float], list[float]]:
