@@ -94,10 +94,11 @@ def ssim(
     length = _guess_range(x) if val_range is None else val_range
     c1, c2 = (0.01 * length) ** 2, (0.03 * length) ** 2
     window = _gaussian(min(11, *x.shape[1:3]))
-    mean_x, mean_y = _filter(x, window), _filter(y, window)
-    var_x = _filter(x * x, window) - mean_x**2
-    var_y = _filter(y * y, window) - mean_y**2
-    covariance = _filter(x * y, window) - mean_x * mean_y
+    # One batch for all five: a fifth of the operations to compile.
+    means = _filter(jnp.concatenate([x, y, x * x, y * y, x * y]), window)
+    mean_x, mean_y, square_x, square_y, product = jnp.split(means, 5)
+    var_x, var_y = square_x - mean_x**2, square_y - mean_y**2
+    covariance = product - mean_x * mean_y
     contrast = (2 * covariance + c2) / (var_x + var_y + c2)
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return (luminance * contrast).mean((1, 2, 3)), contrast.mean((1, 2, 3))

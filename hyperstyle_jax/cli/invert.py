@@ -8,6 +8,8 @@ from hyperstyle_jax.cli import inverted, photo_files, photo_runs, precision, sha
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.system import atomic_files, folder_lock, program
 
+_MOST_NOTES = 50  # lines on the screen
+
 
 def add_commands(commands):
     """Adds `hyperstyle invert`."""
@@ -192,8 +194,11 @@ def _report(run, summary, out):
     from hyperstyle_jax.data.entries import left_out_line
     from hyperstyle_jax.inversion.measuring import MEASURES
 
-    for file, remark in run.remarks:
+    for file, remark in run.remarks[:_MOST_NOTES]:
         print(f"note: {file}: {remark}", file=sys.stderr)
+    if (more := len(run.remarks) - _MOST_NOTES) > 0:
+        count = f"{summary['unlike']} pictures are unlike the model's (metrics.jsonl)"
+        print(f"note: {more} more notes; {count}", file=sys.stderr)
     for file, why in summary["failed"].items():
         line = f"failed: {file}: {why.removeprefix(f'{file}: ')}"
         print(" ".join(line.split()), file=sys.stderr)

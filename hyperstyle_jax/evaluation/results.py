@@ -71,14 +71,15 @@ def measure(
             read; it is named.
     """
     plain = {role: measuring.net for role, measuring in nets.items()}
-    sizes = {role: measuring.size for role, measuring in nets.items()}
-    compare = jax.jit(partial(_compare, sizes=sizes))
+    sizes = tuple((role, measuring.size) for role, measuring in nets.items())
     values: dict[str, dict[str, float]] = {}
     features: dict[str, list[np.ndarray]] = {}
     worst: list[tuple[float, str, np.ndarray, np.ndarray]] = []
     bar = tqdm(total=len(pairs), unit="pair", disable=None)
     for names, y, x in _batches(_read(pairs, read, size), min(batch_size, len(pairs))):
-        measured, spaces = jax.device_get(compare(plain, *map(images.to_float, (y, x))))
+        measured, spaces = jax.device_get(
+            _compare(plain, *map(images.to_float, (y, x)), sizes)
+        )
         for measure, numbers in measured.items():
             row = zip(names, map(float, numbers), strict=False)
             values.setdefault(measure, {}).update(row)
@@ -131,6 +132,7 @@ def _batches(items, size: int):
         yield names, np.stack([*y, *[y[-1]] * fill]), np.stack([*x, *[x[-1]] * fill])
 
 
+@partial(jax.jit, static_argnames="sizes")
 def _compare(nets, y, x, sizes):
     """Measures [B] of two batches, and their features [2, B, F] by space."""
     values = {
@@ -147,7 +149,8 @@ def _compare(nets, y, x, sizes):
         spaces[f"lpips_{net.module.net}"] = _pairs(both[-1].mean((1, 2)))
     if net := nets.get("feature_extractor"):
         small = [
-            losses.adaptive_pool(image, sizes["feature_extractor"]) for image in (y, x)
+            losses.adaptive_pool(image, dict(sizes)["feature_extractor"])
+            for image in (y, x)
         ]
         values["lpips_form"], values["identity"] = net(*small, method="distances")
         spaces["feature_extractor"] = _pairs(

@@ -5,10 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from command import invert, photo, save_model
+from command import invert, save_model
 from networks import tiny_nets
 
-from hyperstyle_jax import images
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.inversion import familiarity
 from hyperstyle_jax.weights import bundle
@@ -53,7 +52,7 @@ def test_an_inversion_differs_from_itself_by_nothing(model, inverted, tmp_path, 
     assert b["measures"][0] == b["measures"][1] != {}
 
 
-def test_unlike_pictures_are_named_and_inverted(tmp_path, capsys):
+def test_a_bundle_learns_what_its_pictures_are_like(tmp_path, capsys):
     model = save_model(tmp_path / "model")
     before = bundle.load(model)
     assert main(["familiarize", str(model), "--count", "96"]) == 1  # too few for it
@@ -69,12 +68,15 @@ def test_unlike_pictures_are_named_and_inverted(tmp_path, capsys):
     for strange in ({}, {"measure": "psnr", "limit": 1}, 3, {"measure": "lpips"}):
         info = before.info | {"familiarity": strange}
         assert familiarity.unlike(before._replace(info=info), far) == ""
-    bundle.set_info(model, familiarity=facts | {"limit": 0})
-    images.save_png(tmp_path / "a.png", photo(0))
-    out = tmp_path / "out"
-    assert invert(model, tmp_path / "a.png", out=out) == 0
-    assert "note:" in capsys.readouterr().err
-    assert json.loads((out / "summary.json").read_text())["unlike"] == 1
+
+
+@pytest.mark.slow
+def test_unlike_pictures_are_named_and_inverted(model, folder, tmp_path, capsys):
+    shutil.copytree(model, changed := tmp_path / "model")
+    bundle.set_info(changed, familiarity={"measure": "l2", "limit": 0})
+    assert invert(changed, folder, out=tmp_path / "out") == 0
+    assert capsys.readouterr().err.count("note:") == 3
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["unlike"] == 3
 
 
 def test_without_features_l2_tells(tmp_path):

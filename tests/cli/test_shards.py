@@ -118,6 +118,7 @@ def test_auto_asks_the_cluster(monkeypatch):
             shards.parse(text)
 
 
+@pytest.mark.slow
 def test_each_picture_is_iterated_until_it_is_good_enough(
     model, folder, inverted, tmp_path, capsys
 ):

@@ -1,7 +1,7 @@
 """Landmark finders: one file each, one function `load` each, imported where it is used.
 
 A finder is a function (photo [H, W, 3] uint8, its file's name) → list of `Face`, the
-largest first.
+largest first. Several threads may call it at once.
 """
 
 from pathlib import Path

@@ -5,6 +5,7 @@ The 68-point model was trained on iBUG 300-W, whose licence excludes commercial 
 """
 
 import importlib.util
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +36,16 @@ def load(model: str | Path | None = None) -> Finder:
         )
     import dlib
 
-    detector = dlib.get_frontal_face_detector()
+    own = threading.local()  # a detector works on one photo at a time
     folder = Path(package.submodule_search_locations[0])  # importing it needs more
     predictor = dlib.shape_predictor(str(folder / _MODEL))
 
     def detect(photo: np.ndarray) -> list[Face]:
         searched, scale = _searched(photo)
         doubled = max(searched.shape[:2]) <= _DOUBLED_SIDE
-        boxes, scores, _ = detector.run(searched, int(doubled), 0.0)
+        if not hasattr(own, "detector"):
+            own.detector = dlib.get_frontal_face_detector()
+        boxes, scores, _ = own.detector.run(searched, int(doubled), 0.0)
         return [
             Face(_points(dlib, predictor, photo, box, scale), score)
             for box, score in zip(boxes, scores, strict=True)

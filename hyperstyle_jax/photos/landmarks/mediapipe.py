@@ -5,6 +5,7 @@ model: it is a file `face_landmarker.task` that its documentation links to.
 """
 
 import importlib.util
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,11 @@ def load(model: str | Path | None = None) -> Finder:
             "'hyperstyle_jax[mediapipe]'"
         )
     landmarker, image_of = _landmarker(Path(model))
+    one_at_a_time = threading.Lock()
 
     def detect(photo: np.ndarray) -> list[Face]:
-        meshes = landmarker.detect(image_of(photo)).face_landmarks
+        with one_at_a_time:
+            meshes = landmarker.detect(image_of(photo)).face_landmarks
         return [Face(from_mesh(mesh, *photo.shape[:2])) for mesh in meshes]
 
     def find(photo: np.ndarray, _: str = "") -> list[Face]:
