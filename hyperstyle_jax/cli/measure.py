@@ -126,19 +126,17 @@ def _renderer(name: str, nets):
     """A function that renders an inversion, and the bundle's own feature extractor."""
     from hyperstyle_jax import images
     from hyperstyle_jax.evaluation.networks import Measuring
-    from hyperstyle_jax.inversion import storage
-    from hyperstyle_jax.offsets import synthesize
+    from hyperstyle_jax.inversion import pipeline, storage
     from hyperstyle_jax.weights import bundle
 
     model = bundle.load(name)
-    (generator,) = model.require("generator")
 
     def render(pair):
         try:
             inversion = storage.restore(model, [storage.load(pair.result.path)])
         except ValueError as error:
             raise ValueError(f"{pair.result.path}: {error}") from None
-        return images.to_uint8(synthesize(generator, inversion)[0])
+        return images.to_uint8(pipeline.render(model, inversion)[0])
 
     own = {}
     if extractor := model.nets.get("feature_extractor"):

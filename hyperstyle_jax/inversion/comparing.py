@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hyperstyle_jax.inversion import storage
+from hyperstyle_jax.inversion import pipeline, storage
 from hyperstyle_jax.inversion.storage import StoredInversion
-from hyperstyle_jax.offsets import synthesize
 from hyperstyle_jax.weights.bundle import Bundle
 
 GOOD, FOREIGN, DAMAGED = "ok", "other model", "damaged"
@@ -58,9 +57,8 @@ def difference(
 ) -> Difference:
     """Compares two inversions that fit the bundle."""
     latent = float(np.sqrt(np.mean((first.w_plus - second.w_plus) ** 2)))
-    (generator,) = bundle.require("generator")
     pictures = [
-        np.clip(synthesize(generator, storage.restore(bundle, [stored]))[0], -1, 1)
+        np.clip(pipeline.render(bundle, storage.restore(bundle, [stored]))[0], -1, 1)
         for stored in (first, second)
     ]
     image = float(np.mean((pictures[0] - pictures[1]) ** 2))

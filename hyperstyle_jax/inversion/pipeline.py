@@ -107,6 +107,16 @@ def full_size(
     return synthesize(generator, decode(bundle, refinement), dtype=dtype)
 
 
+def render(bundle: Bundle, inversion: Inversion) -> jax.Array:
+    """Renders an inversion with the bundle's generator, compiled once.
+
+    Returns:
+        [B, R, R, 3], about [-1, 1], not clipped.
+    """
+    (generator,) = bundle.require("generator")
+    return _render(generator, inversion)
+
+
 def prepare(bundle: Bundle, photos: Iterable[ArrayLike]) -> np.ndarray:
     """Crops photos to their centre and resizes them to the bundle's image size.
 
@@ -191,6 +201,7 @@ def measure_on_device(
     return _measure(bundle.nets.get("feature_extractor"), x, images)
 
 
+_render = jax.jit(synthesize)
 _invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
 
 

@@ -2,31 +2,49 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from command import invert, save_model
+from command import invert
 from networks import tiny_nets
 
 from hyperstyle_jax.cli.main import main
-from hyperstyle_jax.inversion import familiarity
+from hyperstyle_jax.inversion import familiarity, storage
+from hyperstyle_jax.offsets import Inversion
 from hyperstyle_jax.weights import bundle
 
 pytestmark = pytest.mark.usefixtures("no_cache")
+
+
+@pytest.fixture
+def made(model, tmp_path) -> Path:
+    """Three inversions without iterations, and their rows."""
+    loaded = bundle.load(model)
+    latents = np.random.default_rng(0).normal(size=(3, 6, 6)).astype(np.float32)
+    rows = ""
+    for i, name in enumerate(("a", "b", "c")):
+        path = tmp_path / "made" / f"{name}.npz"
+        storage.save(path, Inversion(jnp.asarray(latents)), i, loaded)
+        rows += json.dumps({"name": name, "key": "", "l2": [0.1 * i]}) + "\n"
+    (path.parent / "metrics.jsonl").write_text(rows)
+    return path.parent
 
 
 def inversions(model, *argv) -> int:
     return main(["inversions", *map(str, argv), "--model", str(model)])
 
 
-def test_each_file_is_good_foreign_or_damaged(model, inverted, tmp_path, capsys):
-    assert inversions(model, inverted) == 0
+def test_each_file_is_good_foreign_or_damaged(model, made, tmp_path, capsys):
+    assert inversions(model, made) == 0
     assert "3 inversions: 3 ok" in capsys.readouterr().out
-    shutil.copytree(inverted, out := tmp_path / "out")
+    shutil.copytree(made, out := tmp_path / "out")
     content = dict(np.load(out / "a.npz"))
     np.savez(out / "a.npz", **content | {"bundle": "0123456789ab"})
     np.savez(out / "b.npz", **content | {"w_plus": content["w_plus"][:2]})
-    (out / "c.npz").write_bytes((inverted / "a.npz").read_bytes()[:100])
+    (out / "c.npz").write_bytes((made / "a.npz").read_bytes()[:100])
+    shutil.copy(made / "b.npz", out / "d.npz")
     assert inversions(model, out, "--out", tmp_path / "list.json") == 1
     said = capsys.readouterr().out
     assert "4 inversions: 2 damaged, 1 ok, 1 other model" in said
@@ -36,16 +54,16 @@ def test_each_file_is_good_foreign_or_damaged(model, inverted, tmp_path, capsys)
     assert "w_plus has shape" in rows[1]["why"]
 
 
-def test_an_inversion_differs_from_itself_by_nothing(model, inverted, tmp_path, capsys):
-    shutil.copytree(inverted, out := tmp_path / "out")
+def test_an_inversion_differs_from_itself_by_nothing(model, made, tmp_path, capsys):
+    shutil.copytree(made, out := tmp_path / "out")
     content = dict(np.load(out / "a.npz"))
     moved = content | {"w_plus": content["w_plus"] + np.float32(0.5)}
     np.savez(out / "a.npz", **moved)
-    (out / "more_a.npz").unlink()
+    (out / "c.npz").unlink()
     more = ("--against", out, "--out", tmp_path / "list.json")
-    assert inversions(model, inverted, *more) == 0
+    assert inversions(model, made, *more) == 0
     captured = capsys.readouterr()
-    assert "not in both: more_a" in captured.err
+    assert "not in both: c" in captured.err
     a, b = json.loads((tmp_path / "list.json").read_text())["differences"]
     assert a["latent"] == pytest.approx(0.5, rel=1e-4) and a["image"] > 0
     assert (b["latent"], b["weights"], b["image"]) == (0, 0, 0)
@@ -53,7 +71,8 @@ def test_an_inversion_differs_from_itself_by_nothing(model, inverted, tmp_path, 
 
 
 def test_a_bundle_learns_what_its_pictures_are_like(tmp_path, capsys):
-    model = save_model(tmp_path / "model")
+    model = tmp_path / "model"
+    bundle.save(model, tiny_nets(8))
     before = bundle.load(model)
     assert main(["familiarize", str(model), "--count", "96"]) == 1  # too few for it
     assert "96 pictures: expected 100" in capsys.readouterr().err

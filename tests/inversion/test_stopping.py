@@ -34,6 +34,7 @@ def until(model, x, **bounds):
     return jax.device_get(pipeline.refine_until(model, x, T, bounds))
 
 
+@pytest.mark.slow
 def test_a_bound_out_of_reach_changes_nothing(model, x, whole):
     stopped = until(model, x, **FAR)
     assert list(stopped.iterations) == [T] * 4
@@ -43,6 +44,7 @@ def test_a_bound_out_of_reach_changes_nothing(model, x, whole):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_bound_that_all_keep_leaves_the_initial_inversion(model, x, whole):
     stopped = until(model, x, **NEAR)
     assert list(stopped.iterations) == [0] * 4
@@ -50,6 +52,7 @@ def test_a_bound_that_all_keep_leaves_the_initial_inversion(model, x, whole):
         np.testing.assert_allclose(image, whole.images[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_image_stops_by_itself_and_its_file_says_where(model, x, whole, tmp_path):
     values = pipeline.measure(model, x, whole.images)["l2"]
     bound = float(np.median(values.min(0)))
