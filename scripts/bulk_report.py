@@ -34,10 +34,16 @@ def main() -> int:
         command = ["invert", str(photos), "--out", str(out), "--model", args.model]
         command += args.more
         half = _until_killed(command, out / "metrics.jsonl", args.count // 2)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _processor()
         code = _hyperstyle(*command)
-        seconds = time.perf_counter() - start
-        return _report(args.count, half, code, seconds, broken, out)
+        seconds, processor = time.perf_counter() - start, _processor() - before
+        return _report(args.count, half, code, seconds, processor, broken, out)
+
+
+def _processor() -> float:
+    """Seconds of processor time of the ended processes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _hyperstyle(*argv: str) -> int:
@@ -67,7 +73,7 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
-def _report(count, half, code, seconds, broken, out) -> int:
+def _report(count, half, code, seconds, processor, broken, out) -> int:
     summary = json.loads((out / "summary.json").read_text())
     rows = [json.loads(r) for r in (out / "metrics.jsonl").read_text().splitlines()]
     names = {row["name"] for row in rows}
@@ -81,6 +87,7 @@ def _report(count, half, code, seconds, broken, out) -> int:
     print(f"| inverted when it was killed | {half[0]} |")
     print(f"| photos a second until then | {half[1]:.1f} |")
     print(f"| the same command again | exit code {code}, {seconds:.1f} s |")
+    print(f"| … of processor time | {processor:.1f} s |")
     print(f"| … of which without a photo for the device | {waited:.1f} s |")
     print(f"| peak memory of a process | {peak:.0f} MiB |")
     print(
