@@ -9,7 +9,7 @@ the mouth to where a smile has it. The mask is the mouth, the brows or the whole
 
 Where the point ends is measured twice: by the drag's own tracking of features, and by
 the place in the final image whose pixels are most like those around the point before.
-Writes drags.json, drags.png (before, after, changes) and drags.npz (the images).
+Writes drags.jsonl and the images of each drag; the same command goes on with the rest.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def _mask(attribute: str, points, head) -> np.ndarray:
     return ndimage.binary_dilation(head, iterations=9)
 
 
-def find_again(before, after, point, target, radius=4, zoom=4) -> np.ndarray:
+def find_again(before, after, point, target, radius=4, zoom=2) -> np.ndarray:
     """The place in `after` that looks most like that around `point` in `before`.
 
     By normalized cross-correlation of the surrounding pixels, in quarters of a pixel,
@@ -131,10 +131,14 @@ def find_again(before, after, point, target, radius=4, zoom=4) -> np.ndarray:
         values = np.stack(values) - np.mean(values, axis=1, keepdims=True)
         return values / (np.linalg.norm(values) + 1e-6)
 
-    template, reach = patch(before, point), np.hypot(*(target - point)) + 3
-    steps = np.arange(-reach, reach + 0.25, 0.25)
-    places = target + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
-    return max(places, key=lambda place: float((patch(after, place) * template).sum()))
+    template, best = patch(before, point), target
+    # First every pixel, then every quarter around the best one.
+    for reach, step in ((np.hypot(*(target - point)) + 3, 1.0), (1.0, 0.25)):
+        steps = np.arange(-reach, reach + step, step)
+        places = best + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+        alike = [float((patch(after, place) * template).sum()) for place in places]
+        best = places[int(np.argmax(alike))]
+    return best
 
 
 def measure(model: bundle.Bundle, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -178,6 +182,14 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
+def save_picture(path: Path, before, after, chosen: dict[str, Any]) -> None:
+    """Before with an arrow, after, and where they differ."""
+    marked = images.arrows(before, [chosen["from"]], [chosen["to"]], 2)
+    others = [after, images.error_map(before, after)]
+    big = [images.to_uint8(x).repeat(2, 0).repeat(2, 1) for x in others]
+    images.save_png(path, images.grid([[marked, *big]]))
+
+
 _MEASURES = ("asked", "tracked", "looked", "outside", "steps", "seconds")
 
 
@@ -190,28 +202,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("drags"))
     args = parser.parse_args()
     compilation_cache.enable()
-    model, rng = bundle.load(args.model), np.random.default_rng(args.first)
-    rows, shown = [], []
+    args.out.mkdir(parents=True, exist_ok=True)
+    log = args.out / "drags.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    rows = [json.loads(line) for line in lines]
+    model, done = bundle.load(args.model), {row["index"] for row in rows}
     for index in range(args.first, args.first + args.count):
-        chosen = choose(index, rng)
+        if index in done:
+            continue
+        chosen = choose(index, np.random.default_rng(index))
         row = measure(model, chosen)
         before, after = row.pop("images")
-        ends = [chosen["from"]], [chosen["to"]]
-        pictures = [images.arrows(before, *ends, 2)]
-        pictures += [images.to_uint8(x).repeat(2, 0).repeat(2, 1) for x in
-                     (after, images.error_map(before, after))]  # fmt: skip
-        shown.append((before, after, chosen, pictures))
+        ends = {k: chosen[k] for k in ("from", "to", "mask")}
+        np.savez(args.out / f"{index}.npz", before=before, after=after, **ends)
+        save_picture(args.out / f"{index}.png", before, after, chosen)
         rows.append({k: chosen[k] for k in ("index", "point", "attribute")} | row)
-        print(json.dumps(rows[-1]), flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "drags.json").write_text(json.dumps(rows, indent=1))
-    pairs = [s[3] for s in shown]
-    page = [sum(pairs[i : i + 4], []) for i in range(0, len(pairs), 4)]
-    images.save_png(args.out / "drags.png", images.grid(page))
-    arrays = {"before": 0, "after": 1}
-    stacked = {k: np.stack([s[i] for s in shown]) for k, i in arrays.items()}
-    ends = {k: np.stack([s[2][k] for s in shown]) for k in ("from", "to", "mask")}
-    np.savez(args.out / "drags.npz", **stacked, **ends)
+        with log.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
     print("\n".join(table(rows)))
 
 
