@@ -50,6 +50,14 @@ def add_commands(commands):
         help="the layers of the photo's own generator with --swap: its shapes (coarse, "
         "the default) or its colours and texture (fine)",
     )
+    parser.add_argument(
+        "--offsets",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of the photo's weights, 0 to 1 (default 1): less is more of the other "
+        "domain's style and less of the person",
+    )
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument("--out", type=Path, default=Path("adapted"), help="folder")
     parser.set_defaults(run=run)
@@ -57,6 +65,8 @@ def add_commands(commands):
 
 def run(args):
     """Renders; the folder is held meanwhile."""
+    if not 0 <= args.offsets <= 1:
+        raise ValueError(f"--offsets {args.offsets}: expected a share from 0 to 1")
     files = find(args.inputs)
     with folder_lock.hold(args.out):
         return _run(args, files)
@@ -67,7 +77,8 @@ def _run(args, files: list[Path]) -> int:
     import numpy as np
 
     from hyperstyle_jax import images
-    from hyperstyle_jax.offsets import synthesize
+    from hyperstyle_jax.editing import mixing
+    from hyperstyle_jax.offsets import Inversion, synthesize
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
@@ -75,18 +86,21 @@ def _run(args, files: list[Path]) -> int:
     model = bundle.load(args.model)
     (own,) = model.require("generator")
     (other,) = bundle.load(args.generator).require("generator")
-    generators = {"": own, **variants(own, other, args.swap, args.keep)}
+    generators = variants(own, other, args.swap, args.keep)
     render = jax.jit(synthesize)
     rows, inversions = {}, Inversions(model, files)
     for _, name, inversion in inversions:
-        rendered = [render(net, inversion)[0] for net in generators.values()]
-        rows[name] = [images.to_uint8(np.asarray(image)) for image in rendered]
-        for title, image in zip([*generators][1:], rows[name][1:], strict=True):
+        plain = Inversion(inversion.w_plus)
+        changed = mixing.interpolate(plain, inversion, args.offsets)
+        rendered = [render(own, inversion)]
+        rendered += [render(net, changed) for net in generators.values()]
+        rows[name] = [images.to_uint8(np.asarray(image[0])) for image in rendered]
+        for title, image in zip(generators, rows[name][1:], strict=True):
             ending = title.replace(" ", "_")
             images.save_png(args.out / f"{name}_{ending}.png", image)
     code = inversions.finish(len(rows))
     scale = max(1, _LEAST // own.module.resolution)
-    labels = ["inversion", *[*generators][1:]]
+    labels = ["inversion", *generators]
     overview = images.grid([*rows.values()], labels, [*rows], scale)
     images.save_png(args.out / "adapted.png", overview)
     print(f"{len(rows)} photos in {args.out}; an overview: adapted.png")
