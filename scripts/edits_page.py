@@ -48,15 +48,18 @@ PICTURES = {
     ),
     "drag": ([], ""),
     "adaptation": (
-        ["adapt inverted --generator demo_cartoon --swap 8 16 32"],
-        "adapted/adapted.png",
+        [
+            "adapt inverted --generator demo_cartoon --swap 8 16",
+            "adapt inverted --generator demo_cartoon --offsets 0.3 --out weak",
+        ],
+        "",
     ),
 }
 # What is dragged: photo, from, to; the mask is a disc around the target.
 DRAGS = (
     (NAMES[0], "31,40", "36,40", 24),
     (NAMES[1], "36,42", "38,39", 13),
-    (NAMES[2], "32,53", "32,56", 16),
+    (NAMES[2], "26,39", "26,35", 24),
 )
 
 
@@ -68,7 +71,7 @@ def make(name: str, out: Path) -> None:
     if name == "drag":
         images.save_png(out / "drag.png", drags())
     elif name == "adaptation":
-        images.save_png(out / f"{name}.png", with_photos(images.read(file)))
+        images.save_png(out / f"{name}.png", adaptation())
     else:
         shutil.copyfile(file, out / f"{name}.png")
 
@@ -99,11 +102,18 @@ def disc(x: float, y: float, radius: float, size: int = 64) -> np.ndarray:
     return np.repeat(np.uint8(255 * inside)[..., None], 3, axis=-1)
 
 
-def with_photos(table: np.ndarray) -> np.ndarray:
-    """A table of `hyperstyle adapt` with the photos in a column before it."""
-    photos = [[images.read(f"photos/{name}.png")] for name in NAMES]
-    column = images.grid(photos, ["photo"], scale=2)
-    return np.concatenate([column, table], axis=1)
+def adaptation() -> np.ndarray:
+    """Photos, inversions and what `hyperstyle adapt` made of them."""
+    columns = {
+        "photo": "photos/{}.png",
+        "inversion": "inverted/{}.png",
+        "adapted": "adapted/{}_adapted.png",
+        "--offsets 0.3": "weak/{}_adapted.png",
+        "--swap 8": "adapted/{}_adapted_8.png",
+        "--swap 16": "adapted/{}_adapted_16.png",
+    }
+    rows = [[images.read(p.format(n)) for p in columns.values()] for n in NAMES]
+    return images.grid(rows, [*columns], scale=2)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # they take long to import
     from hyperstyle_jax.editing.drag import DragStep
 
 _LEAST = 256  # pixels, to which small images are enlarged
-_FRAMES = 60  # of the animation, at most
+_FRAMES = 30  # of the animation, at most
 
 
 def add_commands(commands):
@@ -134,7 +134,9 @@ def _save_pictures(
         images.arrows(np.asarray(step.image), step.points, targets, scale)
         for step in shown
     ]
-    images.save_animation(f"{stem}.gif", frames + frames[-1:] * 5, fps=10)
+    images.save_animation(
+        f"{stem}.gif", frames + frames[-1:] * 5, fps=10, to_and_fro=False
+    )
 
 
 def read_mask(path: Path, size: int) -> "np.ndarray":
