@@ -16,6 +16,7 @@ def setting():
     return generator, net(), style_effects.measure_styles(generator, 4000)
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_random_styles(setting):
     generator, _, statistics = setting
     z = jax.random.normal(jax.random.key(7), (4000, generator.module.z_dim))
