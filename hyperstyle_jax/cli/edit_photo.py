@@ -67,7 +67,7 @@ def run(args):
         "num_iters": num_iters,
     }
     key |= {"landmarks": label, "face": args.face, "mask": paste_back.label(args.mask)}
-    key |= {"format": args.format, "precision": args.precision}
+    key |= {"format": args.format, "precision": args.precision, "flow": args.flow}
     size = pipeline.crop_side(model)
     photos = photo_runs.Run(args.inputs, args.out)
     editor = _Editor(args, photos, model, step, num_iters, mask, find, label, key, size)
