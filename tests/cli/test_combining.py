@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from command import SIZE, error_of, save_model
 from networks import tiny_nets
+from PIL import Image
 
 from hyperstyle_jax import images
 from hyperstyle_jax.cli.main import main
@@ -45,6 +46,16 @@ def test_interpolate_writes_strips_and_an_animation(inverted, run, tmp_path):
     assert run("interpolate", *files, *argv) == 0
     assert images.read(tmp_path / "interpolated.png").ndim == 3
     assert gif.read_bytes()[:3] == b"GIF"
+
+
+def test_edit_shows_a_range_to_and_fro(inverted, run, tmp_path, capsys):
+    files, gif = (inverted / "a.npz", inverted / "b.npz"), tmp_path / "smile.gif"
+    argv = ("--out", tmp_path, "--animate", gif)
+    assert run("edit", *files, "--edit", "smile=-1:1:1", *argv) == 0
+    picture = Image.open(gif)
+    assert picture.n_frames == 4 and picture.size == (2 * 128, 128)
+    assert run("edit", *files, "--edit", "smile=1", *argv) == 1
+    assert "expected one edit with a range" in error_of(capsys)
 
 
 def test_interpolate_refuses_what_makes_no_sense(inverted, run, tmp_path, capsys):
