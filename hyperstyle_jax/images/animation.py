@@ -12,6 +12,7 @@ from hyperstyle_jax.images.values import to_uint8
 from hyperstyle_jax.system import atomic_files
 
 SUFFIXES = (".gif", ".webp", ".mp4")
+_RARE = 16  # of 256 colours, for what is small, as an arrow
 _PALETTE_PIXELS = 1 << 20  # a palette is chosen by at most so many pixels
 
 
@@ -82,8 +83,20 @@ def _encode(frames: Sequence[np.ndarray], fps: int, suffix: str) -> bytes:
 
 
 def _common_palette(frames: Sequence[np.ndarray]) -> Image.Image:
-    """256 colours for all frames, chosen from every n-th pixel of them."""
+    """256 colours for all frames: most by how often they occur, a few for rare ones."""
     pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames])
-    pixels = pixels[:: max(1, len(pixels) // _PALETTE_PIXELS)]
-    picture = Image.fromarray(pixels[None])
-    return picture.quantize(256, method=Image.Quantize.MEDIANCUT)
+    some = pixels[:: max(1, len(pixels) // _PALETTE_PIXELS)]
+    count = 256 - _RARE
+    picture = Image.fromarray(some[None]).quantize(count, Image.Quantize.MEDIANCUT)
+    chosen = np.reshape(picture.getpalette(), (-1, 3))[:count].astype(np.float32)
+    occurring = np.unique(pixels >> 3, axis=0).astype(np.float32) * 8 + 4
+    away = np.full(len(occurring), np.inf)
+    for colour in chosen:
+        away = np.minimum(away, np.square(occurring - colour).sum(1))
+    for _ in range(_RARE):  # the one that is farthest from all, again and again
+        rare = occurring[away.argmax()]
+        chosen = np.concatenate([chosen, rare[None]])
+        away = np.minimum(away, np.square(occurring - rare).sum(1))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(chosen.astype(np.uint8).tobytes())
+    return palette

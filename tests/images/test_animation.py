@@ -41,6 +41,16 @@ def test_frames_go_to_and_fro(tmp_path, suffix):
         assert abs(blocks).max() < 16
 
 
+def test_a_small_mark_keeps_its_colour(tmp_path):
+    marked = [frame.copy() for frame in frames(2, 128)]
+    for frame in marked:
+        frame[..., 0] //= 4
+        frame[40:43, 40:43] = (230, 10, 20)
+    shown, *_ = read(images.save_animation(tmp_path / "a.gif", marked))
+    red, green, blue = shown[0][41, 41]
+    assert red > 190 and green < 60 and blue < 60
+
+
 def test_other_endings_and_sizes_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"ends in .gif, .webp, .mp4"):
         images.save_animation(tmp_path / "a.avi", frames())
