@@ -12,7 +12,8 @@ from hyperstyle_jax.editing.calibrating import Meter
 from hyperstyle_jax.offsets import Inversion
 from hyperstyle_jax.weights.bundle import Bundle
 
-AMOUNTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
+_FARTHEST = 2.0  # standard deviations, even where the safe range is longer
+_SHARES = (1 / 3, 2 / 3, 1.0)  # of the way to its ends; always as many: compiled once
 
 
 class Check(NamedTuple):
@@ -38,7 +39,7 @@ def check(
     inversion: Inversion,
     name: str,
     *,
-    amounts: Sequence[float] = AMOUNTS,
+    amounts: Sequence[float] | None = None,
     keep: Sequence[str] = (),
     identity: np.ndarray | None = None,
 ) -> Check:
@@ -49,7 +50,8 @@ def check(
         meter: reads attributes; its own deviations are the units.
         inversion: of B images.
         name: of the direction.
-        amounts: in standard deviations; those beyond the safe range are left out.
+        amounts: in standard deviations, 0 among them; by default seven from one end of
+            the safe range to the other, or from −2 to 2.
         keep: directions whose attributes shall stay.
         identity: vectors of the images before inversion [B, E]; by default those of
             the unedited inversions.
@@ -60,13 +62,15 @@ def check(
         of other attributes for one standard deviation (or for the safe range's end).
 
     Raises:
-        ValueError: no amount is within the safe range.
+        ValueError: the direction has no safe range.
     """
     calibration = model.calibrations[name]
     low, high = calibration.safe_changes()
-    chosen = [a for a in amounts if low - 1e-6 <= a <= high + 1e-6]
+    low, high = max(low, -_FARTHEST), min(high, _FARTHEST)
+    down, up = ([share * end for share in _SHARES] for end in (low, high))
+    chosen = list(amounts or [*down[::-1], 0.0, *up])
     if not any(chosen):
-        raise ValueError(f"{name} has no safe range: none of {list(amounts)} is in it")
+        raise ValueError(f"{name} has no safe range")
     (generator,) = model.require("generator")
     edit = Edit(name, tuple(chosen), "sd")
     moves = np.stack([step.w for step in steps.resolve(model, edit, keep)])
