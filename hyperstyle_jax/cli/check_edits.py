@@ -4,6 +4,8 @@ from pathlib import Path
 
 from hyperstyle_jax.system import folder_lock
 
+_SHOWN = 3  # images on the page
+
 
 def add_commands(commands):
     """Adds `hyperstyle check-edits`."""
@@ -12,9 +14,9 @@ def add_commands(commands):
         help="compare requested with measured edits, and what they cost in identity",
         description="Inverts images that nothing was fitted to, requests changes along "
         "every calibrated direction within its safe range, and measures what came. "
-        "Writes edits.md, edits.csv and edit_curves.png: the similarity to the person "
-        "against the measured change, for HyperStyle and for a search in W+ that comes "
-        "as close to the images.",
+        "Writes edits.md and .csv, edits.png (three images at the ends of each safe "
+        "range) and edit_curves.png: the similarity to the person against the measured "
+        "change, for HyperStyle and for a search in W+ that comes as close.",
     )
     parser.add_argument("bundle", metavar="BUNDLE")
     parser.add_argument(
@@ -52,9 +54,10 @@ def run(args):
 
 
 def _run(args):
+    import jax
     from tqdm import tqdm
 
-    from hyperstyle_jax import plots
+    from hyperstyle_jax import images, plots
     from hyperstyle_jax.cli.channels import as_csv, as_markdown
     from hyperstyle_jax.cli.directions import read_photos
     from hyperstyle_jax.editing import calibrating, labelling
@@ -84,6 +87,8 @@ def _run(args):
     print(table)
     atomic_files.write_whole(args.out / "edits.md", table.encode())
     atomic_files.write_whole(args.out / "edits.csv", as_csv(rows).encode())
+    page = _page(model, jax.tree.map(lambda a: a[:_SHOWN], inversion), names, args.keep)
+    images.save_png(args.out / "edits.png", page)
     if args.search:
         x = x[: args.search]
         identity = sliders.target_identity(meter, x)
@@ -104,3 +109,24 @@ def _run(args):
             y="similarity to the person",
         )
     print(f"{len(names)} directions on {len(inversion.w_plus)} images in {args.out}")
+
+
+def _page(model, inversion, names, keep):
+    """A row for each direction: every image at both ends of the safe range."""
+    import numpy as np
+
+    from hyperstyle_jax import images
+    from hyperstyle_jax.editing import steps
+    from hyperstyle_jax.editing.amounts import Edit
+
+    (generator,) = model.require("generator")
+    rows, labels = [], []
+    for name in names:
+        low, high = model.calibrations[name].safe_changes()
+        edit = Edit(name, (max(low, -2.0), 0.0, min(high, 2.0)), "sd")
+        moves = steps.resolve(model, edit, keep)
+        shown = np.asarray(steps.render_steps(generator, inversion, moves))
+        rows.append(list(shown.reshape(-1, *shown.shape[2:])))
+        labels.append(f"{name}  {edit.amounts[0]:+.1f} to {edit.amounts[2]:+.1f} sd")
+    columns = ["lowest", "0", "highest"] * len(inversion.w_plus)
+    return images.grid(rows, columns, labels, max(1, 64 // generator.module.resolution))
