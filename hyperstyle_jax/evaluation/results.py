@@ -93,6 +93,7 @@ def measure(
     found = {k: np.concatenate(v, axis=1) for k, v in features.items()}
     frechet = {k: _frechet(*both) for k, both in found.items() if len(pairs) > 1}
     shape = worst[0][2].shape[:2]
+    values = {name: values[name] for name in MEASURES if name in values}
     return Measured(values, frechet, shape, [w[1:] for w in worst])
 
 
