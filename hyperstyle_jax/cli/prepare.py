@@ -26,8 +26,8 @@ def add_commands(commands):
         nargs="+",
         required=True,
         metavar="PATH",
-        help="folders, zip files, addresses as gs://bucket/folder; celeba-hq also "
-        "needs list_eval_partition.txt and CelebA-HQ-to-CelebA-mapping.txt (or "
+        help="folders, zip files or folders in them, addresses as gs://…; celeba-hq "
+        "also needs list_eval_partition.txt and CelebA-HQ-to-CelebA-mapping.txt (or "
         "image_list.txt), found beside them too",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -40,6 +40,14 @@ def add_commands(commands):
         default=0,
         metavar="N",
         help="make the last N training images the split test (ffhq, folder)",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default="",
+        metavar="FILE",
+        help="a .csv or .jsonl table of what is known of the images: one column is the "
+        "image's file, each other one a number or a category",
     )
     parser.add_argument(
         "--partial",
@@ -63,6 +71,7 @@ def run(args):
         animal=args.animal,
         eval_count=args.eval_count,
         accept_partial=args.partial,
+        labels=args.labels,
     )
     _list("skipped", list(report["skipped"].values()))
     if report["left_out"]:

@@ -52,6 +52,7 @@ def check(config: ConfigDict) -> None:
         _need(flat[name] in options, name, flat[name], f"one of {', '.join(options)}")
     _check_data(c.data)
     _check_models(flat)
+    _check_sizes(c)
     _check_numbers(flat)
 
 
@@ -79,8 +80,16 @@ def _check_data(data: ConfigDict) -> None:
     _need(good, "data.eval_split", data.eval_split, '"train" unless kind is tfds')
     good = data.kind != "faces" or not data.eval_path
     _need(good, "data.eval_path", data.eval_path, "nothing for kind faces")
+    _need(data.held_out >= 0, "data.held_out", data.held_out, "0 or more images")
+    if data.kind == "faces":
+        for name in ("held_out", "labels", "identity"):
+            good = not data[name]
+            _need(good, f"data.{name}", data[name], "nothing for kind faces")
+    columns = data.identity or data.label_columns
+    good = data.labels or not columns or data.kind == "tfds"  # which may hold a table
+    _need(good, "data.labels", data.labels, "the file that has these columns")
     (lo, hi), (eval_lo, eval_hi) = data.train, data.eval
-    apart = hi <= eval_lo or eval_hi <= lo
+    apart = data.held_out > 0 or hi <= eval_lo or eval_hi <= lo
     apart = apart or data.eval_split != "train" or data.eval_path not in ("", data.path)
     _need(apart, "data.eval", data.eval, f"no index of data.train = {data.train}")
     _need(data.threads >= 0, "data.threads", data.threads, "0 or more")
@@ -97,6 +106,19 @@ def _check_data(data: ConfigDict) -> None:
     _need(count >= 1, "data.images_per_identity", count, "1 or more")
 
 
+def _check_sizes(config: ConfigDict) -> None:
+    """Images that the generator draws, or that its images can be averaged to."""
+    data, resolution = config.data, config.model.generator.resolution
+    if config.task == "gan":
+        good = data.size == resolution and data.height in (0, resolution)
+        expected = f"model.generator.resolution = {resolution}, and data.height 0"
+        _need(good, "data.size", data.size, expected)
+    elif config.task in ("encoder", "hyperstyle"):
+        good = data.size <= resolution and resolution % data.size == 0
+        expected = f"a divisor of model.generator.resolution = {resolution}"
+        _need(good, "data.size", data.size, expected)
+
+
 def _check_models(flat: dict[str, Any]) -> None:
     name = "model.generator.resolution"
     size = flat[name]
@@ -110,6 +132,9 @@ def _check_models(flat: dict[str, Any]) -> None:
         elif isinstance(value, tuple):
             good = value and all(isinstance(v, int) and v >= 1 for v in value)
             _need(good, name, value, "positive integers, as 16,32,64")
+        elif name.endswith(".frozen_blocks"):
+            most = flat["model.generator.resolution"].bit_length() - 2
+            _need(0 <= value < most, name, value, f"0 up to {most - 1}")
         elif type(value) is int:
             _need(value >= 1, name, value, "1 or more")
         if name.endswith(".depths"):
@@ -128,6 +153,9 @@ def _check_numbers(flat: dict[str, Any]) -> None:
     for name in ("b1", "b2", "ema"):
         value = flat[f"optim.{name}"]
         _need(0 <= value < 1, f"optim.{name}", value, "from 0 up to, not including, 1")
+    for name in ("optim.ema_rampup", "ada.target", "ada.p"):
+        _need(0 <= flat[name] <= 1, name, flat[name], "from 0 up to 1")
+    _need(flat["ada.images"] >= 1, "ada.images", flat["ada.images"], "1 or more")
     for name in ("lr", "eps"):
         value = flat[f"optim.{name}"]
         _need(value > 0, f"optim.{name}", value, "more than 0")

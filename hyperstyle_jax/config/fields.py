@@ -53,6 +53,7 @@ def base(task: str) -> ConfigDict:
                 "encoder": "",
                 "feature_extractor": "",
                 "hypernet": "",
+                "discriminator": "",  # of task gan
                 # A bundle with a converted ResNet-34 or IR-SE-50, for the trunk.
                 "trunk": "",
                 # Bundles of converted networks; "": the feature extractor instead.
@@ -62,6 +63,7 @@ def base(task: str) -> ConfigDict:
             },
             "optim": _optim(),
             "loss": _loss(),
+            "ada": _ada(),
             "num_iters": 5,  # iterations of the refinement, T
         }
     )
@@ -157,6 +159,12 @@ def _data() -> dict[str, Any]:
         "eval": (1_000_000, 1_000_256),  # of eval_split
         "eval_path": "",  # another folder to evaluate on; "": data.path
         "eval_split": "train",  # of a tfds folder
+        # This many images of a folder or data set, spread evenly and at most a tenth of
+        # it, are evaluated on, all others trained on; 0: `train` and `eval` say which.
+        "held_out": 0,
+        "labels": "",  # a .csv or .jsonl file: what is known of each image, by its name
+        "label_columns": "",  # those that are attributes, as "age,smile"; "": all
+        "identity": "",  # the column that says who is in an image
         "leaks": "refuse",  # or "drop": images that eval has too are not trained on
         "in_memory": False,  # read and decode all images before the first step
         "threads": 0,  # that read and decode; 0: one for each core, at most 16
@@ -179,7 +187,11 @@ def _model() -> dict[str, Any]:
             "num_mapping_layers": 8,
             "mapping_lr_mul": 0.01,
         },
-        "discriminator": {"channel_base": 32768, "channel_max": 512},
+        "discriminator": {
+            "channel_base": 32768,
+            "channel_max": 512,
+            "frozen_blocks": 0,  # from the image on, that are not trained (Freeze-D)
+        },
         "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
         "hypernet": _hypernet(),
         "flow": {
@@ -223,6 +235,9 @@ def _optim() -> dict[str, Any]:
         "clip": 0.0,  # global norm; 0: off
         "ema": 0.0,  # decay per step; 0: off
         "frozen": "",  # regular expression for whole paths of parameters that stay
+        # Task gan: the average's half-life is at most this share of the steps so far;
+        # 0: of any length from the first step on.
+        "ema_rampup": 0.0,
     }
 
 
@@ -233,8 +248,9 @@ def _loss() -> dict[str, Any]:
         "id": 0.1,
         "moco": 0.0,  # domains other than faces; needs init.moco
         "moco_normalize": True,  # by ImageNet's statistics; the release does not
-        "attributes": 1.0,  # tasks recognition and gan, of procedural faces
-        "shape": 0.0,  # task recognition: a face's known shape from its identity vector
+        "attributes": 1.0,  # tasks recognition and gan; needs labels
+        "contrastive": 0.0,  # task recognition, without labels: SimCLR's loss
+        "shape": 0.0,  # task recognition: a drawn face's shape from its identity vector
         "adversarial": 1.0,  # task gan; 0: no discriminator
         "render": 0.0,  # task gan: regression on images of known latents
         "latent": 0.0,  # task encoder: w of generated images
@@ -246,4 +262,16 @@ def _loss() -> dict[str, Any]:
         "path_length": 2.0,
         "path_length_every": 4,  # steps
         "style_mixing": 0.9,  # share of images of two latents
+    }
+
+
+def _ada() -> dict[str, Any]:
+    """Adaptive discriminator augmentation of the task gan."""
+    return {
+        "target": 0.0,  # of r_t, published: 0.6; 0: the strength stays at `p`
+        "p": 0.0,  # the strength to begin with; 0 with target 0: no augmentation
+        "images": 500_000,  # that are shown while p goes from 0 to 1 at most
+        "blit": True,  # mirror images, quarter turns, whole pixels
+        "geometry": True,  # scale, rotation, stretching, fractions of pixels
+        "color": True,  # brightness, contrast, inversion, hue, saturation
     }

@@ -5,6 +5,7 @@ Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 
 import errno
 import lzma
+import os
 import posixpath
 import shutil
 import stat
@@ -62,6 +63,39 @@ def collect(
             "folder"
         ) from None
     _Walk(archive, path, prefix, collector, depth).collect()
+
+
+def split_path(path: str) -> tuple[str, str] | None:
+    """A path that leads into a zip file as (the zip file, the name inside), else None.
+
+    "set.zip/train" is ("set.zip", "train") where set.zip is a file.
+    """
+    outer, inner = path, ""
+    while outer and not os.path.exists(outer):
+        outer, name = os.path.split(outer.rstrip("/"))
+        inner = posixpath.join(name, inner) if inner else name
+    return (outer, inner) if inner and os.path.isfile(outer) else None
+
+
+def collect_folder(path: str, folder: str, prefix: str, collector: Collector) -> None:
+    """Collects the entries of a folder in a zip file, under their names in it.
+
+    Raises:
+        ValueError: not a zip file, or it has no such folder.
+    """
+    whole = Collector(collector.suffixes)
+    collect_file(path, "", whole)
+    start = f"{folder.rstrip('/')}/"
+    for file in whole.files:
+        if file.name.startswith(start):
+            name = prefix + file.name.removeprefix(start)
+            collector.files.append(file._replace(name=name))
+    if not collector.files:
+        tops = sorted({file.name.partition("/")[0] for file in whole.files})
+        raise ValueError(
+            f"no image in a folder {folder} of this zip file; it has "
+            f"{', '.join(tops[:8]) or 'no image'}"
+        )
 
 
 def check_machine(error: Exception, path: str) -> None:

@@ -178,3 +178,24 @@ class Subset:
     def take(self, positions: np.ndarray) -> Batch:
         """The examples at `positions` [B] of this subset; see `Source.take`."""
         return self._source.take(self._positions[positions])
+
+
+class Labelled:
+    """The examples of another source with further arrays, as their labels."""
+
+    def __init__(self, source: Source, arrays: Batch):
+        lengths = {name: len(array) for name, array in arrays.items()}
+        if any(length != len(source) for length in lengths.values()):
+            raise ValueError(
+                f"labels: got {lengths}, expected {len(source)} of each, one for every "
+                "example"
+            )
+        self._source, self._arrays = source, arrays
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def take(self, positions: np.ndarray) -> Batch:
+        """The examples at `positions` [B] with their labels; see `Source.take`."""
+        labels = {name: array[positions] for name, array in self._arrays.items()}
+        return self._source.take(positions) | labels

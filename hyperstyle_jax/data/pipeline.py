@@ -28,7 +28,8 @@ def batches(
     All hosts together see exactly the examples that one host with the sum of their
     batches would see, step by step. A flipped face comes with the mirrored latent and
     attributes, which describe it exactly (see `faces.mirror`), a flipped image with
-    the initial inversion of its mirror image, if there are stored ones.
+    the initial inversion of its mirror image, if there are stored ones. Labels of a
+    table stay as they are.
 
     An example that cannot be read is replaced by the next one that can: the same in
     every epoch, on every host and after every start.
@@ -146,7 +147,7 @@ def _flipped(batch: Batch, flips: np.ndarray) -> Batch:
     mirrored["image"] = batch["image"][:, :, ::-1]
     if "latent" in batch:
         mirrored["latent"] = faces.mirror(batch["latent"])
-    if "attributes" in batch:
+    if "latent" in batch and "attributes" in batch:  # of a drawn face
         mirrored["attributes"] = faces.mirror_attributes(batch["attributes"])
     for name, values in mirrored.items():
         mask = flips.reshape(-1, *[1] * (values.ndim - 1))

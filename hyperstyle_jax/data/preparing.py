@@ -17,10 +17,11 @@ from hyperstyle_jax.data import (
     tfds_format,
     walking,
 )
+from hyperstyle_jax.data import labels as label_tables
 from hyperstyle_jax.data.entries import File, left_out_line
 from hyperstyle_jax.data.published import DATASETS
 from hyperstyle_jax.data.shards import MadeExample
-from hyperstyle_jax.system import threads
+from hyperstyle_jax.system import atomic_files, threads
 
 _SHARD_PIXELS = 1024 * 256 * 256  # about 100 MB of PNG
 
@@ -34,6 +35,7 @@ def prepare(
     animal: str = "wild",
     eval_count: int = 0,
     accept_partial: bool = False,
+    labels: str | Path = "",
 ) -> dict[str, Any]:
     """Crops, resizes and stores a data set; the same call again continues.
 
@@ -43,6 +45,8 @@ def prepare(
         size: width in pixels. height: in pixels; 0 for squares.
         eval_count: how many of the last training images become the split "test".
         accept_partial: whether fewer images than published are all right.
+        labels: a table of what is known of the images, see `labels.read`; it goes with
+            the data set, as labels.jsonl.
 
     Returns:
         The content of `report.json`: `counts` {split: stored}, `skipped` {name: why},
@@ -57,12 +61,19 @@ def prepare(
     """
     if "://" in str(out):
         raise ValueError(f"{out}: expected a local folder; copy it to the bucket later")
+    rows = label_tables.rows_of_file(labels) if labels else []
     splits, left_out = datasets.find(name, sources, animal)
+    if labels:
+        names = [file.name for files in splits.values() for file in files]
+        label_tables.read(labels).rows_of(names)
     if not accept_partial:
         datasets.check_counts(name, splits, animal)
     splits = datasets.hold_out(splits, eval_count)
     full_name = f"{name}_{animal}" if DATASETS[name].animals else name
     report = _store(splits, out, full_name.replace("-", "_"), size, height)
+    if rows:
+        table = Path(out) / label_tables.NAME
+        atomic_files.write_whole(table, label_tables.to_jsonl(rows))
     return report | {"leaks": _leaks(out, splits), "left_out": left_out}
 
 

@@ -53,7 +53,8 @@ class Walk:
         """Visits a folder, a zip file, a single file or an address.
 
         Args:
-            source: a path, or an address as gs://bucket/folder.
+            source: a path, also of a folder in a zip file ("set.zip/train"), or an
+                address as gs://bucket/folder.
             prefix: put before the names of its files.
 
         Raises:
@@ -82,6 +83,8 @@ class Walk:
         suffix = kinds.suffix(source)
         if os.path.isdir(source):
             self._folders.visit(source, prefix, collector)
+        elif place := archives.split_path(source):
+            archives.collect_folder(*place, prefix, collector)
         elif not os.path.exists(source):
             what = "a dead link" if os.path.islink(source) else "nothing"
             raise ValueError(f"got {what}, expected a folder or a zip file")

@@ -1,7 +1,7 @@
 """A small network that reads identity and attributes of the images of one domain.
 
 It takes the places of ArcFace and LPIPS where no such pretrained networks are at hand,
-and is trained on the domain's own labels.
+and is trained on the domain's own labels, or on its images alone.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ class FeatureExtractor(nn.Module):
         # Without this normalization all identity vectors of fresh weights are almost
         # parallel, and ArcFace's loss stalls.
         self.identity_norm = BatchNorm(affine=False, axis_name=self.axis_name)
-        self.attribute_head = Linear(self.num_attributes)
+        if self.num_attributes:
+            self.attribute_head = Linear(self.num_attributes)
         shape = (self.num_attributes,)
         self.mean = self.variable("buffers", "attribute_mean", jnp.zeros, shape)
         self.std = self.variable("buffers", "attribute_std", jnp.ones, shape)
@@ -50,7 +51,9 @@ class FeatureExtractor(nn.Module):
     def _heads(self, features, train=False):
         flat = features.reshape(features.shape[0], -1)
         identity = self.identity_norm(self.identity_head(flat), train)
-        attributes = self.mean.value + self.std.value * self.attribute_head(flat)
+        attributes = jnp.zeros((len(flat), 0), flat.dtype)
+        if self.num_attributes:
+            attributes = self.mean.value + self.std.value * self.attribute_head(flat)
         return _normalized(identity), attributes
 
     def pooled(self, x):

@@ -1,5 +1,6 @@
 """Parts of a training step that several tasks share."""
 
+import math
 import operator
 from collections.abc import Callable
 
@@ -129,3 +130,19 @@ def apply_gradients(
 def ema(decay: float, average, params):
     """The exponential moving average: average ← decay·average + (1 − decay)·params."""
     return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)
+
+
+def ramped_decay(decay: float, rampup: float, step: jax.Array) -> jax.Array:
+    """The decay of an average whose half-life is at most `rampup` · `step`.
+
+    The networks of the first steps are soon forgotten.
+
+    Args:
+        decay: that the average has in the end, from 0 up to, not including, 1.
+        rampup: as a share of the steps so far.
+        step: the number of this step, from 1 on.
+    """
+    if not decay:
+        return jnp.zeros(())
+    half_life = math.log(0.5) / math.log(decay)
+    return 0.5 ** (1 / jnp.minimum(half_life, rampup * step))

@@ -6,7 +6,6 @@ The tasks read the config through these functions; what they call takes plain va
 import optax
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import faces
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import WEncoder
@@ -15,7 +14,7 @@ from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.models.styleflow import StyleFlow
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import optimizers, sources
+from hyperstyle_jax.training import labels, optimizers, sources
 from hyperstyle_jax.training.sources import Load
 
 
@@ -31,9 +30,9 @@ def generator(config: ConfigDict) -> Generator:
 
 def discriminator(config: ConfigDict) -> Discriminator:
     """The discriminator of the generator's images, without weights."""
-    return Discriminator(
-        config.model.generator.resolution, **config.model.discriminator
-    )
+    c = config.model.discriminator
+    resolution = config.model.generator.resolution
+    return Discriminator(resolution, c.channel_base, c.channel_max)
 
 
 def encoder(config: ConfigDict) -> WEncoder:
@@ -43,9 +42,10 @@ def encoder(config: ConfigDict) -> WEncoder:
 
 
 def feature_extractor(config: ConfigDict) -> FeatureExtractor:
-    """The feature extractor of procedural faces, without weights."""
+    """The feature extractor of the images' labels, without weights."""
     c = config.model.feature_extractor
-    return FeatureExtractor(len(faces.ATTRIBUTES), c.widths, c.depths, c.embedding_dim)
+    count = len(labels.known(config).attributes)
+    return FeatureExtractor(count, c.widths, c.depths, c.embedding_dim)
 
 
 def flow(config: ConfigDict, generator: Net, feature_extractor: Net) -> StyleFlow:
@@ -90,14 +90,28 @@ def load_generator(config: ConfigDict, load: Load) -> Net:
     return _load("generator", config, generator(config), load)
 
 
+def load_discriminator(config: ConfigDict, load: Load) -> Net:
+    """The discriminator that the run begins with, see `sources.network`."""
+    return _load("discriminator", config, discriminator(config), load)
+
+
 def load_encoder(config: ConfigDict, load: Load) -> Net:
     """The W-encoder that the run begins with, see `sources.network`."""
     return _load("encoder", config, encoder(config), load, [image_shape(config)])
 
 
 def load_feature_extractor(config: ConfigDict, load: Load) -> Net:
-    """The feature extractor that the run begins with, see `sources.network`."""
+    """The feature extractor that the run begins with, see `sources.network`.
+
+    As a loss network it has the attributes that it was trained with.
+    """
     module, shape = feature_extractor(config), image_shape(config)
+    source = config.init.feature_extractor
+    if config.task != "recognition" and source not in ("", sources.RANDOM):
+        nets = load(source)
+        if found := nets.get("feature_extractor"):
+            module = module.clone(num_attributes=found.module.num_attributes)
+        return _load("feature_extractor", config, module, lambda _: nets, [shape])
     return _load("feature_extractor", config, module, load, [shape])
 
 

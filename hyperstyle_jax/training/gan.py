@@ -6,7 +6,9 @@ may also be regressed on them (`loss.render`): minutes instead of hours.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +18,18 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax.loop import parallel
 from hyperstyle_jax.loop.fit import Task
-from hyperstyle_jax.metrics import frechet_distance
+from hyperstyle_jax.metrics import frechet_distance, kernel_distance
 from hyperstyle_jax.models.discriminator import Discriminator
+from hyperstyle_jax.models.synthesis import resolutions
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import (
     common,
+    discriminator_augment,
     from_config,
     gan_losses,
     sources,
 )
+from hyperstyle_jax.training.discriminator_augment import Kinds
 
 _W_AVG_DECAY = 0.998
 
@@ -42,6 +47,7 @@ def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) 
         ValueError: a source does not hold what the config describes.
     """
     loss = Weights(**{f.name: config.loss[f.name] for f in dataclasses.fields(Weights)})
+    ada = config.ada
     generator = from_config.load_generator(config, load)
     frozen = {"noise": generator.variables["buffers"]["synthesis"]}
     if config.init.feature_extractor or (
@@ -51,9 +57,18 @@ def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) 
     steps = _Steps(
         generator,
         from_config.discriminator(config),
+        lambda: from_config.load_discriminator(config, load),
         from_config.optimizer(config),
         config.optim.ema,
+        config.optim.ema_rampup,
         loss,
+        Augmentation(
+            ada.target,
+            ada.p,
+            ada.images,
+            Kinds(ada.blit, ada.geometry, ada.color),
+        ),
+        config.model.discriminator.frozen_blocks,
     )
     columns = ("real", "rendered", "generated") if loss.render else ()
     return Task(
@@ -82,22 +97,52 @@ class Weights:
     attributes: float
 
 
+class Augmentation(NamedTuple):
+    """Of what the discriminator sees, see `discriminator_augment`.
+
+    Attributes:
+        target: of the mean sign of its output for real images; 0 leaves p as it is.
+        p: the strength to begin with.
+        images: in which p may rise from 0 to 1.
+        kinds: of transformations.
+    """
+
+    target: float
+    p: float
+    images: int
+    kinds: Kinds
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is any."""
+        return self.target > 0 or self.p > 0
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Steps:
     """The steps of the task.
 
     Attributes:
         generator: to begin with. discriminator: without weights.
+        initial_discriminator: gives the one to begin with.
         tx: the optimizer, one for each of the two networks.
         ema_decay: of the generator's averaged weights.
+        ema_rampup: their half-life is at most this share of the steps so far, if not 0.
         loss: weights of the losses.
+        augmentation: of the discriminator's images.
+        frozen_blocks: of the discriminator, from the image on, that are not trained
+            (https://arxiv.org/abs/2002.10964).
     """
 
     generator: Net
     discriminator: Discriminator
+    initial_discriminator: Callable[[], Net]
     tx: optax.GradientTransformation
     ema_decay: float
+    ema_rampup: float
     loss: Weights
+    augmentation: Augmentation
+    frozen_blocks: int
 
     def init(self, key):
         params = self.generator.params
@@ -108,13 +153,17 @@ class _Steps:
             "opt_generator": self.tx.init(params),
         }
         if self.loss.adversarial:
-            image = jnp.zeros((1, *2 * (self.generator.module.resolution,), 3))
-            params = self.discriminator.init(key, image)["params"]
+            params = self.initial_discriminator().params
             state |= {
                 "discriminator": params,
                 "opt_discriminator": self.tx.init(params),
                 "path_mean": jnp.zeros(()),
             }
+        if self.loss.adversarial and self.augmentation.is_on:
+            start = discriminator_augment.initial(self.augmentation.p)
+            state["augmentation"] = start
+        if self.ema_rampup:
+            state["steps"] = jnp.zeros(())
         return state
 
     def train_step(self, state, frozen, batch, key, r1=False, path=False):
@@ -134,24 +183,58 @@ class _Steps:
         keys = parallel.example_keys(key, x.shape[0])
         net = _net(self.generator.module, state["generator"], frozen)
         fake, _ = gan_losses.generate(net, keys, self.loss.style_mixing)
+        of_real, of_fake = (partial(self._augment, state, keys, i) for i in (1, 2))
 
         def objective(params):
             discriminate = partial(self._discriminate, params)
-            loss = gan_losses.discriminator_loss(discriminate, x, fake)
-            metrics = {"d_loss": loss}
+            of_real_images = partial(_composed, discriminate, of_real)
+            real, generated = of_real_images(x), discriminate(of_fake(fake))
+            loss = gan_losses.discriminator_loss(real, generated)
+            metrics = {"d_loss": loss, "real_sign": jnp.sign(real).mean()}
             if r1:
-                metrics["r1"] = gan_losses.r1_penalty(discriminate, x)
+                metrics["r1"] = gan_losses.r1_penalty(of_real_images, x)
                 loss += 0.5 * self.loss.r1 * self.loss.r1_every * metrics["r1"]
             return loss, metrics
 
         gradient = jax.grad(objective, has_aux=True)
         grads, metrics = gradient(state["discriminator"])
-        grads, norm = common.average_gradients(grads)
+        grads, norm = common.average_gradients(self._without_frozen(grads))
         params, opt = common.optimizer_step(
             self.tx, grads, state["opt_discriminator"], state["discriminator"]
         )
         state = state | {"discriminator": params, "opt_discriminator": opt}
-        return state, metrics | {"d_grad_norm": norm}
+        metrics |= {"d_grad_norm": norm}
+        if "augmentation" in state:
+            sign = jax.lax.pmean(metrics["real_sign"], parallel.AXIS)
+            batch_size = len(x) * jax.lax.axis_size(parallel.AXIS)
+            state["augmentation"] = discriminator_augment.after_step(
+                state["augmentation"],
+                sign,
+                batch_size,
+                self.augmentation.target,
+                self.augmentation.images,
+            )
+            metrics["augment_p"] = state["augmentation"]["p"]
+        return state, metrics
+
+    def _augment(self, state, keys, number, images):
+        """Augmented images, if the run augments; another `number` draws anew."""
+        if "augmentation" not in state:
+            return images
+        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
+        p = state["augmentation"]["p"]
+        return discriminator_augment.augment(images, keys, p, self.augmentation.kinds)
+
+    def _without_frozen(self, grads):
+        """The gradients of the discriminator, zero in the blocks that are frozen."""
+        if not self.frozen_blocks:
+            return grads
+        sizes = resolutions(self.discriminator.resolution)[::-1][: self.frozen_blocks]
+        zeros = {
+            name: jax.tree.map(jnp.zeros_like, grads[name])
+            for name in (f"b{size}" for size in sizes)
+        }
+        return grads | zeros
 
     def _generator_step(self, state, frozen, batch, key, path):
         key, path_key = jax.random.split(key)
@@ -174,12 +257,20 @@ class _Steps:
         z = common.draw_z(self.generator.module, keys)
         w = _net(self.generator.module, params, frozen)(z, method="mapping")
         w_mean = jax.lax.pmean(w.mean(0), parallel.AXIS)
-        state = state | {
-            "generator": params,
-            "opt_generator": opt,
-            "ema": common.ema(self.ema_decay, state["ema"], params),
-            "w_avg": common.ema(_W_AVG_DECAY, state["w_avg"], w_mean),
-        }
+        decay, steps = self.ema_decay, {}
+        if self.ema_rampup:
+            steps = {"steps": state["steps"] + 1}
+            decay = common.ramped_decay(decay, self.ema_rampup, steps["steps"])
+        state = (
+            state
+            | steps
+            | {
+                "generator": params,
+                "opt_generator": opt,
+                "ema": common.ema(decay, state["ema"], params),
+                "w_avg": common.ema(_W_AVG_DECAY, state["w_avg"], w_mean),
+            }
+        )
         if path:
             state |= {"path_mean": path_mean}
         return state, metrics | {"g_grad_norm": norm}
@@ -189,7 +280,8 @@ class _Steps:
         weights, loss, metrics, path_mean = self.loss, 0.0, {}, None
         if weights.adversarial:
             fake, _ = gan_losses.generate(net, keys, weights.style_mixing)
-            logits = self._discriminate(state["discriminator"], fake)
+            seen = self._augment(state, keys, 3, fake)
+            logits = self._discriminate(state["discriminator"], seen)
             metrics["g_loss"] = gan_losses.generator_loss(logits)
             loss += weights.adversarial * metrics["g_loss"]
         if path_keys is not None:
@@ -239,13 +331,19 @@ class _Steps:
 
 
 def export(config: ConfigDict, state: dict, frozen: dict) -> dict[str, Net]:
-    """The averaged generator."""
+    """The averaged generator, and the discriminator where there is one."""
     module = from_config.generator(config)
-    return {"generator": _net(module, state["ema"], frozen, state["w_avg"])}
+    nets = {"generator": _net(module, state["ema"], frozen, state["w_avg"])}
+    if "discriminator" in state:
+        discriminator = from_config.discriminator(config)
+        nets["discriminator"] = Net(discriminator, {"params": state["discriminator"]})
+    return nets
 
 
 def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
-    """Means, and the Fréchet distance in the feature extractor's space.
+    """Means, and the distances of the two sets in the feature extractor's space.
+
+    "frechet" has the form of FID, "kid" that of the kernel inception distance.
 
     Args:
         per_image: {name: [N]}, or features "real" and "fake" [N, C].
@@ -254,7 +352,12 @@ def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
     if "real" in per_image:
         distance = frechet_distance(per_image["real"], per_image["fake"])
         scores["frechet"] = float(distance)
+        scores["kid"] = kernel_distance(per_image["real"], per_image["fake"])
     return scores
+
+
+def _composed(outer, inner, x):
+    return outer(inner(x))
 
 
 def _net(module, params, frozen, w_avg=None) -> Net:

@@ -16,14 +16,9 @@ from hyperstyle_jax.training import common, criteria
 _PATH_DECAY = 0.99
 
 
-def discriminator_loss(discriminate: Callable, real, fake) -> jax.Array:
-    """E[softplus(D(fake))] + E[softplus(−D(real))], the logistic loss.
-
-    Args:
-        discriminate: samples [B, …] → logits, one per sample.
-    """
-    loss = jax.nn.softplus(discriminate(fake)).mean()
-    return loss + jax.nn.softplus(-discriminate(real)).mean()
+def discriminator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """E[softplus(D(fake))] + E[softplus(−D(real))], the logistic loss, from logits."""
+    return jax.nn.softplus(fake).mean() + jax.nn.softplus(-real).mean()
 
 
 def generator_loss(logits: jax.Array) -> jax.Array:

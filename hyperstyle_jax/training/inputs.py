@@ -9,21 +9,28 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.data import pipeline, reading
-from hyperstyle_jax.data.examples import Batch, FaceSource, RecordSource, Source, Subset
+from hyperstyle_jax.data.examples import (
+    Batch,
+    FaceSource,
+    Labelled,
+    RecordSource,
+    Source,
+    Subset,
+)
+from hyperstyle_jax.data.labels import Labels
 from hyperstyle_jax.loop import parallel
+from hyperstyle_jax.training import labels
 
 
 class _Examples(NamedTuple):
-    """The images to train or to evaluate on: records first … end − 1.
+    """The images to train or to evaluate on, by their positions in the records.
 
     `place` names the data set in messages, as "PATH, split train".
     """
 
     records: RecordSource
-    path: str
     place: str
-    first: int
-    end: int
+    positions: list[int]
 
 
 def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterator]]:
@@ -38,7 +45,7 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
             images that are both trained and evaluated on.
     """
     data = config.data
-    train, held_out = record_sources(data)
+    train, held_out = record_sources(data, config.task == "recognition")
     threads = data.threads or min(os.cpu_count() or 1, 16)
     shard, problems = parallel.shard(), {}
     if data.in_memory:
@@ -60,11 +67,14 @@ def make_data(config: ConfigDict) -> tuple[pipeline.Stream, Callable[[], Iterato
     return batches, evaluation
 
 
-def record_sources(data: ConfigDict) -> tuple[Source, Source]:
+def record_sources(
+    data: ConfigDict, with_labels: bool = False
+) -> tuple[Source, Source]:
     """The examples to train on and those to evaluate on.
 
     Args:
         data: of the config.
+        with_labels: whether to add the labels of its table.
 
     Raises:
         ValueError: as `make_data`.
@@ -72,15 +82,39 @@ def record_sources(data: ConfigDict) -> tuple[Source, Source]:
     if data.kind == "faces":
         return _faces(data, tuple(data.train)), _faces(data, tuple(data.eval))
     train, held_out = (_examples(data, name) for name in ("train", "eval"))
-    positions = list(range(train.first, train.end))
     leaking = set(_leaks(data, train, held_out))
-    positions = [i for i in positions if i not in leaking]
+    kept = [i for i in train.positions if i not in leaking]
+    if not kept:
+        raise ValueError(f"no image of {train.place} is left to train on")
+    train = train._replace(positions=kept)
     for examples in (train, held_out):
         _check_size(cfg.image_size(data), examples)
-    return (
-        Subset(train.records, positions),
-        Subset(held_out.records, range(held_out.first, held_out.end)),
-    )
+    table = labels.table_of(data) if with_labels else None
+    return _source(train, table), _source(held_out, table)
+
+
+def _source(examples: _Examples, table: Labels | None) -> Source:
+    """The examples with their labels, without those that the table does not have."""
+    if table is None:
+        return Subset(examples.records, examples.positions)
+    names = [sums.name for sums in examples.records.image_sums()]
+    if not names:
+        raise ValueError(
+            f"{examples.place} does not store the names of its images, so a table of "
+            "labels cannot be matched; prepare it again with `hyperstyle prepare`"
+        )
+    rows = table.rows_of(names)
+    positions = [i for i in examples.positions if rows[i] >= 0]
+    if not positions:
+        raise ValueError(f"{examples.place}: no image has a row in the table of labels")
+    if lost := len(examples.positions) - len(positions):
+        print(f"{lost} images of {examples.place} have no labels and are left out",
+              file=sys.stderr)  # fmt: skip
+    chosen = rows[positions]
+    extra = {"attributes": table.values[chosen]}
+    if table.identities is not None:
+        extra["identity"] = table.identities[chosen]
+    return Labelled(Subset(examples.records, positions), extra)
 
 
 def _faces(data: ConfigDict, indices: tuple[int, int]) -> Source:
@@ -103,14 +137,27 @@ def _examples(data: ConfigDict, name: str) -> _Examples:
     path = (data.eval_path if evaluated else "") or data.path
     split = data.eval_split if evaluated else "train"
     records = RecordSource(records_path(data, path), split)
-    (first, end), count = data[name], len(records)
     place = f"{path}, split {split}" if data.kind == "tfds" else path
+    count = len(records)
+    if data.held_out:
+        chosen = _spread(data.held_out, count)
+        if evaluated:
+            return _Examples(records, place, chosen)
+        others = sorted(set(range(count)).difference(() if data.eval_path else chosen))
+        return _Examples(records, place, others)
+    first, end = data[name]
     if first >= count:
         raise ValueError(
             f"config.data.{name} is {data[name]}, but {place} has {count} images; "
-            f"choose a range within (0, {count})"
+            f"choose a range within (0, {count}), or set config.data.held_out"
         )
-    return _Examples(records, path, place, first, min(end, count))
+    return _Examples(records, place, list(range(first, min(end, count))))
+
+
+def _spread(wanted: int, count: int) -> list[int]:
+    """Positions spread evenly over `count` images: `wanted`, but at most a tenth."""
+    number = min(wanted, max(1, count // 10))
+    return [(2 * i + 1) * count // (2 * number) for i in range(number)]
 
 
 def records_path(data: ConfigDict, path: str) -> str:
@@ -138,7 +185,8 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
               file=sys.stderr)  # fmt: skip
         return []
     mine, others = (
-        r[e.first : e.end] for r, e in zip(sums, (train, held_out), strict=True)
+        [r[i] for i in e.positions]
+        for r, e in zip(sums, (train, held_out), strict=True)
     )
     pairs = leaks.between({train.place: mine}, {held_out.place: others})
     if pairs and data.leaks == "refuse":
@@ -147,7 +195,7 @@ def _leaks(data: ConfigDict, train: _Examples, held_out: _Examples) -> list[int]
             f"{leaks.one_line(pairs)}; choose other ranges, or leave them out of "
             "training with config.data.leaks=drop"
         )
-    dropped = [train.first + i for i in leaks.shared(mine, others)]
+    dropped = [train.positions[i] for i in leaks.shared(mine, others)]
     if dropped:
         print(f"{len(dropped)} images are left out of training, because evaluation "
               f"has them: {leaks.one_line(pairs)}", file=sys.stderr)  # fmt: skip

@@ -63,7 +63,7 @@ def discriminator_gradients(
 
     def objective(params):
         discriminate = partial(_logits, params)
-        loss = gan_losses.discriminator_loss(discriminate, real, fake)
+        loss = gan_losses.discriminator_loss(discriminate(real), discriminate(fake))
         metrics = {"latent_discriminator_loss": loss}
         if r1:
             penalty = gan_losses.r1_penalty(discriminate, real)

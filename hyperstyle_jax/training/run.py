@@ -16,7 +16,14 @@ from hyperstyle_jax.config import checks
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.loop import checkpoint, fit, memory, parallel
 from hyperstyle_jax.system import folder_lock
-from hyperstyle_jax.training import claims, inputs, pre_extract, report, sources
+from hyperstyle_jax.training import (
+    claims,
+    inputs,
+    labels,
+    pre_extract,
+    report,
+    sources,
+)
 from hyperstyle_jax.training.tasks import make_task
 
 # What a step holds on a CPU besides XLA's plan (threads, packed operands of its
@@ -41,6 +48,7 @@ def run(config: ConfigDict, workdir: str | Path, force: bool = False) -> int:
     """
     _quiet()
     checks.check(config)
+    labels.check(config)
     parallel.devices(config.num_devices, config.batch_size)
     workdir = Path(workdir)
     with folder_lock.hold(workdir) if parallel.is_writer() else nullcontext():
@@ -71,6 +79,7 @@ def describe(config: ConfigDict) -> str:
     """
     _quiet()
     checks.check(config)
+    labels.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
     task, *shapes = _abstract(config)
     state, frozen = (parallel.abstract(tree, devices) for tree in shapes)
@@ -124,12 +133,14 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
         "index": ((), np.int32),
         **pre_extract.shapes(config),
     }
-    if data.kind == "faces" or config.task == "recognition":
-        wanted |= {
-            "identity": ((), np.int32),
-            "latent": ((faces.LATENT_DIM,), np.float32),
-            "attributes": ((len(faces.ATTRIBUTES),), np.float32),
-        }
+    known = labels.known(config)
+    if known.latents:
+        wanted["latent"] = ((faces.LATENT_DIM,), np.float32)
+    if known.latents or config.task == "recognition":
+        if known.identities is not None:
+            wanted["identity"] = ((), np.int32)
+        if known.attributes:
+            wanted["attributes"] = ((len(known.attributes),), np.float32)
     return {
         name: jax.ShapeDtypeStruct((count, *shape), dtype)
         for name, (shape, dtype) in wanted.items()

@@ -8,6 +8,7 @@ import tasks
 from hyperstyle_jax import trees
 from hyperstyle_jax.loop import fit, parallel
 from hyperstyle_jax.training import gan
+from hyperstyle_jax.weights import bundle
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def trained(task, config):
 def test_every_term_is_finite_and_the_regression_learns(trained):
     _, metrics = trained
     always = {"d_loss", "g_loss", "render_l2", "render_lpips", "render_attributes"}
-    always |= {"d_grad_norm", "g_grad_norm"}
+    always |= {"d_grad_norm", "g_grad_norm", "real_sign"}
     for step, terms in enumerate(metrics, start=1):
         lazy = {"r1", "path_length"} if step % 2 == 0 else set()
         assert terms.keys() == always | lazy
@@ -73,7 +74,7 @@ def test_averages_follow_the_networks(task, config, trained):
 def test_export_is_the_averaged_generator(task, config, trained, tmp_path):
     state, _ = trained
     nets = gan.export(config, state, task.frozen)
-    assert nets.keys() == {"generator"}
+    assert nets.keys() == {"generator", "discriminator"}
     net = nets["generator"]
     assert net.params is state["ema"]
     assert net.variables["buffers"]["mapping"]["w_avg"] is state["w_avg"]
@@ -139,3 +140,45 @@ def test_without_the_adversary_there_is_no_discriminator(config):
     new, metrics = jax.eval_shape(step, state, task.frozen, examples, key)
     assert metrics.keys() == {"render_l2", "g_grad_norm"}
     assert new.keys() == state.keys()
+
+
+@pytest.fixture(scope="module")
+def adaptive(config):
+    c = config.copy_and_resolve_references()
+    c.loss.update(render=0.0, path_length=0.0, adversarial=1.0)
+    c.ada.update(target=0.6, p=0.5, images=160)
+    c.optim.ema_rampup, c.model.discriminator.frozen_blocks = 0.05, 1
+    return c, gan.make_task(c)
+
+
+def test_augmentation_ramp_and_frozen_blocks(adaptive):
+    """The strength moves each fourth step, by 4·4 / 160; the first block stays."""
+    config, task = adaptive
+    state, metrics = tasks.train(task, config, steps=5)
+    strengths = [step["augment_p"] for step in metrics]
+    np.testing.assert_allclose(strengths[:3], 0.5)
+    signs = np.mean([step["real_sign"] for step in metrics[:4]])
+    expected = 0.5 + np.sign(signs - 0.6) * 0.1
+    np.testing.assert_allclose(strengths[3:], expected, rtol=1e-6)
+    assert state["steps"] == 5
+    start = task.init(jax.random.key(config.seed))["discriminator"]
+    first, second = (
+        max(abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, pair), strict=True))
+        for pair in ((state["discriminator"][k], start[k]) for k in ("b8", "b4"))
+    )
+    assert first == 0 < second
+
+
+def test_a_run_goes_on_with_both_networks_of_another(adaptive, tmp_path):
+    config, task = adaptive
+    state = task.init(jax.random.key(5))
+    noisy = jax.tree.map(lambda x: x + 1.0, state["discriminator"])
+    nets = gan.export(config, state | {"discriminator": noisy}, task.frozen)
+    bundle.save(tmp_path / "both", nets)
+    config = config.copy_and_resolve_references()
+    config.init.generator = config.init.discriminator = str(tmp_path / "both")
+    again = gan.make_task(config).init(jax.random.key(0))
+    for a, b in zip(
+        *map(jax.tree.leaves, (again["discriminator"], noisy)), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
