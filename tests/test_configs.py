@@ -8,7 +8,7 @@ import pytest
 from paths import ROOT
 
 from hyperstyle_jax.cli.main import build_parser
-from hyperstyle_jax.config import checks
+from hyperstyle_jax.config import checks, own_domain, reading
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.training import encoder, from_config, iterations
 from hyperstyle_jax.weights import specs
@@ -110,3 +110,38 @@ def test_full_size_configs_name_their_data_and_networks():
         assert config.data.kind == "tfds" and config.data.path in read(stem).__doc__ + (
             read("ffhq").__doc__
         )
+
+
+@pytest.mark.parametrize("networks", own_domain.NETWORKS)
+@pytest.mark.parametrize("size", own_domain.SIZES)
+def test_the_settings_of_ones_own_domain_are_valid(size, networks):
+    """For every size, and with few and many pictures."""
+    for step in own_domain.STEPS:
+        for pictures in (100, 100_000):
+            options = {"networks": networks, "pictures": pictures}
+            c = own_domain.config(step, size, **options)
+            c.data.path = "pictures"
+            checks.check(c)
+            assert c.optim.schedule == "constant"  # a longer budget goes on
+
+
+@pytest.mark.parametrize("step", own_domain.STEPS)
+def test_configs_of_ones_own_domain_say_their_command(step):
+    module = importlib.import_module(f"configs.own.{step}")
+    assert f"--config configs/own/{step}.py --config.data.path=FOLDER" in module.__doc__
+    file = ROOT / "configs/own" / f"{step}.py"
+    for argument, size in (("", 64), (":128", 128)):
+        c = reading.read(f"{file}{argument}", ["data.path=pictures"])
+        assert c.model.generator.resolution == size and c.data.path == "pictures"
+    with pytest.raises(ValueError, match="config.data.path is ''"):
+        reading.read(file)
+
+
+def test_the_generators_settings_are_the_published_ones():
+    """`auto` of StyleGAN2-ADA for one device: batch, R1's weight, the average."""
+    for size, batch, r1 in ((256, 16, 0.8192), (512, 8, 6.5536)):
+        c = own_domain.config("generator", size)
+        assert c.batch_size == batch and c.loss.r1 == pytest.approx(r1)
+        assert (c.optim.b1, c.optim.b2, c.optim.ema_rampup) == (0.0, 0.99, 0.05)
+        assert math.log(0.5) / math.log(c.optim.ema) == pytest.approx(312.5)
+        assert c.ada.target == 0.6 and not c.data.flip

@@ -1,11 +1,8 @@
 """`hyperstyle export` makes a bundle of runs."""
 
-import json
 from pathlib import Path
 
 from hyperstyle_jax.system import folder_lock
-
-ROLES = ("generator", "encoder", "hypernet", "feature_extractor", "flow")
 
 
 def add_commands(commands):
@@ -40,83 +37,19 @@ def export(args):
 
 
 def _export(args):
-    from hyperstyle_jax import faces
-    from hyperstyle_jax.config import fields as cfg
-    from hyperstyle_jax.training import tasks
-    from hyperstyle_jax.weights import bundle, provenance
+    from hyperstyle_jax.training import exporting
 
-    nets, configs = {}, []
-    for run in args.runs:
-        if not (run / "config.json").is_file():
-            raise ValueError(f"{run} is not a run: expected a workdir of train.py")
-        trained = tasks.run_nets(run, args.best)
-        nets |= {k: v for k, v in trained.items() if k in ROLES}
-        configs.append(json.loads((run / "config.json").read_text()))
-    info = {
-        "licence": args.licence,
-        "made_by": configs,
-        "image_size": cfg.image_size(configs[-1]["data"]),
-        "num_iters": args.num_iters or configs[-1]["num_iters"],
-        "metrics": _metrics(args.runs[-1]),
-    }
-    info |= {k: v for k in ("summary", "limits") if (v := getattr(args, k))}
-    if "flow" in nets:
-        started = configs[-1]["init"]
-        info["made_for"] = _identity(started["generator"])
-    if "feature_extractor" in nets:
-        info["attributes"] = list(faces.ATTRIBUTES)
-    made_of = [_run(run, args.best) for run in args.runs]
-    bundle_id = bundle.save(
+    info = {"licence": args.licence, "summary": args.summary, "limits": args.limits}
+    bundle_id, nets = exporting.export(
+        args.runs,
         args.out,
-        nets,
-        info=info,
-        dtype="float16" if args.half else "float32",
-        made_of=provenance.record("hyperstyle export", made_of),
+        best=args.best,
+        half=args.half,
+        num_iters=args.num_iters,
+        info={k: v for k, v in info.items() if v},
     )
     size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
     print(f"bundle {bundle_id} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
-    missing = [r for r in ROLES[:3] if r not in nets]
+    missing = [r for r in exporting.ROLES[:3] if r not in nets]
     if missing and set(nets) != {"flow"}:
         print(f"to invert photos it also needs: {', '.join(missing)}")
-
-
-def _metrics(run: Path) -> dict:
-    """The last evaluation of a run, by name."""
-    from hyperstyle_jax.loop import logs
-
-    rows = [{k: v for k, v in row.items() if "eval/" in k} for row in logs.read(run)]
-    last = next((row for row in reversed(rows) if row), {})
-    values = {name.removeprefix("eval/"): value for name, value in last.items()}
-    return {"dataset": f"the evaluation set of {run.name}", "values": values}
-
-
-def _run(run: Path, best: bool) -> dict:
-    """A run for the bundle's provenance, with the networks that it started from."""
-    from hyperstyle_jax.loop import checkpoint
-    from hyperstyle_jax.system import atomic_files
-
-    config = json.loads((run / "config.json").read_text())
-    started_from = {k: v for k, v in config.get("init", {}).items() if v}
-    return {
-        "name": run.name,
-        "kind": f"run of {config['task']}",
-        "step": "best evaluation" if best else max(checkpoint.steps(run)),
-        "sha256": atomic_files.sha256(run / "config.json"),
-        "started_from": {k: _identity(v) for k, v in started_from.items()},
-    }
-
-
-def _identity(source: str) -> str:
-    """A network's source with what names its weights: a bundle's id or checksum."""
-    from hyperstyle_jax.system import atomic_files
-    from hyperstyle_jax.weights import bundle, manifests
-
-    if (Path(source) / "config.json").is_file():
-        checksum = atomic_files.sha256(Path(source) / "config.json")
-        return f"run {Path(source).name}, sha256 of its config.json {checksum}"
-    try:
-        folder = bundle.find(source)
-    except ValueError:
-        return f"{source}, which is not there any more"
-    manifest = manifests.read(folder)
-    return f"bundle {Path(source).name} with the id {manifests.identity(manifest)}"

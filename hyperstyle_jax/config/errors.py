@@ -36,6 +36,8 @@ def explain(error: BaseException, argv: list[str]) -> str:
     file, given = _options(argv)
     if not file:
         return "which run? Give one as --config configs/NAME.py"
+    if not Path(file).is_file() and ".py:" in file:  # FILE.py:ARGUMENT
+        file = file.rpartition(":")[0]
     if not Path(file).is_file():
         return f"--config {file}: there is no such file"
     known = base(TASKS[0])

@@ -3,6 +3,7 @@
 The commands that hold a folder while they run, from before their first look into it:
 
 - `train.py`: its workdir (of several processes of one job the one that writes);
+- `domain`: its work folder, and within it what its runs hold;
 - `prepare`, `pre-extract`: the data set; `invert`, `evaluate`, `demo`, `generate`,
   `faces`, `edit`, `align`, `paste-back` and `edit-photo`: the folder of results (`edit`
   without --out: those of its .npz); `invert --shard` one part of it; `text-direction`:

@@ -42,33 +42,62 @@ class Kinds(NamedTuple):
     color: bool = True
 
 
-def augment(x: jax.Array, keys: jax.Array, p: jax.Array, kinds: Kinds) -> jax.Array:
-    """Augments each image on its own.
+class Recipe(NamedTuple):
+    """What is done to each of B images; None where a family is not used.
+
+    Attributes:
+        blit: places (row, column) that pixels come from, 2 × [B, S, S] int.
+        geometry: maps of places [B, 2, 3], see `warp`, and whether there is one [B].
+        color: matrices [B, 3, 4] of (r, g, b, 1), the identity where nothing is done.
+    """
+
+    blit: tuple[jax.Array, jax.Array] | None
+    geometry: tuple[jax.Array, jax.Array] | None
+    color: jax.Array | None
+
+
+def draw(keys: jax.Array, p: jax.Array, size: tuple[int, int], kinds: Kinds) -> Recipe:
+    """Draws what is done to images.
 
     Args:
-        x: [B, H, W, 3] in [-1, 1]; square if `kinds.blit`.
         keys: [B], one per image.
-        p: the chance of each transformation; 0 gives x itself.
+        p: the chance of each transformation.
+        size: (H, W) of the images; square if `kinds.blit`.
         kinds: the families that are used.
+    """
+
+    def one(key):
+        blit, geometry, color = jax.random.split(key, 3)
+        return Recipe(
+            _draw_blit(blit, p, size[0]) if kinds.blit else None,
+            _draw_geometry(geometry, p, size) if kinds.geometry else None,
+            _draw_color(color, p) if kinds.color else None,
+        )
+
+    return jax.vmap(one)(keys)
+
+
+def augment(x: jax.Array, recipe: Recipe) -> jax.Array:
+    """Augments each image on its own; with the strength 0 they stay as they are.
+
+    Args:
+        x: [B, H, W, 3] in [-1, 1].
+        recipe: of `draw`.
 
     Returns:
         [B, H, W, 3], about [-1, 1].
     """
-
-    def one(image, key):
-        blit, geometry, color = jax.random.split(key, 3)
-        if kinds.blit:
-            image = _blitted(image, blit, p)
-        if kinds.geometry:
-            matrix, moved = _draw_geometry(geometry, p, image.shape[:2])
-            image = jnp.where(moved, warp(image, matrix), image)
-        if kinds.color:
-            matrix, changed = _draw_color(color, p)
-            recoloured = image @ matrix[:3, :3].T + matrix[:3, 3]
-            image = jnp.where(changed, recoloured, image)
-        return image
-
-    return jax.vmap(one)(x, keys)
+    if recipe.blit is not None:
+        x = jax.vmap(lambda image, rows, columns: image[rows, columns])(x, *recipe.blit)
+    if recipe.geometry is not None:
+        matrix, moved = recipe.geometry
+        x = jnp.where(moved[:, None, None, None], jax.vmap(warp)(x, matrix), x)
+    if recipe.color is not None:
+        linear, offset = recipe.color[..., :3], recipe.color[..., 3]
+        exact = jax.lax.Precision.HIGHEST
+        x = jnp.einsum("bhwc,bdc->bhwd", x, linear, precision=exact)
+        x += offset[:, None, None]
+    return x
 
 
 def initial(p: float) -> dict[str, jax.Array]:
@@ -105,21 +134,25 @@ def after_step(
     }
 
 
-def blit(image, mirrored, quarters, shift) -> jax.Array:
-    """Moves pixels: mirror image, quarter turns, then a shift of rows and columns.
+def blit_places(size: int, mirrored, quarters, shift) -> tuple[jax.Array, jax.Array]:
+    """Where the pixels of a moved image come from: (rows, columns), [S, S] each.
 
     Args:
-        image: [S, S, C]. mirrored: bool.
-        quarters: 0 to 3, counter-clockwise.
-        shift: [2] whole numbers, down and to the right; less than S.
+        size: S. mirrored: whether the image is mirrored, at first.
+        quarters: turns of 90°, 0 to 3, counter-clockwise, after that.
+        shift: [2] whole numbers, down and to the right, at last; less than S.
     """
-    image = jnp.where(mirrored, image[:, ::-1], image)
-    turns = [lambda x, k=k: jnp.rot90(x, k) for k in range(4)]
-    image = jax.lax.switch(quarters, turns, image)
-    for axis in (0, 1):
-        places = jnp.arange(image.shape[axis]) - shift[axis]
-        image = jnp.take(image, _reflected(places, image.shape[axis]), axis=axis)
-    return image
+    last = size - 1
+    row, column = (_reflected(jnp.arange(size) - step, size) for step in shift)
+    rows, columns = row[:, None] + 0 * column, column + 0 * row[:, None]
+    turned = (
+        (rows, columns),
+        (columns, last - rows),
+        (last - rows, last - columns),
+        (last - columns, rows),
+    )
+    rows, columns = (jnp.stack(part)[quarters] for part in zip(*turned, strict=True))
+    return rows, jnp.where(mirrored, last - columns, columns)
 
 
 def warp(image: jax.Array, matrix: jax.Array) -> jax.Array:
@@ -133,10 +166,8 @@ def warp(image: jax.Array, matrix: jax.Array) -> jax.Array:
         matrix: [2, 3], from places (x, y, 1) of the result to places in the image, in
             pixels from the middle.
     """
-    fine = image
-    for axis in (0, 1):
-        fine = _up(fine, axis)
     height, width, _ = image.shape
+    fine = _separable(image, _up(height), _up(width))
     sides = (jnp.arange(2 * n + _TAPS - 2) for n in (height, width))
     rows, columns = ((side - _SHIFT) / 2 for side in sides)
     y, x = jnp.meshgrid(
@@ -145,36 +176,40 @@ def warp(image: jax.Array, matrix: jax.Array) -> jax.Array:
     from_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + (width - 1) / 2
     from_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + (height - 1) / 2
     out = _bilinear(fine, 2 * from_y + _SHIFT, 2 * from_x + _SHIFT)
-    for axis in (0, 1):
-        out = _down(out, axis)
-    return out
+    return _separable(out, _down(height), _down(width))
 
 
-def _up(x, axis):
-    """One period of the up-sampled signal; the mirrored image has period 2·n − 2."""
-    n = x.shape[axis]
+def _separable(x, rows, columns):
+    """x [H, W, C] times a matrix for its rows and one for its columns.
+
+    Filters as matrices: XLA compiles them in a moment, and sums of shifted images for
+    minutes on a CPU. Up to 256² they cost little.
+    """
+    exact = jax.lax.Precision.HIGHEST
+    x = jnp.einsum("ih,hwc->iwc", rows, x, precision=exact)
+    return jnp.einsum("jw,iwc->ijc", columns, x, precision=exact)
+
+
+def _up(n: int) -> np.ndarray:
+    """[2·period, n]: one period of the up-sampled signal of n mirrored pixels.
+
+    Sample j is the sum over pixels k of x[k]·h[j − 2k]; the period is 2·n − 2 pixels.
+    """
     period = max(2 * n - 2, 1)
-    whole = jnp.take(x, _reflected(np.arange(period), n), axis=axis)
-    # Sample j is the sum over pixels k of x[k]·h[j − 2k]: for each parity of j a
-    # filter of half the taps.
-    phases = [
-        sum(
-            float(_SYM6[2 * i + phase]) * jnp.roll(whole, i, axis)
-            for i in range(_TAPS // 2)
-        )
-        for phase in (0, 1)
-    ]
-    shape = (*x.shape[:axis], 2 * period, *x.shape[axis + 1 :])
-    return jnp.stack(phases, axis=axis + 1).reshape(shape)
+    matrix = np.zeros((2 * period, n), np.float32)
+    for k in range(period):
+        pixel = k if k < n else period - k
+        for i, tap in enumerate(_SYM6):
+            matrix[(2 * k + i) % (2 * period), pixel] += tap
+    return matrix
 
 
-def _down(x, axis):
-    """Every second sum over n of h[n]·x[2·m + n]."""
-    n = (x.shape[axis] - _TAPS) // 2 + 1
-    return sum(
-        float(tap) * jax.lax.slice_in_dim(x, i, i + 2 * n - 1, 2, axis)
-        for i, tap in enumerate(_SYM6)
-    )
+def _down(n: int) -> np.ndarray:
+    """[n, 2·n + taps − 2]: pixel m is the sum over i of h[i]·x[2·m + i]."""
+    matrix = np.zeros((n, 2 * n + _TAPS - 2), np.float32)
+    for m in range(n):
+        matrix[m, 2 * m : 2 * m + _TAPS] = _SYM6
+    return matrix
 
 
 def _bilinear(fine, y, x):
@@ -196,14 +231,13 @@ def _reflected(places, n: int):
     return jnp.where(places < n, places, period - places)
 
 
-def _blitted(image, key, p):
+def _draw_blit(key, p, size):
     flip, turn, shift = (jax.random.split(k) for k in jax.random.split(key, 3))
     mirrored = _chosen(flip[0], p) & (jax.random.uniform(flip[1]) < 0.5)
     quarters = jax.random.randint(turn[1], (), 0, 4)
-    side = image.shape[0]
-    pixels = jnp.round(jax.random.uniform(shift[1], (2,), minval=-1) * side / 8)
-    return blit(
-        image,
+    pixels = jnp.round(jax.random.uniform(shift[1], (2,), minval=-1) * size / 8)
+    return blit_places(
+        size,
         mirrored,
         jnp.where(_chosen(turn[0], p), quarters, 0),
         jnp.where(_chosen(shift[0], p), pixels, 0).astype(int),
@@ -255,32 +289,20 @@ def _turn(angle):
 
 
 def _draw_color(key, p):
-    """The matrix [4, 4] of colours (r, g, b, 1), and whether it changes any."""
+    """The matrix [3, 4] of colours (r, g, b, 1)."""
     keys = [jax.random.split(k) for k in jax.random.split(key, 5)]
-    chosen = jnp.stack([_chosen(k[0], p) for k in keys])
+    use = jnp.stack([_chosen(k[0], p) for k in keys])
     draw = [k[1] for k in keys]
-    greys = jnp.array(np.outer(_LUMA, _LUMA))
-    brightness = 0.2 * jax.random.normal(draw[0])
-    contrast = jnp.exp2(0.5 * jax.random.normal(draw[1]))
-    inverted = jax.random.bernoulli(draw[2]).astype(jnp.float32)
-    hue = jax.random.uniform(draw[3], minval=-1) * math.pi
-    saturation = jnp.exp2(jax.random.normal(draw[4]))
-    steps = [
-        _affine(jnp.eye(3), brightness),
-        _affine(contrast * jnp.eye(3)),
-        _affine(jnp.eye(3) - 2 * inverted * greys),  # of the brightness alone
-        _affine(_turn_about(_LUMA, hue)),
-        _affine(greys + saturation * (jnp.eye(3) - greys)),
-    ]
-    matrix = jnp.eye(4)
-    for step, use in zip(steps, chosen, strict=True):
-        matrix = jnp.where(use, step, jnp.eye(4)) @ matrix
-    return matrix, jnp.any(chosen)
-
-
-def _affine(linear, offset=0.0):
-    matrix = jnp.eye(4).at[:3, :3].set(linear)
-    return matrix.at[:3, 3].set(offset)
+    greys, eye = jnp.array(np.outer(_LUMA, _LUMA)), jnp.eye(3)
+    brightness = jnp.where(use[0], 0.2 * jax.random.normal(draw[0]), 0.0)
+    contrast = jnp.where(use[1], jnp.exp2(0.5 * jax.random.normal(draw[1])), 1.0)
+    inverted = use[2] & jax.random.bernoulli(draw[2])  # the brightness alone
+    hue = jnp.where(use[3], jax.random.uniform(draw[3], minval=-1) * math.pi, 0.0)
+    saturation = jnp.where(use[4], jnp.exp2(jax.random.normal(draw[4])), 1.0)
+    linear = contrast * (eye - 2 * inverted * greys)
+    turn = jnp.where(use[3], _turn_about(_LUMA, hue), eye)
+    linear = (greys + saturation * (eye - greys)) @ turn @ linear
+    return jnp.concatenate([linear, linear.sum(1, keepdims=True) * brightness], axis=1)
 
 
 def _turn_about(axis, angle):

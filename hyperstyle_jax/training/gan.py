@@ -32,6 +32,7 @@ from hyperstyle_jax.training import (
 from hyperstyle_jax.training.discriminator_augment import Kinds
 
 _W_AVG_DECAY = 0.998
+_SEEN = ("real", "fake", "of_generator")  # the images that a discriminator sees
 
 
 def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) -> Task:
@@ -167,28 +168,30 @@ class _Steps:
         return state
 
     def train_step(self, state, frozen, batch, key, r1=False, path=False):
-        metrics = {}
+        metrics, recipes = {}, {}
         discriminator_key, generator_key = jax.random.split(key)
         if self.loss.adversarial:
             x = common.images(batch)
+            recipes = self._recipes(state, x, jax.random.fold_in(key, 1))
             state, metrics = self._discriminator_step(
-                state, frozen, x, discriminator_key, r1
+                state, frozen, x, discriminator_key, r1, recipes
             )
         state, generator_metrics = self._generator_step(
-            state, frozen, batch, generator_key, path
+            state, frozen, batch, generator_key, path, recipes.get("of_generator")
         )
         return lambda _: state, metrics | generator_metrics
 
-    def _discriminator_step(self, state, frozen, x, key, r1):
+    def _discriminator_step(self, state, frozen, x, key, r1, recipes):
         keys = parallel.example_keys(key, x.shape[0])
         net = _net(self.generator.module, state["generator"], frozen)
         fake, _ = gan_losses.generate(net, keys, self.loss.style_mixing)
-        of_real, of_fake = (partial(self._augment, state, keys, i) for i in (1, 2))
 
         def objective(params):
-            discriminate = partial(self._discriminate, params)
-            of_real_images = partial(_composed, discriminate, of_real)
-            real, generated = of_real_images(x), discriminate(of_fake(fake))
+            def of_real_images(x):
+                return self._discriminate(params, x, recipes.get("real"))
+
+            real = of_real_images(x)
+            generated = self._discriminate(params, fake, recipes.get("fake"))
             loss = gan_losses.discriminator_loss(real, generated)
             metrics = {"d_loss": loss, "real_sign": jnp.sign(real).mean()}
             if r1:
@@ -217,13 +220,21 @@ class _Steps:
             metrics["augment_p"] = state["augmentation"]["p"]
         return state, metrics
 
-    def _augment(self, state, keys, number, images):
-        """Augmented images, if the run augments; another `number` draws anew."""
+    def _recipes(self, state, x, key):
+        """How real, generated and the generator step's images are augmented, if so."""
         if "augmentation" not in state:
-            return images
-        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
-        p = state["augmentation"]["p"]
-        return discriminator_augment.augment(images, keys, p, self.augmentation.kinds)
+            return {}
+        p, kinds = state["augmentation"]["p"], self.augmentation.kinds
+        keys = jax.vmap(jax.random.split, (0, None))(
+            parallel.example_keys(key, len(x)), len(_SEEN)
+        )
+        draw = discriminator_augment.draw
+        recipe = draw(keys.T.reshape(-1), p, x.shape[1:3], kinds)
+        parts = [
+            jax.tree.map(partial(_part, i, len(_SEEN)), recipe)
+            for i in range(len(_SEEN))
+        ]
+        return dict(zip(_SEEN, parts, strict=True))
 
     def _without_frozen(self, grads):
         """The gradients of the discriminator, zero in the blocks that are frozen."""
@@ -236,7 +247,7 @@ class _Steps:
         }
         return grads | zeros
 
-    def _generator_step(self, state, frozen, batch, key, path):
+    def _generator_step(self, state, frozen, batch, key, path, recipe):
         key, path_key = jax.random.split(key)
         batch_size = len(batch["image"])
         keys = parallel.example_keys(key, batch_size)
@@ -245,7 +256,7 @@ class _Steps:
         def objective(params):
             net = _net(self.generator.module, params, frozen)
             return self._generator_loss(
-                net, state, frozen, batch, keys, path_keys if path else None
+                net, state, frozen, batch, keys, path_keys if path else None, recipe
             )
 
         gradient = jax.grad(objective, has_aux=True)
@@ -275,13 +286,12 @@ class _Steps:
             state |= {"path_mean": path_mean}
         return state, metrics | {"g_grad_norm": norm}
 
-    def _generator_loss(self, net, state, frozen, batch, keys, path_keys):
+    def _generator_loss(self, net, state, frozen, batch, keys, path_keys, recipe):
         """The loss, ({name: its terms}, running mean of path lengths or None)."""
         weights, loss, metrics, path_mean = self.loss, 0.0, {}, None
         if weights.adversarial:
             fake, _ = gan_losses.generate(net, keys, weights.style_mixing)
-            seen = self._augment(state, keys, 3, fake)
-            logits = self._discriminate(state["discriminator"], seen)
+            logits = self._discriminate(state["discriminator"], fake, recipe)
             metrics["g_loss"] = gan_losses.generator_loss(logits)
             loss += weights.adversarial * metrics["g_loss"]
         if path_keys is not None:
@@ -298,8 +308,14 @@ class _Steps:
             loss += weights.render * value
         return loss, (metrics, path_mean)
 
-    def _discriminate(self, params, image):
-        """Logits [B]; its statistics of a batch are those over all devices."""
+    def _discriminate(self, params, image, recipe=None):
+        """Logits [B]; its statistics of a batch are those over all devices.
+
+        Args:
+            recipe: how the images are augmented before, if they are.
+        """
+        if recipe is not None:
+            image = discriminator_augment.augment(image, recipe)
         variables = {"params": params}
         return self.discriminator.apply(variables, image, parallel.on_whole_batch)
 
@@ -356,8 +372,10 @@ def summarize(per_image: dict[str, np.ndarray]) -> dict[str, float]:
     return scores
 
 
-def _composed(outer, inner, x):
-    return outer(inner(x))
+def _part(i, count, array):
+    """Part i of `count` equal parts of an array [count · B, …]."""
+    size = len(array) // count
+    return array[i * size : (i + 1) * size]
 
 
 def _net(module, params, frozen, w_avg=None) -> Net:

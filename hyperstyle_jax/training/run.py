@@ -81,7 +81,7 @@ def describe(config: ConfigDict) -> str:
     checks.check(config)
     labels.check(config)
     devices = parallel.devices(config.num_devices, config.batch_size)
-    task, *shapes = _abstract(config)
+    task, *shapes = abstract(config)
     state, frozen = (parallel.abstract(tree, devices) for tree in shapes)
     lines = [cfg.text(config), ""]
     for title, tree in (("state", state), ("frozen", frozen)):
@@ -111,7 +111,7 @@ def busiest_step(config: ConfigDict, task: fit.Task, devices, state, frozen) -> 
     return step, state, frozen, batch, np.int32(1)
 
 
-def _abstract(config: ConfigDict) -> tuple[fit.Task, Any, Any]:
+def abstract(config: ConfigDict) -> tuple[fit.Task, Any, Any]:
     """A task that can only be compiled; shapes of its state and frozen networks."""
     config, made = config.copy_and_resolve_references(), []
     for name, source in config.init.items():

@@ -44,6 +44,15 @@ def load_networks(source: str) -> dict[str, Net]:
     return sources.bundle_networks(source)
 
 
+def run_config(workdir: str | Path) -> ConfigDict:
+    """The config of a run; fields that are newer than the run have their defaults."""
+    saved = json.loads((Path(workdir) / "config.json").read_text())
+    config = cfg.base(saved["task"])
+    with config.unlocked():
+        config.update(ConfigDict(saved))
+    return config
+
+
 def run_nets(workdir: str | Path, best: bool = False) -> dict[str, Net]:
     """The networks that a run has trained so far, and those that it was trained with.
 
@@ -54,10 +63,7 @@ def run_nets(workdir: str | Path, best: bool = False) -> dict[str, Net]:
     Raises:
         ValueError: the run has no checkpoint, or none that can be read.
     """
-    saved = json.loads((Path(workdir) / "config.json").read_text())
-    config = cfg.base(saved["task"])
-    with config.unlocked():
-        config.update(ConfigDict(saved))
+    config = run_config(workdir)
     if not checkpoint.steps(workdir):
         raise ValueError(f"{workdir} has no checkpoint yet; train it further first")
     task = make_task(config)

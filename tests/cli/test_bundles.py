@@ -5,7 +5,7 @@ import json
 import pytest
 from networks import tiny_generator
 
-from hyperstyle_jax.cli import bundles
+from hyperstyle_jax.training import exporting
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.weights import bundle
 
@@ -32,7 +32,7 @@ def test_a_run_is_named_with_what_it_started_from(run, tmp_path):
     write_config(
         run, generator=str(tmp_path / "frozen"), encoder=str(other), hypernet="gone"
     )
-    source = bundles._run(run, best=False)
+    source = exporting._run(run, best=False)
     assert source["name"] == "mine" and source["kind"] == "run of hyperstyle"
     assert source["step"] == 250
     assert source["sha256"] == atomic_files.sha256(run / "config.json")
@@ -42,16 +42,16 @@ def test_a_run_is_named_with_what_it_started_from(run, tmp_path):
         + atomic_files.sha256(other / "config.json"),
         "hypernet": "gone, which is not there any more",
     }
-    assert bundles._run(run, best=True)["step"] == "best evaluation"
+    assert exporting._run(run, best=True)["step"] == "best evaluation"
 
 
 def test_metrics_are_those_of_the_last_evaluation(run):
     rows = [{"step": 1, "eval/l2": 0.5}, {"step": 2, "eval/l2": 0.25, "loss": 3.0}]
     lines = [json.dumps(row) for row in [*rows, {"step": 3, "loss": 2.0}]]
     (run / "metrics.jsonl").write_text("\n".join(lines))
-    metrics = bundles._metrics(run)
+    metrics = exporting._metrics(run)
     assert metrics == {"dataset": "the evaluation set of mine", "values": {"l2": 0.25}}
 
 
 def test_a_run_without_evaluation_has_no_metrics(run):
-    assert bundles._metrics(run)["values"] == {}
+    assert exporting._metrics(run)["values"] == {}

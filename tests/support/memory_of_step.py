@@ -32,7 +32,7 @@ def main(base: str, *changes: str) -> None:
         config.update_from_flattened_dict({name: value})
     checks.check(config)
     devices = jax.local_devices()[:1]
-    task, *shapes = run._abstract(config)
+    task, *shapes = run.abstract(config)
     shapes = [parallel.abstract(tree, devices) for tree in shapes]
     step, *arguments = run.busiest_step(config, task, devices, *shapes)
     estimate = memory.needed_bytes(step, *arguments) + run._BESIDES["cpu"]

@@ -12,7 +12,7 @@ from hyperstyle_jax.training import inputs
 
 @pytest.fixture
 def config(tmp_path):
-    c = cfg.base("encoder")
+    c = cfg.base("recognition")
     c.batch_size, c.data.size, c.data.cache_dir = 4, 16, ""
     c.data.train, c.data.eval = (0, 12), (1_000_000, 1_000_006)
     return c

@@ -101,7 +101,7 @@ def test_a_config_is_refused_or_can_be_traced(kind, task, changes, good, place):
 def traced(config, batch):
     """The shapes of a training step and of an evaluation."""
     key, axes = jax.random.key(0), (None, None, 0, None)
-    task, state, frozen = run._abstract(config)
+    task, state, frozen = run.abstract(config)
     pieces = jax.eval_shape(lambda b: parallel.split(b, 1), batch)
     for step in (fit.guarded(task.train_step), task.eval_step):
         step = jax.vmap(step, axes, axis_name=parallel.AXIS)
