@@ -27,9 +27,8 @@ def batches(
 
     All hosts together see exactly the examples that one host with the sum of their
     batches would see, step by step. A flipped face comes with the mirrored latent and
-    attributes, which describe it exactly (see `faces.mirror`), a flipped image with
-    the initial inversion of its mirror image, if there are stored ones. Labels of a
-    table stay as they are.
+    attributes (see `faces.mirror`), a flipped image with the initial inversion of its
+    mirror image, if there are stored ones. Labels of a table stay as they are.
 
     An example that cannot be read is replaced by the next one that can: the same in
     every epoch, on every host and after every start.

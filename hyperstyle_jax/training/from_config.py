@@ -6,6 +6,7 @@ The tasks read the config through these functions; what they call takes plain va
 import optax
 from ml_collections import ConfigDict
 
+from hyperstyle_jax import faces
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.models.discriminator import Discriminator
 from hyperstyle_jax.models.encoders import WEncoder

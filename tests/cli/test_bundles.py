@@ -5,8 +5,8 @@ import json
 import pytest
 from networks import tiny_generator
 
-from hyperstyle_jax.training import exporting
 from hyperstyle_jax.system import atomic_files
+from hyperstyle_jax.training import exporting
 from hyperstyle_jax.weights import bundle
 
 

@@ -54,7 +54,7 @@ def test_a_table_may_name_images_by_other_folders(tmp_path):
     [
         ("", {}, "no row in it"),
         ("file,age\na.png,1,2\n", {}, "a row is longer than the header"),
-        ("file,age\n,1\n", {}, "row 1 has no file"),
+        ("file,age\n,1\nb.png,2\n", {}, "row 1 has no file"),
         ("file,age\na.png,1\nb.png,2\n", {"columns": ["size"]}, "no column size; it"),
         ("file,age\na.png,1\nb.png,1\n", {"columns": ["age"]}, "age is the same"),
     ],
