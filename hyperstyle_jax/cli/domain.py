@@ -126,12 +126,14 @@ def _step(number: int, count: int, title: str):
 def _make_bundle(chain, out: Path):
     """Writes the bundle, unless it is that of the same steps."""
     from hyperstyle_jax.evaluation import own_domain
+    from hyperstyle_jax.inversion import familiarity
     from hyperstyle_jax.training import exporting
     from hyperstyle_jax.weights import bundle
 
     steps = chain.steps
     with contextlib.suppress(ValueError):
-        if (old := bundle.load(out)).info.get("chain") == steps and old.directions:
+        info = bundle.load(out).info
+        if info.get("chain") == steps and familiarity.KEY in info:  # stored last
             return _say(f"{out} is of these networks")
     name = Path(chain.wish.source).stem
     info = {"chain": steps, "summary": f"A domain made of the pictures {name}."}
@@ -146,6 +148,8 @@ def _make_bundle(chain, out: Path):
             model.info.get("attributes", ()),
         )
         bundle.set_directions(out, found)
+        facts = own_domain.familiar(model, _held_out(chain))
+        bundle.set_info(out, **{familiarity.KEY: facts})
     _say(f"{len(found)} directions: {', '.join(found)}")
 
 
@@ -153,7 +157,6 @@ def _report(chain, out: Path) -> dict:
     import json
 
     from hyperstyle_jax.evaluation import own_domain
-    from hyperstyle_jax.training import inputs
     from hyperstyle_jax.weights import bundle
 
     model, folder = bundle.load(out), chain.work / "report"
@@ -161,8 +164,14 @@ def _report(chain, out: Path) -> dict:
     if done.is_file() and json.loads(done.read_text()).get("bundle") == model.id:
         _say(f"{folder} is of this bundle")
         return json.loads(done.read_text())
-    _, held_out = inputs.record_sources(chain.config("hyperstyle").data)
-    return own_domain.report(model, held_out, folder)
+    return own_domain.report(model, _held_out(chain), folder)
+
+
+def _held_out(chain):
+    """The pictures that no step was trained on."""
+    from hyperstyle_jax.training import inputs
+
+    return inputs.record_sources(chain.config("hyperstyle").data)[1]
 
 
 def _finish(chain, out, summary, seconds):
@@ -173,8 +182,7 @@ def _finish(chain, out, summary, seconds):
     _say(f"steps: {steps}; {_time(seconds)} this time")
     _say(f"bundle: {out}\nreport: {chain.work / 'report' / 'report.md'}\nTry it:")
     _say(f"  hyperstyle invert PICTURES --model {out} --out inverted")
-    _say("  hyperstyle edit inverted/*.npz --direction pc1 --out edited"
-         f" --model {out}")  # fmt: skip
+    _say(f"  hyperstyle edit inverted --edit pc1=-3:3:1.5 --model {out} --out edited")
     _say(f"  hyperstyle generate --model {out} --seeds 0-63 --out samples")
 
 

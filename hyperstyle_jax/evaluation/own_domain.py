@@ -12,13 +12,14 @@ import numpy as np
 from hyperstyle_jax import images
 from hyperstyle_jax.data.examples import Source
 from hyperstyle_jax.editing import directions, ganspace, interfacegan, labelling, sefa
-from hyperstyle_jax.inversion import pipeline
+from hyperstyle_jax.inversion import familiarity, pipeline
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.weights.bundle import Bundle
 
 _BATCH = 16
 _LATENTS = 10_000  # for the deviations of w
+_FEW = 112  # pictures; `familiarity` needs a hundred
 _LABELLED = 4096  # images to fit directions of attributes to
 _STRENGTHS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 
@@ -83,6 +84,20 @@ def sample_w(generator: Net, count: int, seed: int = 0) -> np.ndarray:
     """Latents of the mapping network, [count, D]."""
     z = jax.random.normal(jax.random.key(seed), (count, generator.module.z_dim))
     return np.asarray(jax.jit(lambda net, z: net(z, method="mapping"))(generator, z))
+
+
+def familiar(model: Bundle, held_out: Source) -> dict[str, Any]:
+    """What pictures of the domain look like, for `inversion.familiarity`.
+
+    Of the held-out pictures; where they are too few, of images that are drawn.
+    """
+    count = len(held_out) // _BATCH * _BATCH
+    if count < _FEW:
+        facts = familiarity.describe(model, familiarity.drawn(model, 16 * _BATCH))
+        return facts | {"of": "generated images"}
+    places = np.arange(count).reshape(-1, _BATCH)
+    batches = (images.to_float(held_out.take(p)["image"]) for p in places)
+    return familiarity.describe(model, batches) | {"of": "photos"}
 
 
 def report(model: Bundle, held_out: Source, out: Path) -> dict[str, Any]:
