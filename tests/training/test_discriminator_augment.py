@@ -124,6 +124,7 @@ def test_each_transformation_has_chance_p(x):
     assert moved == pytest.approx(1 - 0.8**4, abs=0.03)
 
 
+@pytest.mark.slow
 def test_each_image_has_its_own_and_gradients_flow(x):
     same = np.repeat(x[:1], 6, axis=0)
     out = np.asarray(augment(same, keys(6), 1.0))

@@ -151,6 +151,7 @@ def adaptive(config):
     return c, gan.make_task(c)
 
 
+@pytest.mark.slow
 def test_augmentation_ramp_and_frozen_blocks(adaptive):
     """The strength moves each fourth step, by 4·4 / 160; the first block stays."""
     config, task = adaptive
