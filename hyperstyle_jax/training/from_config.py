@@ -166,5 +166,6 @@ def loss_weights(config: ConfigDict) -> dict[str, float]:
 def optimizer(config: ConfigDict, **ranger_options) -> optax.GradientTransformation:
     """The optimizer of `config.optim`, see `optimizers.make`."""
     fields = dict(config.optim)
-    fields.pop("ema")  # of the weights: the tasks average them after the step
+    for name in ("ema", "ema_rampup"):  # the tasks average weights after the step
+        fields.pop(name)
     return optimizers.make(**fields, num_steps=config.num_steps, **ranger_options)
