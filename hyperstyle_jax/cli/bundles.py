@@ -37,8 +37,10 @@ def export(args):
 
 
 def _export(args):
+    from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.training import exporting
 
+    compilation_cache.enable()
     info = {"licence": args.licence, "summary": args.summary, "limits": args.limits}
     bundle_id, nets = exporting.export(
         args.runs,

@@ -161,6 +161,7 @@ def _write_shard(
 ) -> dict[str, Any]:
     """Writes a shard and returns the content of its JSON file."""
     part = {"images": [], "skipped": {}, "notes": {}}
+    serialize = tfds_format.serializer(features)
     temporary = atomic_files.part_of(file)
     with errors.about(file):
         writer = ArrayRecordWriter(str(temporary), "group_size:1")
@@ -170,7 +171,7 @@ def _write_shard(
                 part["skipped"][made.name] = made.problem
             else:
                 with errors.about(file):
-                    writer.write(features.serialize_example(made.example))
+                    writer.write(serialize(made.example))
                 sums = ImageSums(made.name, made.file_sum, made.pixel_sum)
                 part["images"].append(sums)
                 if made.note:
@@ -207,8 +208,8 @@ def _report(path, shards: list[_Shard], parts: dict[str, list[dict]]) -> dict[st
             f"{path}: no readable image in split {empty[0]}; first problem: "
             f"{next(iter(skipped.values()))}"
         )
-    # This checksum is of the content: the files differ from run to run, because
-    # protobuf orders fields freely.
+    # This checksum is of the content: the bytes of files differ between versions of
+    # the libraries that write them.
     content = {split: [p["images"] for p in ps] for split, ps in parts.items()}
     return {
         "counts": counts,

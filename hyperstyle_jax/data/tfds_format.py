@@ -4,11 +4,12 @@ TFDS reads and writes examples here without TensorFlow.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from hyperstyle_jax.data import shard_files
 
@@ -30,8 +31,25 @@ def tensor(shape: tuple[int, ...], dtype) -> tfds.features.Tensor:
 
 
 def features_dict(features: Mapping[str, Any]) -> tfds.features.FeaturesDict:
-    """The features of an example, by name; its `serialize_example` gives bytes."""
+    """The features of an example, by name; `serializer` makes bytes of one."""
     return tfds.features.FeaturesDict(features)
+
+
+def serializer(
+    features: tfds.features.FeaturesDict,
+) -> Callable[[dict[str, Any]], bytes]:
+    """Makes bytes of an example, the same bytes in every process.
+
+    TFDS's own `serialize_example` writes the fields in an order that protobuf draws
+    anew for each process.
+    """
+    serializer = ExampleSerializer(features.get_serialized_info())
+
+    def serialize(example: dict[str, Any]) -> bytes:
+        record = serializer.get_tf_example(features.encode_example(example))
+        return record.SerializeToString(deterministic=True)
+
+    return serialize
 
 
 def describe(

@@ -1,5 +1,6 @@
 """Runs a program: signals, errors in one line, exit codes."""
 
+import _thread
 import contextlib
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from hyperstyle_jax.system import errors
 
 _DEBUG = "HYPERSTYLE_DEBUG"
+_PAUSE = 0.05  # seconds until a stop that was dropped is sent again
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,7 +35,8 @@ def run(work: Callable[[], int | None], catch_sigterm: bool = True) -> int:
     """
     before = _raise_on_sigterm() if catch_sigterm else None
     try:
-        return work() or 0
+        with _delivered_again():
+            return work() or 0
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Stopped)
         what = str(stop) or "what is finished is kept"
@@ -60,16 +63,58 @@ def telling(done: Callable[[], str]) -> Iterator[None]:
         raise type(stop)(done()) from None
 
 
+class _Sigterm:
+    """The handler: raises `Stopped` at the first SIGTERM, for one is enough."""
+
+    def __init__(self):
+        self.armed = True
+
+    def __call__(self, number, frame):
+        if self.armed:
+            self.armed = False
+            raise Stopped
+
+
 def _raise_on_sigterm():
     """Returns the handler before; None where nothing has changed."""
     if threading.current_thread() is not threading.main_thread():
         return None  # only the main thread may
+    return signal.signal(signal.SIGTERM, _Sigterm())
 
-    def stop(number, frame):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough
-        raise Stopped
 
-    return signal.signal(signal.SIGTERM, stop)
+@contextlib.contextmanager
+def _delivered_again() -> Iterator[None]:
+    """Brings back a Ctrl-C or SIGTERM that came where Python drops exceptions.
+
+    These places are destructors and callbacks of C++, as at a garbage collection:
+    Python prints the exception there and goes on.
+    """
+    before, timers = sys.unraisablehook, []
+
+    def hook(unraisable):
+        error = unraisable.exc_value
+        if not isinstance(error, KeyboardInterrupt):
+            return before(unraisable)
+        # Later, for at this place it would be dropped again.
+        timers.append(threading.Timer(_PAUSE, _send_again, (error,)))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in timers:
+            timer.cancel()
+
+
+def _send_again(stop: KeyboardInterrupt) -> None:
+    number = signal.SIGTERM if isinstance(stop, Stopped) else signal.SIGINT
+    handler = signal.getsignal(number)
+    if isinstance(handler, _Sigterm):
+        handler.armed = True
+    _thread.interrupt_main(number)
 
 
 def _say(text: str) -> None:

@@ -32,6 +32,9 @@ _SCRIPTS = {
 }
 
 
+_PARTS = 5
+
+
 class Row(NamedTuple):
     """A line of the table, and how many rounds of it there are to be."""
 
@@ -106,26 +109,31 @@ def _run_rows(rows: list[Row], kept: records.Records, args) -> None:
         if group:
             with forks.serving(args.work.resolve() / "server", how) as server:
                 bench = trials.Bench(args.work.resolve(), server, known)
-                for row in group:
-                    _run_row(row, bench, kept, progress)
+                for part in range(1, _PARTS + 1):  # a stop finds all rows equally far
+                    for row in group:
+                        some = row._replace(rounds=-(-row.rounds * part // _PARTS))
+                        _run_row(some, bench, kept, progress)
 
 
 def _run_row(row: Row, bench: trials.Bench, kept: records.Records, progress) -> None:
     trial, _, name = row.name.partition("/")
     (command,) = (c for c in COMMANDS if c.name == name)
-    for number in range(kept.done(row.name), row.rounds):
+    rounds = trials.CHAIN if trial in trials.CHAINS else 1
+    for number in range(kept.done(row.name), row.rounds, rounds):
         draw = random.Random(f"{row.name} {number}")
         try:
             faults = trials.TRIALS[trial](bench, command, draw)
         except trials.Skipped as why:
             kept.note(row.name, f"skipped: {why}")
             return
-        except trials.Failed as error:
-            kept.note(row.name, f"failed: {error}", wrong=1)
+        except trials.Failed as error:  # nothing was counted
+            if not number:
+                kept.note(row.name, f"failed: {error}", wrong=1)
             print(f"{row.name} failed: {error}", flush=True)
             return
-        kept.add(row.name, faults)
-        progress.step(f"{row.name} {number + 1} of {row.rounds}")
+        kept.add(row.name, faults, rounds)
+        done = number + rounds
+        progress.step(f"{row.name} {done} of {row.rounds}", rounds)
         for fault in faults:
             print(f"  {fault.kind}: {fault.what}", flush=True)
 
@@ -136,8 +144,8 @@ class _Progress:
     def __init__(self, total: int):
         self._total, self._done, self._begun = total, 0, time.monotonic()
 
-    def step(self, what: str) -> None:
-        self._done += 1
+    def step(self, what: str, rounds: int) -> None:
+        self._done += rounds
         pace = (time.monotonic() - self._begun) / self._done
         left = pace * (self._total - self._done) / 60
         print(f"{what}; {pace:.1f} s a round, {left:.0f} min left", flush=True)
@@ -167,16 +175,14 @@ def _in_a_line(said: str) -> str:
 
 def _soak(kept: records.Records, args) -> None:
     kind = "soak of {}".format
-    done = {n: kept.rows.get(kind(n), {}).get("minutes", 0) for n in soak.NAMES}
-    names = [name for name in soak.NAMES if done[name] < args.soak]
-    if not names:
+    done = [kept.rows.get(kind(n), {}).get("minutes", 0) for n in soak.NAMES]
+    if min(done) >= args.soak:
         return
     folder = args.work.resolve()
     with forks.serving(folder / "server") as server:
         trials.Bench(folder, server, {})  # makes the inputs
-        for name in names:
-            print(f"{kind(name)}: {args.soak:g} minutes ...", flush=True)
-            soaked = soak.soak(name, server, folder, args.soak)
+        print(f"soaks: {args.soak:g} minutes ...", flush=True)
+        for name, soaked in soak.soak(server, folder, args.soak).items():
             kept.note(kind(name), str(soaked), minutes=args.soak, mib=soaked.mib)
 
 

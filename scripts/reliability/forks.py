@@ -23,11 +23,14 @@ ROOT = Path(__file__).parents[2]
 _PATHS = (ROOT, ROOT / "tests" / "support", Path(__file__).parent)
 _SECONDS = 900  # after which a command that hangs is killed
 _WARM = (
-    "benchmark convert.conversion convert.restoring data.preparing editing "
-    "evaluation.edits evaluation.held_out_faces evaluation.tables images "
-    "inversion.pipeline inversion.storage loop.checkpoint parity training.pre_extract "
-    "training.run training.tasks weights.bundle weights.model_card"
+    "benchmark cli.align cli.edit_photo cli.paste_back convert.conversion "
+    "convert.restoring data.preparing editing evaluation.edits "
+    "evaluation.held_out_faces evaluation.tables images inversion.pipeline "
+    "inversion.storage loop.checkpoint parity photos.paste photos.records "
+    "training.pre_extract training.run training.tasks weights.bundle "
+    "weights.model_card"
 )  # what commands import inside their functions
+_LAZY = ("jaxlib.mlir.dialects.mhlo",)  # what JAX imports when it is first used
 
 
 def environment() -> dict[str, str]:
@@ -120,8 +123,8 @@ def serving(folder: Path, prefix: tuple[str, ...] = ()) -> Iterator[Forks]:
 
 def serve() -> None:
     """Answers orders until its input ends. In forks it does not return."""
-    for name in _WARM.split():
-        importlib.import_module(f"hyperstyle_jax.{name}")
+    for name in (*(f"hyperstyle_jax.{name}" for name in _WARM.split()), *_LAZY):
+        importlib.import_module(name)
     programs = importlib.import_module("programs")
     for line in sys.stdin:
         order = json.loads(line)

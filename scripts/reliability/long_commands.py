@@ -14,7 +14,7 @@ from typing import NamedTuple
 import folders
 from forks import ROOT, Forks
 
-_STEPS = 12  # of the toy run
+_STEPS = 6  # of the toy run
 
 
 class LongCommand(NamedTuple):
@@ -39,13 +39,21 @@ def make_inputs(forks: Forks, inputs: Path) -> None:
     if (inputs / "ready").exists():
         return
     records = ["prepare", "folder", "--source", f"{inputs}/images", "--size", "16"]
-    tiny = ["--config", "configs/tiny.py", "--workdir", f"{inputs}/run"]
-    tiny += ["--config.num_steps=2", "--config.eval_every=0", "--config.image_every=0"]
+    tiny = ["--config", "configs/tiny.py", "--config.num_steps=2"]
+    tiny += ["--config.eval_every=0", "--config.image_every=0", "--workdir"]
+    nets = ("generator", "encoder", "feature_extractor")
+    sources = [f"--config.init.{name}={inputs}/begun" for name in nets]
+    points = ["--landmarks", f"{inputs}/points.json", "--size", "64"]
     for program, argv in (
         ("inputs", [str(inputs)]),
         ("hyperstyle", [*records, "--eval-count", "16", "--out", f"{inputs}/records"]),
-        ("train", tiny),
-    ):
+        ("train", [*tiny, f"{inputs}/begun_run"]),
+        ("hyperstyle", ["export", f"{inputs}/begun_run", "--out", f"{inputs}/begun"]),
+        # Networks out of a bundle are read faster than drawn.
+        ("train", [*tiny, f"{inputs}/run", *sources]),
+        ("hyperstyle", ["align", f"{inputs}/faces", *points]
+            + ["--out", f"{inputs}/aligned"]),
+    ):  # fmt: skip
         ended = forks.run(program, argv)
         if ended.code:
             raise RuntimeError(f"making the inputs failed: {ended.said}")
@@ -60,6 +68,11 @@ def _shards(out: Path) -> dict[str, str]:
 def _photos(out: Path) -> dict[str, str]:
     names = [row["name"] for row in folders.rows(out)]
     return {n: _identity(f) for n in names if (f := out / f"{n}.npz").exists()}
+
+
+def _noted(ending: str) -> Callable[[Path], dict[str, str]]:
+    """Photos that are finished: the command has written a note of this ending."""
+    return lambda out: {p.name: _identity(p) for p in out.glob(f"[!.]*{ending}")}
 
 
 def _checkpoints(out: Path) -> dict[str, str]:
@@ -115,7 +128,7 @@ COMMANDS = (
         "hyperstyle",
         ["pre-extract", _TINY, "--out", "OUT", "--set", "data.kind=tfds"]
         + ["data.path=INPUTS/records", "data.eval_split=test", "num_devices=1"]
-        + ["init.generator=INPUTS/run", "init.encoder=INPUTS/run"],
+        + ["init.generator=INPUTS/begun", "init.encoder=INPUTS/begun"],
         _shards,
     ),
     LongCommand(
@@ -136,7 +149,7 @@ COMMANDS = (
         "evaluate",
         "hyperstyle",
         ["evaluate", "INPUTS/model", "--count", "4", "--batch-size", "4"]
-        + ["--in-domain", "--out", "OUT"],
+        + ["--out", "OUT"],
     ),
     LongCommand(
         "convert",
@@ -148,4 +161,24 @@ COMMANDS = (
         "convert --to-torch", "convert", ["INPUTS/model", "--to-torch", "--out", "OUT"]
     ),
     LongCommand("export", "hyperstyle", ["export", "INPUTS/run", "--out", "OUT"]),
+    LongCommand(
+        "align",
+        "hyperstyle",
+        ["align", "INPUTS/faces", "--landmarks", "INPUTS/points.json"]
+        + ["--size", "64", "--out", "OUT"],
+        _noted(".align.json"),
+    ),
+    LongCommand(
+        "edit-photo",
+        "hyperstyle",
+        ["edit-photo", "INPUTS/faces", "--landmarks", "INPUTS/points.json", *_MODEL]
+        + ["--edit", "smile=1", "--out", "OUT"],
+        _noted(".edit.json"),
+    ),
+    LongCommand(
+        "paste-back",
+        "hyperstyle",
+        ["paste-back", "INPUTS/aligned", "--out", "OUT"],
+        _noted(".paste.json"),
+    ),
 )

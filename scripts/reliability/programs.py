@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import command  # of tests/support
+import drawn_faces
 import evaluated_bundles
 import networks
+import numpy as np
 import toy_train
 
 import convert_weights
@@ -19,7 +21,7 @@ from hyperstyle_jax.system import console
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.training import pre_extract
 
-PHOTOS, RECORDS = 6, 64
+PHOTOS, RECORDS, FACES = 6, 64, 4
 
 
 def _hyperstyle(argv):
@@ -62,8 +64,15 @@ def _inputs(argv):
         images.save_png(folder / "images" / f"{i:02d}.png", command.photo(i))
     for i in range(PHOTOS):
         images.save_png(folder / "photos" / f"{i:02d}.png", command.photo(i))
+    points = {}
+    for i in range(FACES):
+        name = f"{i}.png"
+        images.save_png(folder / "faces" / name, drawn_faces.photo(seed=i))
+        points[name] = [drawn_faces.points68()]
+    drawn_faces.save_points(folder / "points.json", points)
     nets = networks.tiny_nets(command.SIZE)
-    evaluated_bundles.save(folder / "model", nets)
+    smile = np.eye(6, dtype=np.float32)[0]
+    evaluated_bundles.save(folder / "model", nets, smile=smile)
     for name, content in official.contents(nets).files.items():
         torch_files.write(folder / "official" / f"{name}.pt", content)
 

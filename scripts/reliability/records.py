@@ -29,10 +29,10 @@ class Records:
         """How many rounds of a row have been run."""
         return self.rows.get(name, {}).get("rounds", 0)
 
-    def add(self, name: str, faults: list[Fault]) -> None:
-        """Counts one round."""
+    def add(self, name: str, faults: list[Fault], rounds: int = 1) -> None:
+        """Counts some rounds."""
         row = self.rows.setdefault(name, {"rounds": 0, "notes": []})
-        row["rounds"] += 1
+        row["rounds"] += rounds
         counts = Counter(fault.kind for fault in faults)
         for kind in KINDS:
             row[kind] = row.get(kind, 0) + counts[kind]

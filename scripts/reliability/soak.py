@@ -36,47 +36,53 @@ class Soaked(NamedTuple):
         return f"{looks}: {change}; {self.slope():+.1f} MiB an hour in the second half"
 
 
-def soak(name: str, forks: Forks, folder: Path, minutes: float) -> Soaked:
-    """Runs one of `NAMES` for some minutes.
+def soak(forks: Forks, folder: Path, minutes: float) -> dict[str, Soaked]:
+    """Runs all of `NAMES` beside one another for some minutes.
 
     Raises:
-        RuntimeError: it ended before.
+        RuntimeError: one of them ended before, or ended badly.
     """
-    out = folder / "soak"
-    shutil.rmtree(out, ignore_errors=True)
-    if name == "invert":
-        argv = [f"{folder}/inputs/photos", "--model", f"{folder}/inputs/model"]
-        pid = forks.start("invert for ever", ["invert", *argv, "--out", str(out)])
-    else:
-        argv = ["--config", f"{ROOT}/configs/tiny.py", "--workdir", str(out)]
-        argv += ["--config.num_steps=100000000", "--config.save_every=200"]
-        argv += ["--config.eval_every=100", "--config.log_every=50"]
-        pid = forks.start("train", argv)
-    soaked = _watch(pid, minutes)
-    os.kill(pid, signal.SIGTERM)
-    ended = forks.wait(pid)
-    shutil.rmtree(out, ignore_errors=True)
-    if soaked is None or "Traceback" in ended.said:
-        raise RuntimeError(f"{name} ended with {ended.code}: {ended.said[-500:]}")
+    outs = {name: folder / f"soak_{name}" for name in NAMES}
+    for out in outs.values():
+        shutil.rmtree(out, ignore_errors=True)
+    pids = {name: _start(name, forks, folder, out) for name, out in outs.items()}
+    soaked = _watch(pids, minutes)
+    for name, pid in pids.items():
+        os.kill(pid, signal.SIGTERM)
+        ended = forks.wait(pid)
+        shutil.rmtree(outs[name], ignore_errors=True)
+        if ended.code not in (0, 143) or "Traceback" in ended.said:
+            raise RuntimeError(f"{name} ended with {ended.code}: {ended.said[-500:]}")
     return soaked
 
 
 NAMES = ("invert", "train")
 
 
-def _watch(pid: int, minutes: float) -> Soaked | None:
-    """None if the process ended meanwhile."""
-    soaked, begun = Soaked([], []), time.monotonic()
+def _start(name: str, forks: Forks, folder: Path, out: Path) -> int:
+    if name == "invert":
+        argv = [f"{folder}/inputs/photos", "--model", f"{folder}/inputs/model"]
+        return forks.start("invert for ever", ["invert", *argv, "--out", str(out)])
+    argv = ["--config", f"{ROOT}/configs/tiny.py", "--workdir", str(out)]
+    argv += ["--config.num_steps=100000000", "--config.save_every=200"]
+    argv += ["--config.eval_every=100", "--config.log_every=50"]
+    return forks.start("train", argv)
+
+
+def _watch(pids: dict[str, int], minutes: float) -> dict[str, Soaked]:
+    soaked, begun = {name: Soaked([], []) for name in pids}, time.monotonic()
     pause = min(60.0, 6 * minutes)
-    while (now := (time.monotonic() - begun) / 60) < minutes:
+    while (time.monotonic() - begun) / 60 < minutes:
         time.sleep(pause)
-        resident = _resident(pid)
-        if resident is None:
-            return None
-        soaked.minutes.append(now + pause / 60)
-        soaked.mib.append(resident)
-        what = {"minutes": round(now + pause / 60, 2), "MiB": round(resident, 1)}
-        print(json.dumps(what), file=sys.stderr, flush=True)
+        now = (time.monotonic() - begun) / 60
+        for name, pid in pids.items():
+            resident = _resident(pid)
+            if resident is None:
+                continue  # it has ended; its end says why
+            soaked[name].minutes.append(now)
+            soaked[name].mib.append(resident)
+            what = {"minutes": round(now, 2), "MiB": round(resident, 1)}
+            print(json.dumps({"what": name} | what), file=sys.stderr, flush=True)
     return soaked
 
 

@@ -1,8 +1,8 @@
 """What the campaign does to a command, and what it then looks for.
 
-Each trial is a function of (bench, command, draw) that returns the faults of one round.
-It ends with the same command again, undisturbed, whose result must be that of a run
-that nothing has ever happened to.
+Each trial is a function of (bench, command, draw) that returns the faults of a round,
+or of the `CHAIN` rounds of one chain. In the end the same command, undisturbed, must
+have the result of a run that nothing has ever happened to.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from forks import Ended, Forks
 from long_commands import LongCommand
 
 _GIBIBYTE, _DAY = 1 << 30, 86_400.0
+CHAIN = 10  # processes that are stopped, each but the first where one was stopped
 
 
 class Skipped(Exception):
@@ -97,38 +98,62 @@ class Bench:
         ended = self.run(command, out)
         if ended.code or "Traceback" in ended.said:
             return [faults.wrong(ended, "again: ")]
+        return self.complete(command, out, before)
+
+    def complete(self, command: LongCommand, out: Path, before=None) -> list[Fault]:
+        """What a complete folder has that an undisturbed one has not, or lacks."""
+        whole = self.whole(command)
         return [
-            *faults.compared(before, command.items(out), self.whole(command).items),
-            *faults.differences(command.result(out), self.whole(command).result),
+            *faults.compared(before or {}, command.items(out), whole.items),
+            *faults.differences(command.result(out), whole.result),
             *faults.twice(out),
             *faults.left(out),
         ]
 
 
 def kill(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
-    """kill -9 at a random moment."""
-    seconds = bench.whole(command).seconds
-    with bench.out() as out:
-        pid = bench.start(command, out)
-        time.sleep(draw.uniform(0, seconds))
-        os.kill(pid, signal.SIGKILL)
-        bench.forks.wait(pid)
-        return faults.halves(out) + bench.again(command, out)
+    """kill -9 at random moments, of the command and of those that go on with it."""
+    return _stopped_often(bench, command, draw, signal.SIGKILL)
 
 
 def sigterm(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
-    """SIGTERM at a random moment: it tidies up, says one line, exits with 143 or 0."""
-    seconds = bench.whole(command).seconds
-    with bench.out() as out:
-        pid = bench.start(command, out)
-        time.sleep(draw.uniform(0, seconds))
-        os.kill(pid, signal.SIGTERM)
-        ended = bench.forks.wait(pid)
-        seen = faults.halves(out) + faults.left(out)
-        # The signal itself ends it before it has begun, and after it has tidied up.
-        if ended.code not in (0, 143, -signal.SIGTERM) or "Traceback" in ended.said:
-            seen.append(faults.wrong(ended))
-        return seen + bench.again(command, out)
+    """SIGTERM at random moments: it tidies up, says one line, exits with 143 or 0."""
+    return _stopped_often(bench, command, draw, signal.SIGTERM)
+
+
+def _stopped_often(bench, command, draw, number) -> list[Fault]:
+    """Stops `CHAIN` processes; a folder that gets complete meanwhile is looked at."""
+    seen, stopped = [], 0
+    while stopped < CHAIN:
+        with bench.out() as out:
+            before, done = {}, False
+            while stopped < CHAIN and not done:
+                ended = _stopped(bench, command, draw, out, number)
+                seen += _kept(command, out, before, ended, number)
+                before = command.items(out)
+                done = ended.code == 0
+                stopped += not done
+            ask = bench.complete if done else bench.again
+            seen += ask(command, out)
+    return seen
+
+
+def _stopped(bench, command, draw, out, number) -> Ended:
+    """A process that was stopped at a random moment, unless it was faster."""
+    pid = bench.start(command, out)
+    time.sleep(draw.uniform(0, 0.9 * bench.whole(command).seconds))
+    os.kill(pid, number)
+    return bench.forks.wait(pid)
+
+
+def _kept(command, out, before, ended, number) -> list[Fault]:
+    """Faults of a folder whose process has just been stopped."""
+    seen = faults.halves(out) + faults.compared(before, command.items(out), {})
+    # The signal itself ends it before it has begun, and after it has tidied up.
+    codes = (0, -number, 128 + number)
+    if ended.code not in codes or "Traceback" in ended.said:
+        seen.append(faults.wrong(ended))
+    return seen + (faults.left(out) if number == signal.SIGTERM else [])
 
 
 def full_disk(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
@@ -164,8 +189,7 @@ def second_process(
         ended = bench.forks.wait(first)
         if ended.code:
             seen.append(faults.wrong(ended, "the first one: "))
-        seen += faults.left(out)
-        return seen + bench.again(command, out)
+        return seen + bench.complete(command, out)
 
 
 def clock(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fault]:
@@ -208,6 +232,7 @@ TRIALS: dict[str, Callable[[Bench, LongCommand, random.Random], list[Fault]]] = 
     "24 GiB": memory_limit,
     "read-only": read_only,
 }
+CHAINS = ("kill -9", "SIGTERM")  # trials of which each is `CHAIN` rounds
 
 
 @contextlib.contextmanager
@@ -238,9 +263,8 @@ def _stop_when_it_holds(out: Path, pid: int) -> bool:
 
 
 def _done(bench, command, out, **how) -> list[Fault]:
-    """Faults of a run in other surroundings, which must succeed, and of one more."""
+    """Faults of a run in other surroundings, which must succeed."""
     ended = bench.run(command, out, **how)
-    seen = []
-    if ended.code:
-        seen.append(faults.wrong(ended))
-    return seen + faults.left(out) + bench.again(command, out)
+    if ended.code or "Traceback" in ended.said:
+        return [faults.wrong(ended)]
+    return bench.complete(command, out)

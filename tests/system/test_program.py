@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -66,3 +67,43 @@ def test_where_another_takes_care_of_sigterm_nothing_is_changed():
         lambda: seen.append(signal.getsignal(signal.SIGTERM)), catch_sigterm=False
     )
     assert seen == [before]
+
+
+@pytest.mark.parametrize(
+    "number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
+)
+def test_a_stop_that_comes_in_a_destructor_is_not_lost(number, code, capsys):
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            threading.Event().wait(5)
+
+    def work():
+        for _ in range(2):  # also when it happens again
+            Dropping()
+        threading.Event().wait(5)
+
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook = sys.unraisablehook
+    try:
+        assert program.run(work) == code
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    assert sys.unraisablehook == hook
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("stopped by")
+
+
+def test_a_second_sigterm_does_not_disturb_the_tidying_up():
+    tidied = []
+
+    def work():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(0.01)
+            tidied.append(True)
+
+    assert program.run(work) == 143 and tidied

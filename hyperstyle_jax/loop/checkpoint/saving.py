@@ -23,6 +23,7 @@ _TEMPORARY = "*.orbax-checkpoint-tmp*"
 # afterwards a process that cannot write says so. Orbax's 1200 seconds are long; 300
 # suffice for 6 GB at 20 MB/s.
 TIMEOUT = 300
+_FOREVER = 100 * 366 * 24 * 3600  # alone; longer than a clock has been wrong
 
 
 class Saver(contextlib.AbstractContextManager):
@@ -52,8 +53,9 @@ class Saver(contextlib.AbstractContextManager):
         self._step: int | None = None  # the step that is being saved
         self._background = concurrent.futures.ThreadPoolExecutor(1)
         context = ocp.Context()
-        if jax.process_count() > 1:
-            context.asynchronous.timeout_secs = TIMEOUT
+        # Alone, no limit: orbax measures it by a clock that may jump by years.
+        alone = jax.process_count() == 1
+        context.asynchronous.timeout_secs = _FOREVER if alone else TIMEOUT
         every_step = training.save_decision_policies.FixedIntervalPolicy(1)
         with errors.about(files.folder(workdir)):
             self._checkpointer = training.Checkpointer(
