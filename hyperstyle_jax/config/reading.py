@@ -1,5 +1,6 @@
-"""Reads config files for commands other than train.py."""
+"""Reads config files for commands other than train.py, and the configs of runs."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from hyperstyle_jax.config import checks, errors
+from hyperstyle_jax.config import fields as cfg
 
 
 def read(path: str | Path, changes: Sequence[str] = ()) -> ConfigDict:
@@ -33,4 +35,27 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> ConfigDict:
         raise ValueError(errors.explain(error, argv)) from error
     finally:
         sys.path.pop(0)
+    return config
+
+
+def read_run(workdir: str | Path) -> ConfigDict:
+    """The config of a run, which its workdir has as `config.json`.
+
+    Fields that the run is too old to have get their defaults.
+
+    Raises:
+        ValueError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        config = cfg.base(saved["task"])
+        known = cfg.flatten(config)
+        values = cfg.flatten(ConfigDict(saved)).items()
+        config.update_from_flattened_dict({k: v for k, v in values if k in known})
+        checks.check(config)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is damaged ({why}): copy the run again") from error
     return config

@@ -134,7 +134,7 @@ def open_records(path: str | Path, split: str = "train"):
         )
     if shard_files.is_finished(path):
         shard_files.check_files(path)
-    builder = tfds.builder_from_directory(os.fspath(path))
+    builder = tfds_format.open_folder(path)
     if "image" not in builder.info.features:
         names = sorted(builder.info.features)
         raise ValueError(f"{path}: got features {names}, expected `image` among them")
@@ -147,7 +147,7 @@ def open_records(path: str | Path, split: str = "train"):
 
 def shapes(path: str | Path) -> dict[str, tuple]:
     """{name: (shape, dtype)} of the features of an example of a prepared data set."""
-    features = tfds.builder_from_directory(os.fspath(path)).info.features
+    features = tfds_format.open_folder(Path(path)).info.features
     return {name: (f.shape, f.np_dtype) for name, f in features.items()}
 
 

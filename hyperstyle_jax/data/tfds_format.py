@@ -3,8 +3,9 @@
 TFDS reads and writes examples here without TensorFlow.
 """
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,22 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from hyperstyle_jax.data import shard_files
+from hyperstyle_jax.system import errors
+
+_SHORT = {
+    "BBoxFeature": "bounding_boxes",
+    "ClassLabel": "class_label_feature",
+    "FeaturesDict": "features_dict",
+    "Image": "image_feature",
+    "Scalar": "scalar",
+    "Sequence": "sequence_feature",
+    "Tensor": "tensor_feature",
+    "Text": "text_feature",
+}
+_HOME = "tensorflow_datasets.core.features"
+_FEATURES = {f"{_HOME}.{home}.{name}" for name, home in _SHORT.items()}
+_FEATURES.add(f"{_HOME}.feature.Tensor")  # of older versions
+_AGAIN = "copy the data set again, or prepare it again in another folder"
 
 
 def png(height: int, width: int) -> tfds.features.Image:
@@ -50,6 +67,56 @@ def serializer(
         return record.SerializeToString(deterministic=True)
 
     return serialize
+
+
+def open_folder(path: Path) -> tfds.core.DatasetBuilder:
+    """Opens a folder that is a data set, also one from strangers.
+
+    TFDS imports the modules that a folder names; here only its own features of images,
+    numbers and text are allowed.
+
+    Raises:
+        ValueError: its description is damaged or has other features.
+        OSError: its description cannot be read.
+    """
+    for name in ("dataset_info.json", "features.json"):
+        try:
+            content = json.loads((path / name).read_text())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path / name} is damaged: {_AGAIN}") from error
+        for feature in _classes(content, legacy=name == "features.json"):
+            if str(feature) not in _FEATURES:
+                raise ValueError(
+                    f"{path / name} names the feature {str(feature)[:100]!r}, which is "
+                    f"not read; expected {', '.join(sorted(_SHORT))}"
+                )
+    try:
+        return tfds.builder_from_directory(os.fspath(path))
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # TFDS and protobuf raise many kinds for damaged ones
+        why = errors.first_line(error)
+        raise ValueError(f"{path}: its description is damaged ({why}): {_AGAIN}") from (
+            error
+        )
+
+
+def _classes(content: Any, legacy: bool) -> Iterator[Any]:
+    """All that JSON of TFDS names as the class of a feature."""
+    if isinstance(content, list):
+        for value in content:
+            yield from _classes(value, legacy)
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        named = key.replace("_", "").lower() == "pythonclassname"
+        # An old form: {"type": class, "content": …}, whose content may be JSON in JSON.
+        old = legacy and key == "type" and not isinstance(value, dict)
+        if named or old:
+            yield value
+        if legacy and key == "content" and isinstance(value, str):
+            yield "in a string"
+        yield from _classes(value, legacy)
 
 
 def describe(

@@ -5,7 +5,6 @@ accessories, which no training image shows, are the second domain. `tables.py` s
 results.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from hyperstyle_jax import faces, images
 from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.config import reading
 from hyperstyle_jax.inversion import pipeline
 from hyperstyle_jax.training import tasks
 from hyperstyle_jax.weights import bundle
@@ -50,10 +50,9 @@ def load(source: str | Path) -> Bundle:
     Raises:
         ValueError: it is none of them, or the run has no checkpoint yet.
     """
-    saved = Path(source) / "config.json"
-    if not saved.is_file():
+    if not (Path(source) / "config.json").is_file():
         return bundle.load(source)
-    config = json.loads(saved.read_text())
+    config = reading.read_run(source)
     info = {
         "image_size": cfg.image_size(config["data"]),
         "num_iters": config["num_iters"],

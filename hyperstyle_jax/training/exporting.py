@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from hyperstyle_jax import faces
 from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.config import reading
 from hyperstyle_jax.loop import checkpoint, logs
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_files
@@ -61,7 +62,7 @@ def export(
     if "flow" in nets:
         facts["made_for"] = _identity(configs[-1]["init"]["generator"])
     if "feature_extractor" in nets:
-        facts["attributes"] = list(attribute_names(tasks.run_config(runs[-1])))
+        facts["attributes"] = list(attribute_names(reading.read_run(runs[-1])))
     made_of = [_run(run, best) for run in runs]
     bundle_id = bundle.save(
         out,
@@ -82,7 +83,7 @@ def attribute_names(config: ConfigDict) -> tuple[str, ...]:
     if config.task == "recognition":
         return labels.known(config).attributes
     if (Path(source) / "config.json").is_file():
-        return attribute_names(tasks.run_config(source))
+        return attribute_names(reading.read_run(source))
     if not source:
         return tuple(faces.ATTRIBUTES) if config.data.kind == "faces" else ()
     return tuple(bundle.load(source).info.get("attributes", ()))

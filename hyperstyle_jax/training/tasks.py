@@ -4,13 +4,12 @@ A task is a module with two functions: `make_task(config, load)` gives the pure
 functions that `fit` drives, `export(config, state, frozen)` the trained networks.
 """
 
-import json
 from pathlib import Path
 
 import jax
 from ml_collections import ConfigDict
 
-from hyperstyle_jax.config import fields as cfg
+from hyperstyle_jax.config import reading
 from hyperstyle_jax.loop import checkpoint, fit
 from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import encoder, flow, gan, hyperstyle, recognition, sources
@@ -44,15 +43,6 @@ def load_networks(source: str) -> dict[str, Net]:
     return sources.bundle_networks(source)
 
 
-def run_config(workdir: str | Path) -> ConfigDict:
-    """The config of a run; fields that are newer than the run have their defaults."""
-    saved = json.loads((Path(workdir) / "config.json").read_text())
-    config = cfg.base(saved["task"])
-    with config.unlocked():
-        config.update(ConfigDict(saved))
-    return config
-
-
 def run_nets(workdir: str | Path, best: bool = False) -> dict[str, Net]:
     """The networks that a run has trained so far, and those that it was trained with.
 
@@ -63,7 +53,7 @@ def run_nets(workdir: str | Path, best: bool = False) -> dict[str, Net]:
     Raises:
         ValueError: the run has no checkpoint, or none that can be read.
     """
-    config = run_config(workdir)
+    config = reading.read_run(workdir)
     if not checkpoint.steps(workdir):
         raise ValueError(f"{workdir} has no checkpoint yet; train it further first")
     task = make_task(config)

@@ -1,12 +1,13 @@
-"""Reads thousands of damaged checkpoints, bundles and inversions; counts what happens.
+"""Reads thousands of damaged checkpoints, bundles, data sets; counts what happens.
 
     python scripts/reliability/mutated_files.py --count 10000 --seed 0
 
 Small valid files of every kind are changed at random: bytes flipped, pieces cut out,
 doubled or exchanged, ends cut off, zip entries and JSON values replaced, some with the
-checksums mended. Each is read as a user's program reads it. It must be read, or refused
-with a ValueError or OSError; it must not crash, take 5 s of processor time or 1 GiB,
-write a file, start a program or open a connection. Exits with 1 if one does.
+checksums mended; options and configs get odd values. Each is read as a user's program
+reads it. It must be read, or refused with a ValueError or OSError; it must not crash,
+take 5 s of processor time or 1 GiB, write a file, start a program or open a connection.
+Exits with 1 if one does.
 """
 
 import argparse
@@ -35,6 +36,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
+import mutated_folders  # noqa: E402
 import networks  # noqa: E402
 import numpy as np  # noqa: E402
 import torch_pickles  # noqa: E402
@@ -163,6 +165,7 @@ def _write(place: Path, files: dict[str, bytes]):
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for name, content in files.items():
+        (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_bytes(content)
 
 
@@ -205,11 +208,26 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     }
     kinds["safetensors"] = Kind({"weights.pt": weights}, _mutate_any, _recognize)
     kinds["bundle"] = Kind(files, _mutate_bundle, _load_bundle)
+    kinds |= _folders(folder)
     photo = {"photo.npz": _inversion(folder, model)}
     kinds["inversion"] = Kind(
         photo, _mutate_checkpoint, lambda place: _restore(place, model)
     )
     return kinds
+
+
+def _folders(folder: Path) -> dict[str, Kind]:
+    m = mutated_folders
+    mutators = m.Mutators(mutate, _replace_value)
+
+    def kind(files, change, read):
+        return Kind(files, lambda *given: change(*given, mutators), read)
+
+    return {
+        "data set": kind(m.data_set(folder), m.mutate_data_set, m.read_data_set),
+        "options": kind(m.options(), m.mutate_options, m.read_options),
+        "config.json": kind(m.run_config(), m.mutate_run_config, m.read_run_config),
+    }
 
 
 def _numpy(value):
