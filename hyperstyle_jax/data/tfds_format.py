@@ -5,6 +5,7 @@ TFDS reads and writes examples here without TensorFlow.
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from hyperstyle_jax.data import shard_files
-from hyperstyle_jax.system import errors
+from hyperstyle_jax.system import atomic_files, errors
 
 _SHORT = {
     "BBoxFeature": "bounding_boxes",
@@ -126,7 +127,9 @@ def describe(
     description: str,
     shard_lengths: Mapping[str, list[int]],
 ) -> None:
-    """Writes `dataset_info.json` and `features.json`, which make a folder a data set.
+    """Writes `features.json` and `dataset_info.json`, which make a folder a data set.
+
+    Each is there as a whole or not at all; the second one comes last.
 
     Args:
         path: folder with the shards.
@@ -147,7 +150,16 @@ def describe(
     info.set_file_format("array_record")
     splits = [_split(path, name, *item) for item in shard_lengths.items()]
     info.set_splits(tfds.core.splits.SplitDict(splits))
-    info.write_to_directory(path)
+    part = atomic_files.part_of(path / "description")
+    part.mkdir()
+    try:
+        info.write_to_directory(part)
+        for file in sorted(part.iterdir(), reverse=True):  # dataset_info.json last
+            os.replace(file, path / file.name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _split(path: Path, name: str, split: str, lengths: list[int]):

@@ -26,6 +26,8 @@ _SIGNATURES = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",  # larger than 4 GiB, or able to be
+    b"MM\0+": "TIFF",
 }
 _OTHER_IMAGES = {
     b"\0\0\0\x0cJXL ": "a JPEG XL file",
@@ -82,7 +84,9 @@ def instead(data: bytes) -> str:
     """Says what an unreadable file is, by its content, and what to do about it."""
     if not data:
         return "an empty file; leave it out or save it anew"
-    if kind := known(data):
+    if (kind := known(data)) == "TIFF":
+        return "a damaged TIFF, or of a rare kind of pixels; save it as PNG or JPEG"
+    if kind:
         return f"a damaged or cut off {kind}; fetch or save it again"
     if kind := _other_image(data):
         return f"{kind}, which is not read; convert it to PNG or JPEG"

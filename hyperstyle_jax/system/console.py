@@ -1,7 +1,8 @@
 """Makes standard output and error safe: text that cannot be shown stops no program.
 
-Consoles that are not UTF-8 get "->" for an arrow and "?" for a letter that they lack;
-a closed console, or a reader that has gone (`| head`), gets nothing more.
+Consoles that are not UTF-8 get "->" for an arrow and "?" for a letter that they lack.
+No name of a file sends commands to a terminal. A closed console, or a reader that has
+gone (`| head`), gets nothing more.
 """
 
 import codecs
@@ -9,6 +10,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 
 _PLAIN = {
@@ -26,6 +28,12 @@ _PLAIN = {
     "λ": "lambda",
     "µ": "u",
 }
+# What moves the cursor, colours the rest or turns the writing: names of files and texts
+# in files may have it.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+_MOVES = re.compile("(\n|\x1b\\[A)*")  # of a progress bar, which writes them alone
 _GONE = (errno.EPIPE, errno.EBADF, errno.EIO)  # closed; EIO is a terminal that went
 
 
@@ -68,9 +76,12 @@ class _Stream(io.TextIOWrapper):
         self._stream = stream  # its destructor would close the buffer
 
     def write(self, text: str) -> int:
-        """Does what any stream does, but drops what cannot be written."""
+        """Does what any stream does, but shows control characters as "\\x1b".
+
+        What cannot be written is dropped.
+        """
         with self._no_errors():
-            super().write(text)
+            super().write(_visible(text))
         return len(text)
 
     def flush(self) -> None:
@@ -101,6 +112,12 @@ def _open_closed_ones() -> None:
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
+
+
+def _visible(text: str) -> str:
+    if not _CONTROLS.search(text) or _MOVES.fullmatch(text):
+        return text
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -1,11 +1,14 @@
 """Output that cannot be shown ends nothing: encodings, closed and full streams."""
 
+import io
 import os
 import subprocess
 import sys
 
 import pytest
 from paths import ROOT
+
+from hyperstyle_jax.system import console
 
 PROGRAM = """
 import sys
@@ -50,6 +53,25 @@ def test_what_an_encoding_lacks_becomes_plainer(tmp_path, encoding, wanted):
     assert out.decode(encoding).splitlines()[0] == wanted
     plain = "a warning → …" if encoding == "utf-8" else "a warning -> "
     assert err.decode(encoding).startswith(plain)
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("\x1b[31mred.png\a", "\\x1b[31mred.png\\x07"),
+        ("gnp.\u202etxt", "gnp.\\u202etxt"),
+        ("50%|##\r60%|###\t\n", "50%|##\r60%|###\t\n"),
+        ("\n\n", "\n\n"),
+        ("\x1b[A\x1b[A", "\x1b[A\x1b[A"),  # of a progress bar
+        ("\x1b[Aover the line before", "\\x1b[Aover the line before"),
+    ],
+)
+def test_no_name_of_a_file_moves_or_colours_a_terminal(text, shown):
+    written = io.BytesIO()
+    stream = console._Stream(io.TextIOWrapper(written, "utf-8"), 2)
+    stream.write(text)
+    stream.flush()
+    assert written.getvalue().decode() == shown
 
 
 @pytest.mark.parametrize(
