@@ -51,7 +51,7 @@ def read_run(workdir: str | Path) -> ConfigDict:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         config = cfg.base(saved["task"])
-        known = cfg.flatten(config)
+        known = cfg.flatten(config).keys() | config.keys()  # fields, and groups
         values = cfg.flatten(ConfigDict(saved)).items()
         config.update_from_flattened_dict({k: v for k, v in values if k in known})
         checks.check(config)

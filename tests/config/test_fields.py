@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hyperstyle_jax.config import checks, errors
+from hyperstyle_jax.config import checks, errors, reading
 from hyperstyle_jax.config import fields as cfg
 
 
@@ -123,3 +123,27 @@ def test_text_shows_every_field():
     config = cfg.base("gan")
     assert len(cfg.text(config).splitlines()) == len(cfg.flatten(config))
     assert "optim.lr = 0.0001" in cfg.text(config)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", "{", "null", '{"task": "gann"}', '{"task": ["gan"]}',
+        '{"task": "gan", "num_steps": "many"}', '{"task": "gan", "optim": 1}',
+        '{"task": "gan", "num_steps": 0}', "[" * 5000,
+    ],
+)  # fmt: skip
+def test_the_damaged_config_of_a_run_is_one_line(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match="config.json is damaged .*copy") as caught:
+        reading.read_run(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_config_of_an_older_run_gets_what_it_lacks(tmp_path):
+    config = cfg.base("encoder")
+    config.optim.lr = 0.5
+    saved = json.loads(cfg.to_json(config)) | {"gone": 1}
+    del saved["precision"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert reading.read_run(tmp_path) == config

@@ -1,5 +1,6 @@
 """`hyperstyle prepare`: made, resumed, reported; and what it refuses."""
 
+import errno
 import io
 import json
 import os
@@ -9,12 +10,19 @@ import zipfile
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from command import error_of, photo
 from paths import ROOT
 from sources import celeba, fill, png, prepare, stored, zipped
 
 from hyperstyle_jax import images
-from hyperstyle_jax.data import builders, datasets, preparing, shard_files
+from hyperstyle_jax.data import (
+    builders,
+    datasets,
+    preparing,
+    shard_files,
+    tfds_format,
+)
 from hyperstyle_jax.data.published import DATASETS
 from hyperstyle_jax.system import atomic_files
 
@@ -264,6 +272,31 @@ def test_a_missing_or_short_file_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ValueError, match="expected .* copy the data set again"):
         builders.open_records(tmp_path / "out")
+
+
+def test_records_have_the_same_bytes_in_every_process():
+    """protobuf would write the fields in an order that it draws for each process."""
+    names = [f"field_{letter}" for letter in "hgfedcba"]
+    features = tfds_format.features_dict({name: tfds_format.text() for name in names})
+    record = tfds_format.serializer(features)({name: "" for name in names})
+    places = [record.index(name.encode()) for name in sorted(names)]
+    assert places == sorted(places)
+
+
+def test_a_description_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fill_disk(info, folder):
+        (folder / "features.json").write_text('{"pythonCl')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = fill(tmp_path / "in", ["1.png"])
+    with monkeypatch.context() as patch:
+        patch.setattr(tfds.core.DatasetInfo, "write_to_directory", fill_disk)
+        assert prepare("folder", source, out=tmp_path / "out") == 1
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not names & {"features.json", "report.json"}
+    assert not [name for name in names if name.startswith(".")]
+    assert prepare("folder", source, out=tmp_path / "out") == 0
+    assert len(stored(tmp_path / "out")) == 1
 
 
 def test_names_do_not_depend_on_the_machine(tmp_path):

@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import itertools
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import jax
@@ -238,3 +240,12 @@ def test_what_cannot_be_written_is_an_error_of_one_line(workdir):
     line = errors.one_line(failed.value)
     assert line.startswith("saving step 21 failed: ") and "File too large" in line
     assert "earlier checkpoints stay: [5, 8, 13]" in line
+
+
+def test_a_clock_that_jumps_ends_no_save(tmp_path, monkeypatch):
+    years, true = itertools.cycle([0, 20, -20]), time.time
+    monkeypatch.setattr(time, "time", lambda: true() + next(years) * 366 * 86_400)
+    with checkpoint.Saver(tmp_path, keep=2) as saver:
+        for step in (1, 2):
+            saver.save(step, state(step), {})
+    assert checkpoint.steps(tmp_path) == [1, 2]

@@ -4,9 +4,12 @@ import concurrent.futures
 import contextlib
 import errno
 import functools
+import importlib
 import json
 import shutil
 import sys
+import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,14 @@ _TEMPORARY = "*.orbax-checkpoint-tmp*"
 # afterwards a process that cannot write says so. Orbax's 1200 seconds are long; 300
 # suffice for 6 GB at 20 MB/s.
 TIMEOUT = 300
-_FOREVER = 100 * 366 * 24 * 3600  # alone; longer than a clock has been wrong
+# Modules of orbax that measure with the clock of the day how long they have waited.
+_WAITING = (
+    "orbax.checkpoint._src.checkpointers.async_checkpointer",
+    "orbax.checkpoint._src.futures.future",
+    "orbax.checkpoint._src.futures.signaling_client",
+    "orbax.checkpoint.experimental.v1._src.handlers.pytree_handler",
+    "orbax.checkpoint.experimental.v1._src.synchronization.compatibility",
+)
 
 
 class Saver(contextlib.AbstractContextManager):
@@ -47,15 +57,15 @@ class Saver(contextlib.AbstractContextManager):
         """
         training = ocp.training
         _hush_late_writers()
+        _use_a_steady_clock()
         self._policy = _NewestAndBest(keep)
         self._workdir = workdir
         self._before_first = before_first
         self._step: int | None = None  # the step that is being saved
         self._background = concurrent.futures.ThreadPoolExecutor(1)
         context = ocp.Context()
-        # Alone, no limit: orbax measures it by a clock that may jump by years.
-        alone = jax.process_count() == 1
-        context.asynchronous.timeout_secs = _FOREVER if alone else TIMEOUT
+        if jax.process_count() > 1:
+            context.asynchronous.timeout_secs = TIMEOUT
         every_step = training.save_decision_policies.FixedIntervalPolicy(1)
         with errors.about(files.folder(workdir)):
             self._checkpointer = training.Checkpointer(
@@ -172,6 +182,18 @@ def _save_error(error: BaseException, step: int, workdir: str | Path) -> OSError
         return OSError(errno.ENOSPC, f"saving step {step} failed: {what} ({after})")
     what = f"{errors.first_line(error)}; fix it and run the same command again"
     return OSError(errno.EIO, f"saving step {step} failed: {what} ({after})")
+
+
+@functools.cache
+def _use_a_steady_clock() -> None:
+    """Lets orbax wait by a clock that never jumps.
+
+    A clock of the day that is set right during a save would end it as timed out.
+    """
+    steady = types.SimpleNamespace(**(vars(time) | {"time": time.monotonic}))
+    for name in _WAITING:
+        module = importlib.import_module(name)
+        module.time = steady  # type: ignore[attr-defined]
 
 
 @functools.cache
