@@ -124,7 +124,8 @@ def open_records(path: str | Path, split: str = "train"):
     """Opens a split of a prepared data set, a sequence of examples with encoded images.
 
     Raises:
-        ValueError: not a data set, no such split, or a file of it is missing or short.
+        ValueError: not a data set, no such split, or a file of it is damaged, missing,
+            short or of another format.
     """
     path = Path(path)
     if not (path / "dataset_info.json").is_file():
@@ -142,7 +143,14 @@ def open_records(path: str | Path, split: str = "train"):
         names = ", ".join(sorted(builder.info.splits))
         raise ValueError(f"{path}: there is no split {split!r}, but {names}")
     decoders = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split, decoders=decoders)
+    try:
+        return builder.as_data_source(split, decoders=decoders)
+    except NotImplementedError:
+        kind = builder.info.file_format.value
+        raise ValueError(
+            f"{path}: got files of the format {kind}, expected array_record; prepare "
+            "it with TFDS's --file_format=array_record"
+        ) from None
 
 
 def shapes(path: str | Path) -> dict[str, tuple]:

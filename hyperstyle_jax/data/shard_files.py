@@ -4,8 +4,10 @@
 finished shard, and `report.json` is written last.
 """
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,20 +29,35 @@ def is_finished(path: str | Path) -> bool:
 
 
 def report(path: str | Path) -> dict[str, Any]:
-    """The content of `report.json` of a finished folder."""
-    return json.loads((Path(path) / REPORT).read_text())
+    """The content of `report.json` of a finished folder.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return _read(Path(path) / REPORT)
 
 
 def plan(path: str | Path) -> dict[str, Any]:
-    """The content of `plan.json`: what the data set is made of."""
-    return json.loads((Path(path) / PLAN).read_text())
+    """The content of `plan.json`: what the data set is made of.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return _read(Path(path) / PLAN)
 
 
 def image_sums(path: str | Path, split: str) -> list[ImageSums]:
-    """The names and checksums of a split's images, in the order of the records."""
-    files = sorted((Path(path) / _PARTS).glob(f"{split}-*.json"))
-    parts = [json.loads(file.read_text()) for file in files]
-    return [ImageSums(*sums) for part in parts for sums in part["images"]]
+    """The names and checksums of a split's images, in the order of the records.
+
+    Raises:
+        ValueError: a file that should have them is damaged.
+    """
+    sums = []
+    for file in sorted((Path(path) / _PARTS).glob(f"{split}-*.json")):
+        with _damaged(file):
+            images = _read(file)["images"]
+            sums += [ImageSums(*map(_text, of_image)) for of_image in images]
+    return sums
 
 
 def skipped(path: str | Path) -> dict[str, str]:
@@ -54,13 +71,16 @@ def check_files(path: str | Path) -> None:
     Raises:
         ValueError: names the first one that is missing or shorter.
     """
-    for name, shard in report(path)["shards"].items():
+    with _damaged(Path(path) / REPORT):
+        shards = report(path)["shards"].items()
+        lengths = {name: shard["bytes"] for name, shard in shards}
+    for name, length in lengths.items():
         file = Path(path) / name
         size = file.stat().st_size if file.is_file() else 0
-        if size != shard["bytes"]:
+        if size != length:
             raise ValueError(
-                f"{file}: got {size} bytes, expected {shard['bytes']}; copy the data "
-                "set again, or delete this file and make it with the same command"
+                f"{file}: got {size} bytes, expected {length}; copy the data set "
+                "again, or delete this file and make it with the same command"
             )
 
 
@@ -77,3 +97,29 @@ def part_file(path: Path, split: str, i: int) -> Path:
 def checksum(data: bytes) -> str:
     """The sha256 of some bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object."""
+    with _damaged(file):
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"got {value!r:.40}, expected a text")
+    return value
+
+
+@contextlib.contextmanager
+def _damaged(file: Path) -> Iterator[None]:
+    """Errors of content that is not as it was written name the file."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if str(error).startswith(str(file)):
+            raise
+        raise ValueError(
+            f"{file} is damaged ({' '.join(str(error).split())[:200]}); copy the data "
+            "set again, or delete its folder and make it again"
+        ) from error

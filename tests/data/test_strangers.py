@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from sources import fill, prepare
 
 from hyperstyle_jax.data import builders
 from hyperstyle_jax.data.examples import RecordSource
@@ -78,3 +79,38 @@ def test_damaged_records_are_errors_that_name_them(copy):
     shard.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="copy"):
         RecordSource(copy).take(np.arange(23))
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """A folder that was prepared from images."""
+    source = fill(tmp_path / "in", ["1.png", "2.png"])
+    assert prepare("folder", source, out=tmp_path / "out") == 0
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("report.json", "[1]"),
+        ("report.json", '{"shards": 1}'),
+        ("report.json", '{"shards": {"a": 1}}'),
+        ("report.json", '{"shar'),
+        ("parts/train-00000.json", '{"images": 1}'),
+        ("parts/train-00000.json", '{"images": [[1, 2, 3]]}'),
+        ("parts/train-00000.json", '{"images": [["a", "b", "c", "d"]]}'),
+        ("parts/train-00000.json", "null"),
+    ],
+)
+def test_damaged_notes_beside_the_records_are_one_line(prepared, name, content):
+    (prepared / name).write_text(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged .*copy") as caught:
+        builders.open_records(prepared)
+        RecordSource(prepared).image_sums()
+    assert "\n" not in str(caught.value)
+
+
+def test_files_of_another_format_are_named(prepared):
+    change(prepared / "dataset_info.json", '"array_record"', '"tfrecord"')
+    with pytest.raises(ValueError, match="format tfrecord, expected array_record"):
+        builders.open_records(prepared)

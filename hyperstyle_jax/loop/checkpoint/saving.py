@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import errno
 import functools
-import importlib
 import json
 import shutil
 import sys
@@ -17,6 +16,10 @@ from typing import Any
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
+from orbax.checkpoint._src.checkpointers import async_checkpointer
+from orbax.checkpoint._src.futures import future, signaling_client
+from orbax.checkpoint.experimental.v1._src.handlers import pytree_handler
+from orbax.checkpoint.experimental.v1._src.synchronization import compatibility
 
 from hyperstyle_jax.loop.checkpoint import files
 from hyperstyle_jax.system import errors
@@ -28,11 +31,11 @@ _TEMPORARY = "*.orbax-checkpoint-tmp*"
 TIMEOUT = 300
 # Modules of orbax that measure with the clock of the day how long they have waited.
 _WAITING = (
-    "orbax.checkpoint._src.checkpointers.async_checkpointer",
-    "orbax.checkpoint._src.futures.future",
-    "orbax.checkpoint._src.futures.signaling_client",
-    "orbax.checkpoint.experimental.v1._src.handlers.pytree_handler",
-    "orbax.checkpoint.experimental.v1._src.synchronization.compatibility",
+    async_checkpointer,
+    future,
+    signaling_client,
+    pytree_handler,
+    compatibility,
 )
 
 
@@ -191,8 +194,7 @@ def _use_a_steady_clock() -> None:
     A clock of the day that is set right during a save would end it as timed out.
     """
     steady = types.SimpleNamespace(**(vars(time) | {"time": time.monotonic}))
-    for name in _WAITING:
-        module = importlib.import_module(name)
+    for module in _WAITING:
         module.time = steady  # type: ignore[attr-defined]
 
 
