@@ -118,8 +118,10 @@ def _run_rows(rows: list[Row], kept: records.Records, args) -> None:
 def _run_row(row: Row, bench: trials.Bench, kept: records.Records, progress) -> None:
     trial, _, name = row.name.partition("/")
     (command,) = (c for c in COMMANDS if c.name == name)
-    rounds = trials.CHAIN if trial in trials.CHAINS else 1
-    for number in range(kept.done(row.name), row.rounds, rounds):
+    chained = trial in trials.CHAINS
+    while (number := kept.done(row.name)) < row.rounds:
+        bench.chain = min(trials.CHAIN, row.rounds - number)
+        rounds = bench.chain if chained else 1
         draw = random.Random(f"{row.name} {number}")
         try:
             faults = trials.TRIALS[trial](bench, command, draw)

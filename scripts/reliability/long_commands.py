@@ -7,6 +7,7 @@ any put their result in place as a whole, or make all of it again.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -34,30 +35,37 @@ class LongCommand(NamedTuple):
         return argv
 
 
-def make_inputs(forks: Forks, inputs: Path) -> None:
-    """Images, records, a bundle, official files and a run; once."""
-    if (inputs / "ready").exists():
-        return
-    records = ["prepare", "folder", "--source", f"{inputs}/images", "--size", "16"]
+def make_inputs(forks: Forks, inputs: Path, argv: list[str]) -> None:
+    """Makes the inputs that a command line names, and what they come from; once each.
+
+    Images, photos, faces, a bundle and official files are always made.
+    """
+    records = ["prepare", "folder", "--source", "INPUTS/images", "--size", "16"]
     tiny = ["--config", "configs/tiny.py", "--config.num_steps=2"]
     tiny += ["--config.eval_every=0", "--config.image_every=0", "--workdir"]
     nets = ("generator", "encoder", "feature_extractor")
-    sources = [f"--config.init.{name}={inputs}/begun" for name in nets]
-    points = ["--landmarks", f"{inputs}/points.json", "--size", "64"]
-    for program, argv in (
-        ("inputs", [str(inputs)]),
-        ("hyperstyle", [*records, "--eval-count", "16", "--out", f"{inputs}/records"]),
-        ("train", [*tiny, f"{inputs}/begun_run"]),
-        ("hyperstyle", ["export", f"{inputs}/begun_run", "--out", f"{inputs}/begun"]),
-        # Networks out of a bundle are read faster than drawn.
-        ("train", [*tiny, f"{inputs}/run", *sources]),
-        ("hyperstyle", ["align", f"{inputs}/faces", *points]
-            + ["--out", f"{inputs}/aligned"]),
-    ):  # fmt: skip
-        ended = forks.run(program, argv)
+    # Networks out of a bundle are read faster than drawn.
+    sources = [f"--config.init.{name}=INPUTS/begun" for name in nets]
+    points = ["--landmarks", "INPUTS/points.json", "--size", "64"]
+    steps = {
+        "": ("inputs", ["INPUTS"]),
+        "records": ("hyperstyle", [*records, "--eval-count", "16", "--out"]),
+        "begun_run": ("train", tiny),
+        "begun": ("hyperstyle", ["export", "INPUTS/begun_run", "--out"]),
+        "run": ("train", [*sources, *tiny]),
+        "aligned": ("hyperstyle", ["align", "INPUTS/faces", *points, "--out"]),
+    }
+    for name in ["", *re.findall(r"INPUTS/(\w+)", " ".join(argv))]:
+        if name not in steps or (inputs / f"ready_{name}").exists():
+            continue
+        program, step = steps[name]
+        if name:
+            make_inputs(forks, inputs, step)
+            step = [*step, f"INPUTS/{name}"]
+        ended = forks.run(program, [a.replace("INPUTS", str(inputs)) for a in step])
         if ended.code:
             raise RuntimeError(f"making the inputs failed: {ended.said}")
-    (inputs / "ready").touch()
+        (inputs / f"ready_{name}").touch()
 
 
 def _shards(out: Path) -> dict[str, str]:

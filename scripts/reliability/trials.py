@@ -1,7 +1,7 @@
 """What the campaign does to a command, and what it then looks for.
 
 Each trial is a function of (bench, command, draw) that returns the faults of a round,
-or of the `CHAIN` rounds of one chain. In the end the same command, undisturbed, must
+or of the rounds of one chain. In the end the same command, undisturbed, must
 have the result of a run that nothing has ever happened to.
 """
 
@@ -58,7 +58,8 @@ class Bench:
         self.folder, self.forks = folder, forks
         self._inputs = folder / "inputs"
         self._whole = known
-        long_commands.make_inputs(forks, self._inputs)
+        self.chain = CHAIN  # how many processes a chain is to stop
+        long_commands.make_inputs(forks, self._inputs, [])
 
     @contextlib.contextmanager
     def out(self, within: Path | None = None) -> Iterator[Path]:
@@ -67,6 +68,7 @@ class Bench:
             yield Path(place) / "out"
 
     def start(self, command: LongCommand, out: Path, **how) -> int:
+        long_commands.make_inputs(self.forks, self._inputs, command.argv)
         argv = command.arguments(self._inputs, out)
         return self.forks.start(command.program, argv, **how)
 
@@ -122,12 +124,12 @@ def sigterm(bench: Bench, command: LongCommand, draw: random.Random) -> list[Fau
 
 
 def _stopped_often(bench, command, draw, number) -> list[Fault]:
-    """Stops `CHAIN` processes; a folder that gets complete meanwhile is looked at."""
+    """Stops `bench.chain` processes; looks at folders that get complete meanwhile."""
     seen, stopped = [], 0
-    while stopped < CHAIN:
+    while stopped < bench.chain:
         with bench.out() as out:
             before, done = {}, False
-            while stopped < CHAIN and not done:
+            while stopped < bench.chain and not done:
                 ended = _stopped(bench, command, draw, out, number)
                 seen += _kept(command, out, before, ended, number)
                 before = command.items(out)
@@ -232,7 +234,7 @@ TRIALS: dict[str, Callable[[Bench, LongCommand, random.Random], list[Fault]]] = 
     "24 GiB": memory_limit,
     "read-only": read_only,
 }
-CHAINS = ("kill -9", "SIGTERM")  # trials of which each is `CHAIN` rounds
+CHAINS = ("kill -9", "SIGTERM")  # trials of which each is `chain` rounds
 
 
 @contextlib.contextmanager
