@@ -33,17 +33,16 @@ def run(work: Callable[[], int | None], catch_sigterm: bool = True) -> int:
         The exit code: that of `work`, 1 after an error, 130 after Ctrl-C, 143 after
         SIGTERM.
     """
-    before = _raise_on_sigterm() if catch_sigterm else None
+    sigterm = _Sigterm()
+    before = _raise_on_sigterm(sigterm) if catch_sigterm else None
     try:
         with _delivered_again():
             return work() or 0
     except KeyboardInterrupt as stop:
-        terminated = isinstance(stop, Stopped)
-        what = str(stop) or "what is finished is kept"
-        name = "SIGTERM" if terminated else "Ctrl-C"
-        _say(f"stopped by {name}: {what}; the same command goes on")
-        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+        return _stopped(stop)
     except Exception as error:
+        if not sigterm.armed:  # C++ code makes another exception of it, as in jax
+            return _stopped(Stopped())
         if os.environ.get(_DEBUG) or not errors.is_expected(error):
             traceback.print_exc()
         else:
@@ -52,6 +51,15 @@ def run(work: Callable[[], int | None], catch_sigterm: bool = True) -> int:
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    """Says what stopped the program; returns its exit code."""
+    terminated = isinstance(stop, Stopped)
+    what = str(stop) or "what is finished is kept"
+    name = "SIGTERM" if terminated else "Ctrl-C"
+    _say(f"stopped by {name}: {what}; the same command goes on")
+    return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -75,11 +83,11 @@ class _Sigterm:
             raise Stopped
 
 
-def _raise_on_sigterm():
+def _raise_on_sigterm(handler: _Sigterm):
     """Returns the handler before; None where nothing has changed."""
     if threading.current_thread() is not threading.main_thread():
         return None  # only the main thread may
-    return signal.signal(signal.SIGTERM, _Sigterm())
+    return signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

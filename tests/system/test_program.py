@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import pytest
 
@@ -107,3 +108,15 @@ def test_a_second_sigterm_does_not_disturb_the_tidying_up():
             tidied.append(True)
 
     assert program.run(work) == 143 and tidied
+
+
+def test_a_sigterm_that_becomes_another_exception_still_counts(capsys):
+    def work():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except program.Stopped:  # as C++ does that compares pytrees
+            raise ValueError("cannot compare") from None
+
+    assert program.run(work) == 143
+    assert "stopped by SIGTERM" in capsys.readouterr().err
