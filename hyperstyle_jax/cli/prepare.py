@@ -44,7 +44,6 @@ def add_commands(commands):
     parser.add_argument(
         "--labels",
         type=Path,
-        default="",
         metavar="FILE",
         help="a .csv or .jsonl table of what is known of the images: one column is the "
         "image's file, each other one a number or a category",
@@ -71,7 +70,7 @@ def run(args):
         animal=args.animal,
         eval_count=args.eval_count,
         accept_partial=args.partial,
-        labels=args.labels,
+        labels=args.labels or "",
     )
     _list("skipped", list(report["skipped"].values()))
     if report["left_out"]:
