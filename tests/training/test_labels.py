@@ -147,7 +147,7 @@ def test_images_without_a_row_are_left_out(place, tmp_path, capsys):
     [
         (
             {"data.labels": "", "data.identity": "who"},
-            "have no attributes: name a table",
+            "config.data.labels is '', expected the file that has these columns",
         ),
         ({"data.identity": "whose"}, "no column whose; it has file, age, who, hair"),
         ({"data.label_columns": "hair,aged"}, "no column aged"),
