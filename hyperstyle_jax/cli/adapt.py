@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperstyle_jax.cli.edit import find
-from hyperstyle_jax.cli.inversion_files import Inversions
+from hyperstyle_jax.cli.inversion_files import Inversions, add_inputs
 from hyperstyle_jax.system import folder_lock
 
 if TYPE_CHECKING:  # it takes long to import
@@ -22,13 +22,7 @@ def add_commands(commands):
         "that was fine-tuned from theirs to another domain. Writes STEM_adapted.png, "
         "with --swap STEM_adapted_R.png, and adapted.png, an overview.",
     )
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="DIR_OR_FILE",
-        help=".npz files of `hyperstyle invert`, or folders of them",
-    )
+    add_inputs(parser)
     parser.add_argument(
         "--generator",
         required=True,

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyperstyle_jax.cli import inversion_files
 from hyperstyle_jax.cli.direction_files import with_files
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.editing import amounts
@@ -30,13 +31,7 @@ def add_commands(commands):
         "photo's edited image, STEM_smile+2.png. Of a range it writes a labelled strip "
         "STEM_smile.png, of two ranges a grid, and of several photos an overview.",
     )
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="DIR_OR_FILE",
-        help=".npz files of `hyperstyle invert`, or folders of them",
-    )
+    inversion_files.add_inputs(parser)
     add_edit_option(parser)
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument(

@@ -12,6 +12,17 @@ if TYPE_CHECKING:  # they take long to import
     from hyperstyle_jax.weights.bundle import Bundle
 
 
+def add_inputs(parser) -> None:
+    """Adds the saved inversions that a command takes."""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="DIR_OR_FILE",
+        help=".npz files of `hyperstyle invert`, or folders of them",
+    )
+
+
 class Inversions:
     """The inversions of some files, one after another.
 

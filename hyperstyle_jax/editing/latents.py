@@ -17,14 +17,14 @@ def covariance_root(generator: Net, count: int = 4096, seed: int = 0) -> np.ndar
         seed: of these.
     """
     z = jax.random.normal(jax.random.key(seed), (count, generator.module.z_dim))
-    return root_of(np.asarray(jax.jit(_map)(generator, z)))
+    return root_of(np.asarray(jax.jit(_map)(generator, z))).astype(np.float32)
 
 
 def root_of(w: np.ndarray) -> np.ndarray:
-    """C [D, D] with C·Cᵀ the covariance of these latents [N, D], float32."""
+    """C [D, D] with C·Cᵀ the covariance of these latents [N, D], float64."""
     w = np.asarray(w, np.float64)
     ridge = _RIDGE * w.var(0).mean() * np.eye(w.shape[1])
-    return np.linalg.cholesky(np.cov(w.T) + ridge).astype(np.float32)
+    return np.linalg.cholesky(np.cov(w.T) + ridge)
 
 
 def _map(generator, z):

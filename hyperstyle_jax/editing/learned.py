@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
+from hyperstyle_jax.editing import latents
 from hyperstyle_jax.editing.labelling import LabelledLatents
 from hyperstyle_jax.net import Net
 
@@ -26,7 +27,6 @@ _TARGET_CHANGE = 3.3
 _SIDE_EFFECT_WEIGHT = 0.05  # of the squared changes of other attributes
 _IDENTITY_WEIGHT = 0.2  # of 1 − the cosine similarity of the identities
 _LEARNING_RATE = 0.03
-_RIDGE = 1e-4  # added to the covariance, relative to the mean variance
 
 
 class _Setting(NamedTuple):
@@ -65,7 +65,7 @@ def learn_direction(
         [L, D]; one unit of strength is at most one standard deviation of the latents in
         each row, positive raises the attribute.
     """
-    root = jnp.asarray(_covariance_root(labelled.w), jnp.float32)
+    root = jnp.asarray(latents.root_of(labelled.w), jnp.float32)
     start = np.broadcast_to(start, (generator.module.num_ws, len(root)))
     # The direction in units of standard deviations: direction = whitened · Cᵀ.
     whitened = jnp.asarray(np.linalg.solve(root, start.T).T, jnp.float32)
@@ -144,10 +144,3 @@ def _extract(generator, feature_extractor, w_plus):
     """Identity [B, E] and attributes [B, A] of the images of w+."""
     image = generator(w_plus, method="synthesis")
     return feature_extractor(jnp.clip(image, -1, 1))
-
-
-def _covariance_root(w: np.ndarray) -> np.ndarray:
-    """C with C·Cᵀ the covariance of the latents."""
-    w = np.asarray(w, np.float64)
-    ridge = _RIDGE * w.var(0).mean() * np.eye(w.shape[1])
-    return np.linalg.cholesky(np.cov(w.T) + ridge)

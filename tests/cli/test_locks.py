@@ -1,11 +1,9 @@
 """No command writes into a folder in which another process is at work."""
 
-import contextlib
-import threading
-
 import numpy as np
 import pytest
 from command import error_of, save_model
+from threads import in_another_thread
 
 import convert_weights
 from hyperstyle_jax import images
@@ -15,22 +13,9 @@ from hyperstyle_jax.system import folder_lock
 pytestmark = pytest.mark.usefixtures("no_cache")
 
 
-@contextlib.contextmanager
 def held(folder, beside):
     """Another thread, which counts like another process, holds the folder."""
-    begun, done = threading.Event(), threading.Event()
-
-    def hold():
-        with folder_lock.hold(folder, beside=beside):
-            begun.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    begun.wait(60)
-    yield
-    done.set()
-    thread.join()
+    return in_another_thread(folder_lock.hold(folder, beside=beside))
 
 
 INSIDE = {

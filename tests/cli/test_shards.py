@@ -1,13 +1,12 @@
 """Several processes of `hyperstyle invert` fill one folder and never meet."""
 
-import contextlib
 import json
 import shutil
-import threading
 
 import numpy as np
 import pytest
 from command import edit, error_of, invert, photo
+from threads import in_another_thread
 
 from hyperstyle_jax import images
 from hyperstyle_jax.cli import shards
@@ -21,24 +20,6 @@ pytestmark = pytest.mark.usefixtures("no_cache")
 def rows_of(out):
     lines = (out / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
-
-
-@contextlib.contextmanager
-def in_another_thread(context):
-    """Another thread, which counts like another process, is within the context."""
-    begun, done = threading.Event(), threading.Event()
-
-    def hold():
-        with context:
-            begun.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    begun.wait(60)
-    yield
-    done.set()
-    thread.join()
 
 
 def test_shards_make_together_what_one_process_makes(model, folder, tmp_path, capsys):
