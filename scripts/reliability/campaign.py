@@ -24,7 +24,7 @@ import forks
 import records
 import soak
 import trials
-from long_commands import COMMANDS
+from long_commands import COMMANDS, CannotMake
 
 _SCRIPTS = {
     "mutated files": ("mutated_files.py", "mutated"),
@@ -128,7 +128,7 @@ def _run_row(row: Row, bench: trials.Bench, kept: records.Records, progress) -> 
         except trials.Skipped as why:
             kept.note(row.name, f"skipped: {why}")
             return
-        except trials.Failed as error:  # nothing was counted
+        except (trials.Failed, CannotMake) as error:  # nothing was counted
             if not number:
                 kept.note(row.name, f"failed: {error}", wrong=1)
             print(f"{row.name} failed: {error}", flush=True)

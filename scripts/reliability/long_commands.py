@@ -18,6 +18,10 @@ from forks import ROOT, Forks
 _STEPS = 6  # of the toy run
 
 
+class CannotMake(Exception):
+    """Inputs of a command could not be made; says why."""
+
+
 class LongCommand(NamedTuple):
     """What to start, in words of the folder of inputs and of the result."""
 
@@ -39,6 +43,9 @@ def make_inputs(forks: Forks, inputs: Path, argv: list[str]) -> None:
     """Makes the inputs that a command line names, and what they come from; once each.
 
     Images, photos, faces, a bundle and official files are always made.
+
+    Raises:
+        CannotMake: a command that makes some of them failed.
     """
     records = ["prepare", "folder", "--source", "INPUTS/images", "--size", "16"]
     tiny = ["--config", "configs/tiny.py", "--config.num_steps=2"]
@@ -52,7 +59,7 @@ def make_inputs(forks: Forks, inputs: Path, argv: list[str]) -> None:
         "records": ("hyperstyle", [*records, "--eval-count", "16", "--out"]),
         "begun_run": ("train", tiny),
         "begun": ("hyperstyle", ["export", "INPUTS/begun_run", "--out"]),
-        "run": ("train", [*sources, *tiny]),
+        "run": ("train", [*tiny[:2], *sources, *tiny[2:]]),
         "aligned": ("hyperstyle", ["align", "INPUTS/faces", *points, "--out"]),
     }
     for name in ["", *re.findall(r"INPUTS/(\w+)", " ".join(argv))]:
@@ -64,7 +71,8 @@ def make_inputs(forks: Forks, inputs: Path, argv: list[str]) -> None:
             step = [*step, f"INPUTS/{name}"]
         ended = forks.run(program, [a.replace("INPUTS", str(inputs)) for a in step])
         if ended.code:
-            raise RuntimeError(f"making the inputs failed: {ended.said}")
+            said = " ".join(ended.said[-300:].split())
+            raise CannotMake(f"making its inputs failed: {said}")
         (inputs / f"ready_{name}").touch()
 
 
