@@ -3,10 +3,14 @@
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hyperstyle_jax.cli import inverted, photo_files, photo_runs, precision, shards
 from hyperstyle_jax.cli.names import unique_names
 from hyperstyle_jax.system import atomic_files, folder_lock, program
+
+if TYPE_CHECKING:  # it takes long to import
+    from hyperstyle_jax.cli.ways import Way
 
 _MOST_NOTES = 50  # lines on the screen
 
@@ -23,6 +27,20 @@ def add_commands(commands):
     )
     photo_runs.add_photo_options(parser)
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
+    parser.add_argument(
+        "--method",
+        default="hyperstyle",
+        metavar="NAME",
+        help="hyperstyle (default), w, w-plus, pti, ...: docs/methods.md",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        dest="settings",
+        metavar="NAME=VALUE",
+        help="settings of the method, as steps=200 lr=0.05",
+    )
     parser.add_argument(
         "--num-iters", type=int, help="iterations; 0 is the initial inversion alone"
     )
@@ -58,19 +76,15 @@ def add_commands(commands):
 def run(args):
     """Inverts; the folder of results is held meanwhile. Returns 1 if a photo failed."""
     from hyperstyle_jax.cli.inverting import Inverting
-    from hyperstyle_jax.inversion import measuring, pipeline
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
     if args.batch_size < 1:
         raise ValueError(f"--batch-size {args.batch_size}: expected 1 or more")
     shard = shards.parse(args.shard)
-    until = dict(map(_bound, args.until))
     compilation_cache.enable()
     model = bundle.load(args.model)
-    model.require("encoder", "hypernet", "generator")
-    measuring.checked_bounds(until, model.nets.get("feature_extractor"))
-    num_iters = pipeline.checked_num_iters(model, args.num_iters)
+    way, facts = _way(args, model)
     aligner = _aligner(args, model)
     inputs = list(photo_runs.expanded(args.inputs))
     files, failed, left_out = photo_files.collect(inputs, args.out)
@@ -78,18 +92,39 @@ def run(args):
     endings = inverted.ALIGNED_ENDINGS if aligner else inverted.ENDINGS
     stems = unique_names(paths, ("", "_iterations", "_crop"))
     _refuse_overwriting(paths, stems, args, endings)
-    settings = {"bundle": model.id, "num_iters": num_iters, "type": args.precision}
-    settings |= {"until": until} if until else {}
+    settings = {"bundle": model.id, **facts, "type": args.precision}
     settings |= aligner.key() if aligner else {}
-    facts = {"num_iters": num_iters, "model": args.model, "bundle": model.id}
-    facts |= {"until": until} if until else {}
-    facts |= {"left_out": left_out}
+    facts |= {"model": args.model, "bundle": model.id, "left_out": left_out}
     work = list(zip(range(len(files)), files, stems, strict=True))
     with shard.hold(args.out, {"settings": settings, "photos": stems}):
         done = inverted.Inverted(args.out, settings, endings, shard)
-        inverting = Inverting(model, num_iters, until, aligner, args, done)
+        inverting = Inverting(model, way, aligner, args, done)
         inverting.failed |= failed
         return _invert(inverting, done, shard.part(work), shard, args.out, facts)
+
+
+def _way(args, model) -> "tuple[Way, dict[str, Any]]":
+    """How to invert, and what the results depend on besides bundle and photo."""
+    from hyperstyle_jax.cli import ways
+    from hyperstyle_jax.inversion import measuring, methods
+
+    until, given = dict(map(_bound, args.until)), ways.parse_settings(args.settings)
+    if args.num_iters is not None:
+        given["num_iters"] = args.num_iters
+    settings = methods.checked(model, args.method, given)
+    if args.method == "hyperstyle":
+        args.precision = given.get("dtype", args.precision)
+        measuring.checked_bounds(until, model.nets.get("feature_extractor"))
+        num_iters = methods.checked_num_iters(model, settings["num_iters"])
+        facts = {"num_iters": num_iters} | ({"until": until} if until else {})
+        return ways.HyperStyle(model, num_iters, until, args.precision), facts
+    if until or args.precision != "float32":
+        raise ValueError(
+            f"--until and --precision are HyperStyle's: leave them out with --method "
+            f"{args.method}"
+        )
+    facts = {"method": args.method, "settings": settings}
+    return ways.Other(model, args.method, settings), facts
 
 
 def _bound(text: str) -> tuple[str, float]:

@@ -14,6 +14,7 @@ from hyperstyle_jax.system import errors
 from hyperstyle_jax.system.ahead import ahead
 
 if TYPE_CHECKING:  # they take long to import
+    from hyperstyle_jax.cli.ways import Results, Way
     from hyperstyle_jax.data.entries import File
     from hyperstyle_jax.weights.bundle import Bundle
 
@@ -21,10 +22,10 @@ _BATCHES_AHEAD = 3
 
 
 class _Launched(NamedTuple):
-    """A batch on the device; `results` are arrays that may still be computed."""
+    """A batch on the device; arrays of the results may still be computed."""
 
     batch: list[Target]
-    results: tuple
+    results: "Results"
     start: float
 
 
@@ -44,18 +45,18 @@ class Inverting:
     def __init__(
         self,
         model: "Bundle",
-        num_iters: int,
-        until: dict[str, float],
+        way: "Way",
         aligner: Aligner | None,
         args: Namespace,
         done: Inverted,
     ):
         """
         Args:
-            args: with `out`, `batch_size` and `precision`.
+            way: how a batch is inverted.
+            args: with `out` and `batch_size`.
             done: gets a row of measures for each picture.
         """
-        self._model, self._num_iters, self._until = model, num_iters, until
+        self._model, self._way = model, way
         self._aligner, self._args, self._done = aligner, args, done
         self._finished = 0.0
         self.failed: dict[str, str] = {}
@@ -104,22 +105,11 @@ class Inverting:
         """
         import numpy as np
 
-        from hyperstyle_jax.inversion import pipeline
-
-        start, model, dtype = time.perf_counter(), self._model, self._args.precision
+        start = time.perf_counter()
         x = np.stack([target.x for target in batch])
-        x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
-        if self._until:
-            result = pipeline.refine_until(
-                model, x, self._num_iters, self._until, dtype
-            )
-            refinement, iterations = result
-        else:
-            result = refinement = pipeline.refine(model, x, self._num_iters, dtype)
-            iterations = np.full(size, self._num_iters)
-        measures = pipeline.measure_on_device(model, x, refinement.images)
-        rendered = pipeline.full_size(model, result, dtype)
-        return _Launched(batch, (refinement, iterations, measures, rendered), start)
+        if self._way.same_size:
+            x = np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])
+        return _Launched(batch, self._way.run(x), start)
 
     def _write(self, launched: _Launched) -> None:
         import jax
@@ -129,28 +119,28 @@ class Inverting:
         took = now - max(launched.start, self._finished)
         self._finished = now
         for i, target in enumerate(launched.batch):
-            row = self._write_picture(target, i, *results)
+            row = self._write_picture(target, i, results)
             seconds = {"seconds": round(took / len(launched.batch), 4)}
             self._done.add(row | seconds | {"key": target.key})
             self.remarks += [(target.path, line) for line in target.remarks]
 
-    def _write_picture(self, target, i, refinement, iterations, measures, rendered):
+    def _write_picture(self, target: Target, i: int, results: "Results"):
         """Writes one picture's files; returns its row of measures."""
-        from hyperstyle_jax.inversion import familiarity, stopping, storage
+        from hyperstyle_jax.inversion import familiarity, storage
 
-        count = int(iterations[i])
-        one = stopping.of_image(refinement, i, count)
+        last, way = int(results.last[i]), self._way
         stem = self._args.out / target.name
-        _save_images(stem, target.x, one.images[:, 0], rendered[i])
-        storage.save(f"{stem}.npz", one, 0, self._model)
+        images = results.images[: last + 1, i]
+        _save_images(stem, target.x, images, way.labels(last), results.rendered[i])
+        storage.save(f"{stem}.npz", *way.stored(results, i), self._model)
         row: dict[str, Any] = {"file": target.path, "name": target.name}
         if self._aligner:
             row |= {"photo": target.photo, "crops": target.crops}
-        if self._until:
-            row["num_iters"] = count
-        for name, values in measures.items():
-            row[name] = [round(float(v), 6) for v in values[: count + 1, i]]
-        if line := familiarity.unlike(self._model, row):
+        row |= way.row(last)
+        for name, values in results.measures.items():
+            row[name] = [round(float(v), 6) for v in values[: last + 1, i]]
+        line = familiarity.unlike(self._model, row) if way.starts_with_encoder else ""
+        if line:
             row["unlike"] = True
             self.remarks.append((target.path, line))
         return row | {"position": target.position}
@@ -168,13 +158,12 @@ def _batches(items: Iterator[Target], size: int) -> Iterator[tuple[list[Target],
         yield batch, True
 
 
-def _save_images(stem: Path, target, images_of_iterations, reconstruction) -> None:
+def _save_images(stem: Path, target, steps, labels, reconstruction) -> None:
     from hyperstyle_jax import images
 
-    row = [images.to_uint8(image) for image in (target, *images_of_iterations)]
+    row = [images.to_uint8(image) for image in (target, *steps)]
     row.append(images.error_map(target, row[-1]))
-    iterations = [str(t) for t in range(1, len(images_of_iterations))]
-    labels = ["target", "initial", *iterations, "error"]
+    labels = ["target", *labels, "error"]
     scale = max(1, 96 // target.shape[0])
     images.save_png(f"{stem}_iterations.png", images.grid([row], labels, scale=scale))
     images.save_png(f"{stem}.png", reconstruction)

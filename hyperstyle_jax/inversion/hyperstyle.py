@@ -187,6 +187,9 @@ def invert(
     return Refinement(w_plus, LayerEmbeddings(final.embeddings, num_iters), images)
 
 
+compiled = jax.jit(invert, static_argnames="num_iters")
+
+
 @jax.jit
 def decode(hypernet: Net, w_plus: jax.Array, embeddings: LayerEmbeddings) -> Inversion:
     """Decodes layer embeddings to offsets and so completes an inversion.

@@ -1,6 +1,7 @@
 """Inverts photos with the networks of a bundle, at its image size and defaults."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +9,12 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from hyperstyle_jax import images
-from hyperstyle_jax.inversion import hyperstyle, measuring, stopping
+from hyperstyle_jax.inversion import hyperstyle, measuring, methods, stopping
 from hyperstyle_jax.inversion.stopping import Stopped
 from hyperstyle_jax.offsets import Inversion, synthesize
 from hyperstyle_jax.weights.bundle import Bundle
 
-_MAX_ITERS = 100
+checked_num_iters = methods.checked_num_iters
 _MAX_VALUE = 4  # generated images exceed [-1, 1], but not by this much
 
 
@@ -22,22 +23,31 @@ def invert(
     x: Iterable[ArrayLike],
     num_iters: int | None = None,
     dtype: DTypeLike = "float32",
+    method: str = "hyperstyle",
+    **settings: Any,
 ) -> Inversion:
-    """Inverts photos with HyperStyle; the result is ready for `synthesize` and `edit`.
+    """Inverts photos; the result is ready for `synthesize` and `edit`.
 
     Args:
-        bundle: with encoder, hypernetwork and generator.
+        bundle: with the networks of the method: encoder, hypernetwork and generator.
         x: [B, H, W, 3] or a list of any sizes, uint8 or float in [-1, 1]; cropped and
             resized as needed.
         num_iters: T, by default the bundle's own; 0 gives the initial inversion alone.
         dtype: of the feature maps; "bfloat16" is faster on GPUs and TPUs.
+        method: a name of `methods.METHODS`; others than HyperStyle take `settings`, and
+            `num_iters` where they have it.
+        settings: of the method, in place of its own, e.g. steps=200.
 
     Raises:
-        ValueError: no images, or a number of iterations outside 0 … 100.
+        ValueError: no images, a number of iterations outside 0 … 100, an unknown method
+            or setting, a network that the bundle lacks.
     """
-    num_iters = checked_num_iters(bundle, num_iters)
-    refinement = refine(bundle, prepare(bundle, x), num_iters, dtype)
-    return decode(bundle, refinement)
+    if method == "hyperstyle":
+        settings |= {"num_iters": num_iters, "dtype": str(jnp.dtype(dtype))}
+    elif num_iters is not None:
+        settings |= {"num_iters": num_iters}
+    settings = methods.checked(bundle, method, settings)
+    return methods.invert(bundle, prepare(bundle, x), method, **settings).inversion
 
 
 def refine(
@@ -52,7 +62,7 @@ def refine(
         dtype: of the feature maps.
     """
     nets = bundle.require("encoder", "hypernet", "generator")
-    return _invert(*nets, jnp.asarray(x, dtype), num_iters)
+    return hyperstyle.compiled(*nets, jnp.asarray(x, dtype), num_iters=num_iters)
 
 
 def refine_until(
@@ -165,20 +175,6 @@ def _prepare_photo(photo, height, width):
     return images.to_float(images.fit(images.to_uint8(photo), height, width))
 
 
-def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
-    """The number of iterations to run, by default the one the bundle was trained with.
-
-    Raises:
-        ValueError: not a whole number from 0 to 100.
-    """
-    chosen = bundle.info.get("num_iters", 5) if num_iters is None else num_iters
-    if not isinstance(chosen, int) or not 0 <= chosen <= _MAX_ITERS:
-        raise ValueError(
-            f"num_iters {chosen!r}: expected a number from 0 to {_MAX_ITERS}"
-        )
-    return chosen
-
-
 def measure(bundle: Bundle, x: ArrayLike, images: ArrayLike) -> dict[str, np.ndarray]:
     """Measures how close reconstructions are to their targets.
 
@@ -202,7 +198,6 @@ def measure_on_device(
 
 
 _render = jax.jit(synthesize)
-_invert = jax.jit(hyperstyle.invert, static_argnames="num_iters")
 
 
 @jax.jit

@@ -21,6 +21,7 @@ from hyperstyle_jax.parity import (
     generators,
     inversions,
     losses,
+    projections,
     training,
 )
 from hyperstyle_jax.parity.case import Case, forget
@@ -53,6 +54,7 @@ FIXTURES = {
     r"ganspace": directions.ganspace_,
     r"ranger": training.ranger,
     r"train_step_\d+": training.train_step,
+    r"projector_w_\d+": projections.projection,
 }
 
 

@@ -106,8 +106,14 @@ def convert(value: Any, kind: str = "auto") -> dict[str, Net]:
 
 
 def load_spec(folder: Path, name: str) -> dict[str, Any]:
-    """The names, shapes and kinds of a state dict's tensors."""
-    return json.loads((folder / "specs" / name).read_text())
+    """The names, shapes and kinds of a state dict's tensors.
+
+    Folders of fixtures that lie beside each other share their specs.
+    """
+    places = [folder, *sorted(folder.absolute().parent.iterdir())]
+    found = (place / "specs" / name for place in places)
+    file = next((f for f in found if f.is_file()), folder / "specs" / name)
+    return json.loads(file.read_text())
 
 
 _held: dict[tuple, dict[str, Net]] = {}

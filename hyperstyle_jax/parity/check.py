@@ -45,6 +45,14 @@ TOLERANCES = {
     "component": Tolerance(5e-4),
     "relative": Tolerance(np.inf, 1e-5),
     "exact": Tolerance(0.0),
+    # Ten steps of an optimizer, of small, larger and large rates: rounding grows.
+    "step": Tolerance(1e-4),
+    "distance": Tolerance(1e-3),
+    "wide distance": Tolerance(2e-3),
+    "rough distance": Tolerance(1e-2),
+    "search": Tolerance(5e-3),
+    "wide search": Tolerance(2e-2),
+    "rough search": Tolerance(np.inf, 6e-2),
     # A solver at 1e-5 against an exact one.
     "flow": Tolerance(1e-3, 7e-5),
     "density": Tolerance(1e-2),

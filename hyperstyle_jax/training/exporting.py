@@ -17,6 +17,7 @@ from hyperstyle_jax.training import labels, tasks
 from hyperstyle_jax.weights import bundle, manifests, provenance
 
 ROLES = ("generator", "encoder", "hypernet", "feature_extractor", "flow")
+ROLES += ("psp", "e4e", "restyle_psp", "restyle_e4e")
 
 
 def export(

@@ -37,7 +37,8 @@ _DIRECTIONS = "directions.safetensors"
 class Bundle(NamedTuple):
     """Networks by role and edit directions.
 
-    Roles are "generator", "encoder", "hypernet" and "feature_extractor". `directions`
+    Roles are "generator", "encoder", "hypernet", "feature_extractor", and for other
+    methods of inversion "psp", "e4e", "restyle_psp", "restyle_e4e". `directions`
     are arrays [D] or [L, D] that are added to w+, one unit of strength each.
     `calibrations` say what some of these directions do. `id` names the weights: an
     inversion fits the bundle that made it.

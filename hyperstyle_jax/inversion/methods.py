@@ -1,0 +1,268 @@
+"""Every way to invert images with a bundle's networks, by name.
+
+A method takes a bundle and images and returns an `Inverted`. All are batched; the
+result of an image does not depend on the others of its batch.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+
+from hyperstyle_jax.inversion import closeness, hyperstyle, restyle
+from hyperstyle_jax.inversion.cropping import crop_and_pool
+from hyperstyle_jax.inversion.optimize import optimize
+from hyperstyle_jax.offsets import Inversion, latent_only, synthesize
+from hyperstyle_jax.weights.bundle import Bundle
+
+_MAX_ITERS = 100
+_CHOICES = {"dtype": ("float32", "bfloat16")}
+MEAN = "mean"  # as a start: the mean latent
+# The configs that train a role's network.
+TRAINED_BY = {
+    "generator": "configs/ffhq_generator.py (demo: configs/demo_generator.py)",
+    "encoder": "configs/ffhq_w_encoder.py (demo: configs/demo_encoder.py)",
+    "hypernet": "configs/ffhq.py (demo: configs/demo_hyperstyle_iterations.py)",
+    "psp": "configs/ffhq_psp.py (demo: configs/demo_psp.py)",
+    "e4e": "configs/ffhq_e4e.py (demo: configs/demo_e4e.py)",
+    "restyle_psp": "configs/ffhq_restyle_psp.py (demo: configs/demo_restyle_psp.py)",
+    "restyle_e4e": "configs/ffhq_restyle_e4e.py (demo: configs/demo_restyle_e4e.py)",
+}
+
+
+class Inverted(NamedTuple):
+    """What a method returns.
+
+    Attributes:
+        inversion: B images ready to render.
+        images: [S, B, h, w, 3], what it went through, at the bundle's image size; the
+            last is the result (S ≥ 1).
+    """
+
+    inversion: Inversion
+    images: jax.Array
+
+
+class Method(NamedTuple):
+    """A way to invert images.
+
+    Attributes:
+        title: as in tables.
+        needs: roles that the bundle must hold.
+        settings: {name: default}; all may be given otherwise.
+        run: (bundle, x [B, h, w, 3] float in [-1, 1], **settings) → Inverted.
+    """
+
+    title: str
+    needs: tuple[str, ...]
+    settings: Mapping[str, Any]
+    run: Callable[..., Inverted]
+
+
+def available(bundle: Bundle) -> list[str]:
+    """The names of the methods whose networks the bundle holds."""
+    return [
+        name
+        for name, method in METHODS.items()
+        if all(role in bundle.nets for role in method.needs)
+    ]
+
+
+def invert(
+    bundle: Bundle, x: ArrayLike, method: str = "hyperstyle", **settings: Any
+) -> Inverted:
+    """Inverts images by any method.
+
+    Args:
+        bundle: holds the networks that the method needs.
+        x: [B, h, w, 3] float in [-1, 1], as `pipeline.prepare` returns it.
+        method: a name of `METHODS`.
+        settings: in place of the method's own.
+
+    Raises:
+        ValueError: an unknown method or setting, a value of another kind, or a network
+            that the bundle lacks.
+    """
+    settings = checked(bundle, method, settings)
+    return METHODS[method].run(bundle, jnp.asarray(x), **settings)
+
+
+def checked(bundle: Bundle, method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a method, with those that are given.
+
+    Args:
+        bundle: must hold the networks that the method needs.
+        method: a name of `METHODS`.
+        settings: some of the method's, by name.
+
+    Raises:
+        ValueError: as of `invert`.
+    """
+    if method not in METHODS:
+        raise ValueError(
+            f"no inversion method {method!r}: expected one of {', '.join(METHODS)}"
+        )
+    known = METHODS[method].settings
+    for name, value in settings.items():
+        if name not in known:
+            raise ValueError(
+                f"{method} has no setting {name!r}; its settings: "
+                + (", ".join(f"{k}={v}" for k, v in known.items()) or "none")
+            )
+        _check_value(method, name, value, known[name])
+    for role in METHODS[method].needs:
+        _check_role(bundle, method, role)
+    return {**known, **settings}
+
+
+def _check_role(bundle: Bundle, method: str, role: str) -> None:
+    if role in bundle.nets:
+        return
+    raise ValueError(
+        f"method {method} needs a network {role!r}, and bundle {bundle.id} has only "
+        f"{', '.join(sorted(bundle.nets))}: train it with {TRAINED_BY[role]} and "
+        "export it, or choose a bundle that has it"
+    )
+
+
+def _check_value(method: str, name: str, value: Any, default: Any) -> None:
+    """Refuses values of another kind than the default, and senseless numbers."""
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    kinds = (int, type(None)) if default is None else kinds
+    number = isinstance(value, (int, float))
+    if type(value) not in kinds or (number and not 0 <= value < math.inf):
+        raise ValueError(
+            f"{method}: {name}={value!r}: expected a value like {name}={default}"
+            + (", 0 or more" if number else "")
+        )
+    if value not in (choices := _CHOICES.get(name, (value,))):
+        raise ValueError(f"{method}: {name}={value}: expected {' or '.join(choices)}")
+
+
+def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
+    """The number of iterations to run, by default the one the bundle was trained with.
+
+    Raises:
+        ValueError: not a whole number from 0 to 100.
+    """
+    chosen = bundle.info.get("num_iters", 5) if num_iters is None else num_iters
+    if not isinstance(chosen, int) or not 0 <= chosen <= _MAX_ITERS:
+        raise ValueError(
+            f"num_iters {chosen!r}: expected a number from 0 to {_MAX_ITERS}"
+        )
+    return chosen
+
+
+def start_latents(bundle: Bundle, x: jax.Array, start: str) -> jax.Array:
+    """Latents w+ [B, L, D] that a search begins with.
+
+    Args:
+        bundle: holds the networks that `start` needs.
+        x: [B, h, w, 3].
+        start: "mean" for the mean latent, or a method.
+
+    Raises:
+        ValueError: no such method, or a network that the bundle lacks.
+    """
+    if start != MEAN:
+        return invert(bundle, x, start).inversion.w_plus
+    generator = bundle.nets["generator"]
+    mean = generator.variables["buffers"]["mapping"]["w_avg"]
+    shape = (len(x), generator.module.num_ws, generator.module.w_dim)
+    return jnp.broadcast_to(mean, shape)
+
+
+def _hyperstyle(
+    bundle: Bundle, x: jax.Array, num_iters: int | None, dtype: DTypeLike
+) -> Inverted:
+    nets = bundle.require("encoder", "hypernet", "generator")
+    count = checked_num_iters(bundle, num_iters)
+    refined = hyperstyle.compiled(*nets, x.astype(dtype), num_iters=count)
+    inversion = hyperstyle.decode(nets[1], refined.w_plus, refined.embeddings)
+    return Inverted(inversion, refined.images)
+
+
+def _encoder(role: str) -> Callable[..., Inverted]:
+    """A method of one encoder, which predicts w or w+ in one step."""
+
+    def run(bundle: Bundle, x: jax.Array) -> Inverted:
+        w_plus, image = _encode(bundle.nets[role], bundle.nets["generator"], x)
+        return Inverted(Inversion(w_plus), image[None])
+
+    return run
+
+
+def _restyle(role: str) -> Callable[..., Inverted]:
+    def run(bundle: Bundle, x: jax.Array, num_iters: int) -> Inverted:
+        nets = bundle.require(role, "generator")
+        return Inverted(*_corrected(*nets, x, num_iters=num_iters))
+
+    return run
+
+
+def _search(space: str) -> Callable[..., Inverted]:
+    """A method that searches the latent, from any start."""
+
+    def run(
+        bundle: Bundle, x: jax.Array, steps: int, lr: float, lpips: float, start: str
+    ) -> Inverted:
+        generator = bundle.nets["generator"]
+        rows = generator.module.num_ws
+        w = start_latents(bundle, x, start)
+        w = w.mean(1) if space == "w" else w
+        frozen = closeness.targets(closeness.network(bundle), x), jnp.float32(lpips)
+        loss = closeness.weighted
+        search = optimize(
+            generator, x, space=space, steps=steps, lr=lr, loss=loss, frozen=frozen,
+            start=w,
+        )  # fmt: skip
+        first = _render(generator, latent_only(w, rows), x.shape[1:3])
+        return Inverted(search.inversion, jnp.stack([first, search.image]))
+
+    return run
+
+
+@jax.jit
+def _encode(encoder, generator, x):
+    return hyperstyle.initial_inversion(encoder, generator, x)
+
+
+_corrected = jax.jit(restyle.invert, static_argnames="num_iters")
+
+
+@partial(jax.jit, static_argnames="size")
+def _render(generator, inversion, size):
+    return crop_and_pool(synthesize(generator, inversion), size)
+
+
+_ITERATIONS = {"num_iters": 5}
+_SEARCH = {"steps": 500, "lr": 0.1, "lpips": 0.8, "start": MEAN}
+METHODS: dict[str, Method] = {
+    "hyperstyle": Method(
+        "HyperStyle",
+        ("encoder", "hypernet", "generator"),
+        {"num_iters": None, "dtype": "float32"},
+        _hyperstyle,
+    ),
+    "w-encoder": Method("W encoder", ("encoder", "generator"), {}, _encoder("encoder")),
+    "w": Method("W optimization", ("generator",), _SEARCH, _search("w")),
+    "w-plus": Method("W+ optimization", ("generator",), _SEARCH, _search("w_plus")),
+    "psp": Method("pSp", ("psp", "generator"), {}, _encoder("psp")),
+    "e4e": Method("e4e", ("e4e", "generator"), {}, _encoder("e4e")),
+    "restyle-psp": Method(
+        "ReStyle (pSp)",
+        ("restyle_psp", "generator"),
+        _ITERATIONS,
+        _restyle("restyle_psp"),
+    ),
+    "restyle-e4e": Method(
+        "ReStyle (e4e)",
+        ("restyle_e4e", "generator"),
+        _ITERATIONS,
+        _restyle("restyle_e4e"),
+    ),
+}
