@@ -45,6 +45,9 @@ class Run:
 
         Args:
             work: takes a file and the name, unique here, of what is made of it.
+
+        Raises:
+            ValueError, OSError: the disk is full, for all photos that follow too.
         """
         from tqdm import tqdm
 
@@ -59,6 +62,8 @@ class Run:
                 try:
                     self.results[file.path] = work(file, name)
                 except (ValueError, OSError, MemoryError) as error:
+                    if errors.is_disk_full(error):
+                        raise
                     self.failed[file.path] = errors.one_line(error)
 
     def report(self, what: str) -> int:

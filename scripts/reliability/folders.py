@@ -7,8 +7,16 @@ import re
 import zipfile
 from pathlib import Path
 
-# Endings of the names of values that differ between runs.
-_TIMES = ("seconds", "per_second", "data_wait", "memory_gib", "date")
+# Endings of the names of values that differ between runs, or between places.
+_CHANGING = (
+    "source",
+    "seconds",
+    "seconds_waited",
+    "per_second",
+    "data_wait",
+    "memory_gib",
+    "date",
+)
 
 
 def rows(out: Path) -> list[dict]:
@@ -44,9 +52,9 @@ def _digest(file: Path) -> str:
 
 
 def timeless(value):
-    """JSON without what a clock has said."""
+    """JSON without what a clock has said, and without the way to another folder."""
     if isinstance(value, dict):
-        kept = {k: v for k, v in value.items() if not k.endswith(_TIMES)}
+        kept = {k: v for k, v in value.items() if not k.endswith(_CHANGING)}
         return {k: timeless(v) for k, v in kept.items()}
     return [timeless(v) for v in value] if isinstance(value, list) else value
 

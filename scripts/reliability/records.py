@@ -31,6 +31,8 @@ class Records:
 
     def add(self, name: str, faults: list[Fault], rounds: int = 1) -> None:
         """Counts some rounds."""
+        if "said" in self.rows.get(name, ()):  # it could not run until now
+            del self.rows[name]
         row = self.rows.setdefault(name, {"rounds": 0, "notes": []})
         row["rounds"] += rounds
         counts = Counter(fault.kind for fault in faults)

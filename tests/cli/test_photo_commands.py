@@ -215,3 +215,17 @@ def test_edits_are_names_and_amounts(edit, folder, tmp_path, capsys):
     more = ("--edit", edit)
     assert run("edit-photo", folder, out=tmp_path / "out", more=more) == 1
     assert "expected NAME=AMOUNT" in error_of(capsys)
+
+
+def test_a_full_disk_ends_the_command_with_one_line(folder, small_disk, capsys):
+    """It would be full for all that follow; nothing half-written stays."""
+    with pytest.raises(OSError), (small_disk / "filler").open("wb") as filler:
+        while True:
+            filler.write(bytes(1 << 12))
+            filler.flush()
+    assert align(folder, small_disk / "out") == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(errors) == 1 and "No space left on device" in errors[0]
+    (small_disk / "filler").unlink()
+    assert align(folder, small_disk / "out", "--size", "64") == 1  # one is broken
+    assert {"one.png", "two.png"} < names(small_disk / "out")
