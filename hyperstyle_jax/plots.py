@@ -9,6 +9,8 @@ from hyperstyle_jax.system import atomic_files
 
 # Where there is no home folder it says where it keeps its cache.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
+_MOST_LABELS = 3  # in a legend that lies over the curves
+_MARKERS = "oDs^"  # of ten methods each
 
 
 def curves(rows: list[dict[str, float]], path: str | Path) -> None:
@@ -127,16 +129,61 @@ def against(
     figure = Figure(figsize=(2.9 * columns, 2.4 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for panel, (title, curves_) in zip(panels.ravel(), series.items(), strict=False):
-        for label, (xs, ys) in curves_.items():
-            panel.plot(xs, ys, "o-", ms=3, lw=1.2, label=label)
+        for i, (label, (xs, ys)) in enumerate(curves_.items()):
+            style = ("o-", "D--", "s:")[i // 10 % 3]  # colours repeat after ten
+            panel.plot(xs, ys, style, ms=3, lw=1.2, label=label)
         panel.set_title(title, fontsize="medium")
         panel.grid(alpha=0.3)
     for panel in panels.ravel()[len(series) :]:
         panel.remove()
     figure.supxlabel(x, fontsize="medium")
     figure.supylabel(y, fontsize="medium")
-    panels[0, 0].legend(fontsize="small")
+    lines_, labels = panels[0, 0].get_legend_handles_labels()
+    if len(labels) > _MOST_LABELS:  # they would hide the curves
+        figure.legend(lines_, labels, loc="outside lower center", ncols=4, fontsize=8)
+    else:
+        panels[0, 0].legend(fontsize="small")
     _save(figure, path, 110)
+
+
+def points(
+    panels: Mapping[str, Mapping[str, tuple[float, float]]],
+    path: str | Path,
+    *,
+    x: str,
+    log: bool = False,
+) -> None:
+    """Draws a point with its name for each method, in a panel for each measure.
+
+    Args:
+        panels: {what the vertical axis is: {label: (x, y)}}.
+        path: of the PNG file.
+        x: what the horizontal axis is; `log` makes it logarithmic.
+    """
+    from matplotlib.figure import Figure
+
+    size = (5.0 * max(len(panels), 1), 4.0)
+    figure = Figure(figsize=size, layout="constrained")
+    drawn = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
+    labels = list(
+        dict.fromkeys(label for points in panels.values() for label in points)
+    )
+    for panel, (y, values) in zip(drawn, panels.items(), strict=False):
+        for label, (a, b) in values.items():
+            number = labels.index(label)
+            marker = _MARKERS[number // 10 % len(_MARKERS)]
+            panel.plot([a], [b], marker, ms=8, color=f"C{number % 10}", label=label)
+        if log:
+            panel.set_xscale("log")
+        panel.set_title(y, fontsize="medium")
+        panel.set_xlabel(x)
+        panel.margins(0.12)
+        panel.grid(alpha=0.3)
+    handles = {h.get_label(): h for panel in drawn for h in panel.get_lines()}
+    figure.legend(
+        [*handles.values()], [*handles], loc="outside right center", fontsize="small"
+    )
+    _save(figure, path, dpi=110)
 
 
 def bars(table: Mapping[str, Mapping[str, float]], path: str | Path) -> None:

@@ -7,7 +7,6 @@ hyperstyle_jax.benchmark.speed NAME` measures one item and prints its figures as
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hyperstyle_jax.benchmark import flops
+from hyperstyle_jax.benchmark import flops, process
 from hyperstyle_jax.benchmark.speed_items import EVERY, GROWTH
 from hyperstyle_jax.loop import memory
 from hyperstyle_jax.system import compilation_cache, huge_pages
@@ -51,7 +50,7 @@ def measure(name: str) -> dict[str, Any]:
     figures |= {"median_s": median, "runs": len(times), "min_s": min(times)}
     figures["images_per_s"] = item.images / median
     figures["peak_gib"] = memory.peak_bytes(jax.local_devices()[:1]) / 2**30
-    figures["device"] = _device()
+    figures["device"] = process.device()
     # These come last: their large arrays would count in the peak.
     return figures | _limits(item.dtype)
 
@@ -77,24 +76,13 @@ def _work(name: str) -> dict[str, Any]:
 
 
 def _in_process(name: str, cache: str) -> dict[str, Any]:
-    environment = dict(os.environ)
-    if environment.get(huge_pages.VARIABLE) == huge_pages.SETTING:
-        del environment[huge_pages.VARIABLE]  # set by huge_pages.restart
+    environment = {}
     if name != _YARDSTICK:
         flags = f"--xla_force_host_platform_device_count={EVERY[name].devices}"
         flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
-        environment |= huge_pages.environment() | {"XLA_FLAGS": flags}
-    # Unfiltered, a traceback ends with the error and not with a remark of JAX's.
-    environment |= {"HYPERSTYLE_CACHE": cache, "JAX_TRACEBACK_FILTERING": "off"}
-    command = [sys.executable, "-m", "hyperstyle_jax.benchmark.speed", name]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    if done.returncode:
-        return {"error": lines[-1]}
-    try:
-        return dict(json.loads(done.stdout.splitlines()[-1]))
-    except (IndexError, ValueError, TypeError):
-        return {"error": f"no figures: {lines[-1]}"}
+        environment = huge_pages.environment() | {"XLA_FLAGS": flags}
+    environment["HYPERSTYLE_CACHE"] = cache
+    return process.figures("hyperstyle_jax.benchmark.speed", [name], environment)
 
 
 def summary(items: dict[str, dict]) -> dict[str, Any]:
@@ -186,11 +174,6 @@ def _best(call, count: int) -> list[float]:
         jax.block_until_ready(call())
         times.append(time.perf_counter() - start)
     return times
-
-
-def _device() -> str:
-    kind = jax.local_devices()[0].device_kind
-    return f"{kind}, {os.cpu_count()} CPU cores"
 
 
 def _main(name: str):

@@ -13,6 +13,7 @@ from hyperstyle_jax import images, losses, metrics
 from hyperstyle_jax.evaluation import statistics
 from hyperstyle_jax.evaluation.networks import Measuring
 from hyperstyle_jax.evaluation.pairs import Pair
+from hyperstyle_jax.net import Net
 
 # Title, and whether a higher value is closer.
 MEASURES = {
@@ -23,10 +24,14 @@ MEASURES = {
     "lpips": ("LPIPS", False),
     "lpips_form": ("LPIPS form", False),
     "identity": ("identity", True),
+    "independent_lpips_form": ("LPIPS form (independent)", False),
+    "independent_identity": ("identity (independent)", True),
     "curricularface": ("identity (CurricularFace)", True),
     "arcface": ("identity (ArcFace)", True),
     "moco": ("similarity (MoCo)", True),
 }
+# Feature extractors, and how the names of their measures begin.
+EXTRACTORS = {"feature_extractor": "", "independent": "independent_"}
 
 
 class Measured(NamedTuple):
@@ -58,7 +63,8 @@ def measure(
 
     Args:
         pairs: of `pairs.find`.
-        nets: by role, of `networks.load`.
+        nets: by role, of `networks.load`; as "independent" a feature extractor that
+            trained none of what is measured.
         read: the picture of a result, [H, W, 3] uint8.
         size: side to which both are brought; by default targets are cropped and
             resized to the size of the results, as `invert` does it.
@@ -148,21 +154,31 @@ def _compare(nets, y, x, sizes):
         halves = zip(*(jnp.split(f, 2) for f in both), strict=True)
         values["lpips"] = net(*map(list, halves), method="distances")
         spaces[f"lpips_{net.module.net}"] = _pairs(both[-1].mean((1, 2)))
-    if net := nets.get("feature_extractor"):
-        small = [
-            losses.adaptive_pool(image, dict(sizes)["feature_extractor"])
-            for image in (y, x)
-        ]
-        values["lpips_form"], values["identity"] = net(*small, method="distances")
-        spaces["feature_extractor"] = _pairs(
-            net(jnp.concatenate(small), method="pooled")
-        )
+    for role, prefix in EXTRACTORS.items():
+        if net := nets.get(role):
+            small = [losses.adaptive_pool(i, dict(sizes)[role]) for i in (y, x)]
+            distances = net(*small, method="distances")
+            names = (f"{prefix}lpips_form", f"{prefix}identity")
+            values |= dict(zip(names, distances, strict=True))
+            spaces[role] = _pairs(net(jnp.concatenate(small), method="pooled"))
     for role in ("curricularface", "arcface", "moco"):
         if net := nets.get(role):
-            of = losses.moco_features if role == "moco" else losses.face_features
-            spaces[role] = _pairs(of(net, jnp.concatenate([y, x])))
+            spaces[role] = _pairs(vectors(role, net, jnp.concatenate([y, x])))
             values[role] = metrics.similarity(*spaces[role])
     return values, spaces
+
+
+def vectors(role: str, net: Net, x: jax.Array) -> jax.Array:
+    """The vectors of length one, [B, E], whose cosine is called identity.
+
+    Args:
+        role: of the network, as in `networks.ROLES`, or "independent".
+        net: the network.
+        x: [B, h, w, 3] in [-1, 1], of feature extractors at their size.
+    """
+    if role in EXTRACTORS:
+        return net(x)[0]
+    return (losses.moco_features if role == "moco" else losses.face_features)(net, x)
 
 
 def _pairs(features):

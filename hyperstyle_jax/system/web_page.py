@@ -11,6 +11,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
        padding: 0 1rem }
 img { max-width: 100%; background: #fff }
 section { columns: 20rem }
+.wide { overflow-x: auto }
 figure { margin: 1rem 0 }
 td, th { padding: .1rem 1.5rem .1rem 0; vertical-align: top; text-align: left }
 td + td { font-variant-numeric: tabular-nums }
@@ -30,6 +31,11 @@ def page(title: str, parts: Iterable[str]) -> bytes:
 def section(title: str, content: str) -> list[str]:
     """A headline and its content; nothing where the content is empty."""
     return [f"<h2>{text(title)}</h2>", content] if content else []
+
+
+def wide_section(title: str, content: str) -> list[str]:
+    """A section that scrolls sideways where it is wider than the page."""
+    return section(title, f'<div class="wide">{content}</div>' if content else "")
 
 
 def table(rows: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Compares inversion methods under one protocol (`hyperstyle benchmark`)."""
