@@ -1,11 +1,10 @@
 """`hyperstyle benchmark` compares inversion methods on the same images."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperstyle_jax.cli import photo_files
+from hyperstyle_jax.cli import photo_files, ways
 from hyperstyle_jax.cli.names import unique_names
 
 if TYPE_CHECKING:  # they take long to import
@@ -54,6 +53,13 @@ def add_commands(commands):
         help="settings of methods, as pti.steps=100",
     )
     add("--batch-size", type=int, default=8, help="images at a time (default 8)")
+    add("--out", type=Path, required=True, help="folder of results")
+    _add_measuring(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_measuring(parser):
+    add = parser.add_argument
     add("--directions", nargs="*", metavar="NAME", help="of edits (default: all)")
     add(
         "--parts",
@@ -83,8 +89,6 @@ def add_commands(commands):
         help="real images that edited ones are compared with (default: 512 other drawn "
         "faces, or the photos themselves)",
     )
-    add("--out", type=Path, required=True, help="folder of results")
-    parser.set_defaults(run=run)
 
 
 def run(args) -> int:
@@ -141,10 +145,7 @@ def _methods(args, model: "Bundle") -> dict[str, dict[str, Any]]:
             raise ValueError(
                 f"--set {text}: {method} is not one of {', '.join(chosen)}"
             )
-        try:
-            chosen[method][setting] = json.loads(value)
-        except ValueError:
-            chosen[method][setting] = value
+        chosen[method] |= ways.parse_settings([f"{setting}={value}"])
     return chosen
 
 

@@ -4,10 +4,10 @@ The commands that hold a folder while they run, from before their first look int
 
 - `train.py`: its workdir (of several processes of one job the one that writes);
 - `domain`: its work folder, and within it what its runs hold;
-- `prepare`, `pre-extract`: the data set; `invert`, `evaluate`, `demo`, `generate`,
-  `faces`, `edit`, `align`, `paste-back` and `edit-photo`: the folder of results (`edit`
-  without --out: those of its .npz); `invert --shard` one part of it; `text-direction`:
-  the folder of effects;
+- `prepare`, `pre-extract`: the data set; `invert`, `evaluate`, `benchmark`, `demo`,
+  `generate`, `faces`, `edit`, `align`, `paste-back` and `edit-photo`: the folder of
+  results (`edit` without --out: those of its .npz); `invert --shard` one part of it;
+  `text-direction`: the folder of effects;
 - `export`, `directions` and `convert_weights.py`: the bundle or file that they replace
   as a whole, by a lock beside it;
 - a run that prepares images for itself (`config.data.kind` folder or faces): the

@@ -97,8 +97,10 @@ def _charts(out: Path, summary: Mapping[str, Any]) -> dict[str, Path]:
     if any(panels.values()):
         files["Quality against editability"] = path = out / "quality_editability.png"
         plots.points(panels, path, x=next(iter(quality)))
-    measures = {f"identity ({role})": ("identity", role)}
-    measures["background LPIPS"] = ("background",)
+    measures: dict[str, tuple[str, ...]] = {
+        f"identity ({role})": ("identity", role),
+        "background LPIPS": ("background",),
+    }
     for title, keys in measures.items():
         if series := _curves(summary, *keys):
             path = out / f"edit_curves_{keys[0]}.png"
