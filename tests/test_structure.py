@@ -40,7 +40,8 @@ FLOORS = {
     "parity": 4,
     "evaluation": 4,
     "benchmark": 4,
-    # 5, the commands
+    # 5, the commands, and the page that one of them serves
+    "app": 5,
     "cli": 5,
 }
 # Each library that touches the outside enters by one file (or one folder).
@@ -57,6 +58,8 @@ DOORS = {
     "dlib": {"photos.landmarks.dlib"},
     "mediapipe": {"photos.landmarks.mediapipe"},
     "imageio_ffmpeg": {"images.video"},
+    "gradio": {"app"},
+    "starlette": {"app"},
     "tensorboardX": {"loop.boards"},
     "wandb": {"loop.boards"},
     # Configs end at the tasks: below, functions take plain values.

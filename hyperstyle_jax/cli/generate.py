@@ -73,6 +73,7 @@ def _draw(generator, seeds, psi):
     import jax
     import numpy as np
 
+    from hyperstyle_jax.editing.latents import gaussian_of_seed
     from hyperstyle_jax.offsets import latent_only
 
     @jax.jit
@@ -83,14 +84,7 @@ def _draw(generator, seeds, psi):
     size = min(_BATCH, len(seeds))
     for start in range(0, len(seeds), size):
         batch = seeds[start : start + size]
-        z = np.stack([latent(s, generator.module.z_dim) for s in batch])
+        z = np.stack([gaussian_of_seed(s, generator.module.z_dim) for s in batch])
         z = np.pad(z, ((0, size - len(batch)), (0, 0)))
         w, image = jax.device_get(draw(generator, z))
         yield batch, latent_only(w, generator.module.num_ws), image
-
-
-def latent(seed: int, z_dim: int):
-    """z [Z] of a seed, drawn as in NVIDIA's scripts: there it gives the same image."""
-    import numpy as np
-
-    return np.random.RandomState(seed).randn(z_dim).astype(np.float32)

@@ -13,7 +13,7 @@ _GROUPS = (
     "weights", "speed", "prepare", "pre_extract", "align", "paste_back", "edit_photo",
     "fit_direction", "channels", "check_edits",
     "text_direction", "familiarize", "inversions",
-    "drag", "combine", "adapt", "report", "domain", "benchmark",
+    "drag", "combine", "adapt", "report", "domain", "benchmark", "app",
 )  # fmt: skip
 
 

@@ -27,5 +27,10 @@ def root_of(w: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(np.cov(w.T) + ridge)
 
 
+def gaussian_of_seed(seed: int, z_dim: int) -> np.ndarray:
+    """z [Z] of a seed, drawn as in NVIDIA's scripts: there it gives the same image."""
+    return np.random.RandomState(seed).randn(z_dim).astype(np.float32)
+
+
 def _map(generator, z):
     return generator(z, method="mapping")

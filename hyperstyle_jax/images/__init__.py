@@ -6,6 +6,7 @@ Pillow is imported by the modules of this folder and by no others.
 from hyperstyle_jax.images.animation import save_animation
 from hyperstyle_jax.images.arrows import arrows
 from hyperstyle_jax.images.drawing import error_map, grid
+from hyperstyle_jax.images.outlines import outlines
 from hyperstyle_jax.images.reading import (
     MAX_PIXELS,
     MIN_SIDE,
@@ -16,7 +17,7 @@ from hyperstyle_jax.images.reading import (
 )
 from hyperstyle_jax.images.sizes import crop, fit, resize
 from hyperstyle_jax.images.values import to_float, to_uint8
-from hyperstyle_jax.images.writing import encode_png, encode_webp, save_png
+from hyperstyle_jax.images.writing import encode_jpeg, encode_png, encode_webp, save_png
 
 __all__ = [
     "MAX_PIXELS",
@@ -24,11 +25,13 @@ __all__ = [
     "SUFFIXES",
     "arrows",
     "crop",
+    "encode_jpeg",
     "encode_png",
     "encode_webp",
     "error_map",
     "fit",
     "grid",
+    "outlines",
     "read",
     "read_bytes",
     "resize",

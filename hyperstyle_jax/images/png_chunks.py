@@ -51,6 +51,24 @@ def split(data: bytes) -> tuple[bytes, bytes | None]:
     return (data if whole else b"".join([*kept, data[end:]])), profile
 
 
+def text(data: bytes, keyword: str) -> str | None:
+    """The note of a PNG file under a keyword, as `images.encode_png` writes it.
+
+    Returns:
+        None where there is none, where its checksum is wrong, or in other files.
+    """
+    if not data.startswith(SIGNATURE):
+        return None
+    for kind, start, end in _chunks(data):
+        body = data[start + 8 : end - 4]
+        name, _, value = body.partition(b"\0")
+        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        if kind == b"tEXt" and name == keyword.encode("latin-1"):
+            if zlib.crc32(body, zlib.crc32(kind)) == checksum:
+                return value.decode("latin-1")
+    return None
+
+
 def hidden_color(data: bytes, color: int | tuple | bytes) -> int | tuple | bytes:
     """The transparent colour of a PNG file in the 8 bits of its decoded pixels.
 
