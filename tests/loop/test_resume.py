@@ -68,16 +68,14 @@ def left(task, workdir):
 
 @pytest.fixture(autouse=True)
 def compile_once(tmp_path):
-    """The three runs of a test compile the same programs."""
-    old = {
-        name: getattr(jax.config, name)
-        for name in (
-            "jax_compilation_cache_dir",
-            "jax_persistent_cache_min_compile_time_secs",
-        )
+    """The three runs of a test compile the same programs, quickly: they are tiny."""
+    new = {
+        "jax_compilation_cache_dir": str(tmp_path / "compiled"),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_disable_most_optimizations": True,
     }
-    new = zip(old, (str(tmp_path / "compiled"), 0.0), strict=True)
-    for values in (dict(new), old):
+    old = {name: jax.config.values[name] for name in new}
+    for values in (new, old):
         for name, value in values.items():
             jax.config.update(name, value)
         compiled.reset_cache()
