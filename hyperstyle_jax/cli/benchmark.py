@@ -43,7 +43,8 @@ def add_commands(commands):
         nargs="+",
         default=["all"],
         metavar="NAME",
-        help="methods (default: all for which the bundle has networks)",
+        help="methods (default: all for which the bundle has networks); NAME@LABEL is "
+        "the same method with settings of its own, as pti pti@short",
     )
     add(
         "--set",
@@ -136,8 +137,8 @@ def _methods(args, model: "Bundle") -> dict[str, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {name: {} for name in names}
     for text in args.set:
         name, _, value = text.partition("=")
-        method, _, setting = name.partition(".")
-        if not (setting and value):
+        method, _, setting = name.rpartition(".")
+        if not (method and value):
             raise ValueError(
                 f"--set {text}: expected METHOD.NAME=VALUE, as pti.steps=9"
             )

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 _PATHS = (ROOT, ROOT / "tests" / "support", Path(__file__).parent)
 _SECONDS = 900  # after which a command that hangs is killed
 _WARM = (
-    "benchmark cli.align cli.edit_photo cli.paste_back convert.conversion "
-    "convert.restoring data.preparing editing evaluation.edits "
+    "benchmark benchmark.methods.run cli.align cli.edit_photo cli.paste_back "
+    "convert.conversion convert.restoring data.preparing editing evaluation.edits "
     "evaluation.held_out_faces evaluation.tables images inversion.pipeline "
     "inversion.storage loop.checkpoint parity photos.paste photos.records "
     "training.pre_extract training.run training.tasks weights.bundle "

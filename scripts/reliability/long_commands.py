@@ -91,6 +91,13 @@ def _noted(ending: str) -> Callable[[Path], dict[str, str]]:
     return lambda out: {p.name: _identity(p) for p in out.glob(f"[!.]*{ending}")}
 
 
+def _compared(out: Path) -> dict[str, str]:
+    """Inversions with their notes, and what was measured of each method."""
+    notes = {str(p.relative_to(out).with_suffix("")): p for p in out.glob("*/*.json")}
+    files = {n: p.with_suffix(".npz") for n, p in notes.items()}
+    return {n: _identity(f if f.exists() else notes[n]) for n, f in files.items()}
+
+
 def _checkpoints(out: Path) -> dict[str, str]:
     """Checkpoints, and the rows that were written before the newest of them."""
     saved = _steps(out)
@@ -166,6 +173,14 @@ COMMANDS = (
         "hyperstyle",
         ["evaluate", "INPUTS/model", "--count", "4", "--batch-size", "4"]
         + ["--out", "OUT"],
+    ),
+    LongCommand(
+        "benchmark",
+        "hyperstyle",
+        ["benchmark", "--data", "INPUTS/photos", *_MODEL, "--batch-size", "2"]
+        + ["--methods", "w-encoder", "w", "hyperstyle", "--set", "w.steps=3"]
+        + ["--parts", "quality", "edits", "--out", "OUT"],
+        _compared,
     ),
     LongCommand(
         "convert",

@@ -111,8 +111,8 @@ def test_every_image_counts_once_and_equal_inversions_give_equal_rows(
     model, tmp_path, use
 ):
     some = Counting(refuse_bright)
-    use(one=Counting(), other=Counting(), some=some)
-    work = plan(model, tmp_path / "out", "one", "other", "some")
+    use(one=Counting(), some=some)
+    work = plan(model, tmp_path / "out", "one", "one@again", "some")
     refuse_bright.mean = images.to_float(work.x["photo2"]).mean()
     summary = benchmark.run(work)
     one, other, less = summary["methods"].values()
@@ -163,7 +163,7 @@ def test_a_stopped_run_ends_like_another_and_repeats_nothing(model, tmp_path, us
     first, second = Counting(), Counting(stop)
     use(first=first, second=second)
     stopped = plan(model, tmp_path / "stopped", "first", "second")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="5 of 6 inversions are there"):
         benchmark.run(stopped)
     before = {f: f.stat() for f in stopped.out.rglob("*.npz")}
     assert len(before) == COUNT + 2
@@ -214,6 +214,7 @@ def test_bad_words_are_refused_before_any_work(loaded, tmp_path, use, capsys):
     use(good=Counting())
     cases = {
         ("--methods", "pty"): "pty",
+        ("--methods", "good@../x"): "expected NAME or NAME@LABEL",
         ("--methods", "good", "--set", "good.steps=3"): "no setting",
         ("--methods", "good", "--set", "scale=3"): "expected METHOD.NAME=VALUE",
         ("--methods", "good", "--set", "bad.scale=3"): "bad is not one of good",

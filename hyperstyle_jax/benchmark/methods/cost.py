@@ -20,7 +20,7 @@ import numpy as np
 
 from hyperstyle_jax import images
 from hyperstyle_jax.benchmark import process
-from hyperstyle_jax.benchmark.methods.plan import Plan, kept, key
+from hyperstyle_jax.benchmark.methods.plan import Plan, base, kept, key
 from hyperstyle_jax.inversion import methods
 from hyperstyle_jax.loop import memory
 from hyperstyle_jax.system import compilation_cache, huge_pages
@@ -42,7 +42,9 @@ def measure(plan: Plan, method: str) -> dict[str, Any]:
         `device`; or `error`.
     """
     size = next(iter(plan.x.values())).shape
-    name = key(plan.model.id, method, plan.settings(method), size, process.device())
+    name = key(
+        plan.model.id, base(method), plan.settings(method), size, process.device()
+    )
     return kept(plan.file(method, "cost.json"), name, partial(_measure, plan, method))
 
 
@@ -50,7 +52,7 @@ def _measure(plan: Plan, method: str) -> dict[str, Any]:
     targets = [str(plan.target(name).resolve()) for name in plan.names]
     question: dict[str, Any] = {
         "model": plan.source,
-        "method": method,
+        "method": base(method),
         "settings": plan.methods[method],
     }
     with tempfile.TemporaryDirectory() as cache:

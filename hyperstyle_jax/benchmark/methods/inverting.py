@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hyperstyle_jax import images
-from hyperstyle_jax.benchmark.methods.plan import Plan, key, read
+from hyperstyle_jax.benchmark.methods.plan import Plan, base, key, read
 from hyperstyle_jax.inversion import methods, storage
 from hyperstyle_jax.inversion.cropping import crop_and_pool
 from hyperstyle_jax.inversion.methods import Inverted
@@ -66,7 +66,9 @@ def note(plan: Plan, method: str, name: str) -> dict[str, Any] | None:
 
 def _key(plan: Plan, method: str, name: str) -> str:
     defaults = plan.model.info.get("num_iters")  # of the methods that iterate
-    return key(plan.model.id, defaults, method, plan.settings(method), plan.x[name])
+    return key(
+        plan.model.id, defaults, base(method), plan.settings(method), plan.x[name]
+    )
 
 
 def _batches(plan: Plan) -> Iterator[list[str]]:
@@ -95,9 +97,8 @@ def _run(plan: Plan, method: str, names: list[str]) -> Inverted:
     size = min(plan.batch_size, len(plan.names))
     filled = names + names[-1:] * (size - len(names))
     x = images.to_float(np.stack([plan.x[name] for name in filled]))
-    inverted = methods.invert(
-        plan.model, jnp.asarray(x), method, **plan.methods[method]
-    )
+    settings = plan.methods[method]
+    inverted = methods.invert(plan.model, jnp.asarray(x), base(method), **settings)
     return jax.block_until_ready(inverted)
 
 

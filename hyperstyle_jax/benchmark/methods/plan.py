@@ -43,7 +43,8 @@ class Plan(NamedTuple):
         source: where the bundle is, for the processes that measure costs.
         model: the bundle.
         out: the folder.
-        methods: {name: settings that differ from its defaults}.
+        methods: {name: settings that differ from its defaults}. A method is there
+            twice with other settings as NAME@LABEL.
         x: targets by name, [h, w, 3] uint8 of the bundle's image size.
         nets: that measure, by the roles of `results.measure`.
         meter: reads attributes; None where nothing does.
@@ -75,11 +76,12 @@ class Plan(NamedTuple):
 
     def title(self, method: str) -> str:
         """A method's name in tables."""
-        return methods.METHODS[method].title
+        label = method.partition("@")[2]
+        return methods.METHODS[base(method)].title + (f" ({label})" if label else "")
 
     def settings(self, method: str) -> dict[str, Any]:
         """All settings of a method."""
-        return {**methods.METHODS[method].settings, **self.methods[method]}
+        return {**methods.METHODS[base(method)].settings, **self.methods[method]}
 
     def file(self, method: str, name: str) -> Path:
         """A file of a method, as "face_1000000.npz"."""
@@ -92,6 +94,11 @@ class Plan(NamedTuple):
     def identity(self) -> str | None:
         """The network of `nets` that measures identity, an independent one first."""
         return next((role for role in IDENTITIES if role in self.nets), None)
+
+
+def base(method: str) -> str:
+    """The name in `methods.METHODS`: "pti" of "pti" and of "pti@100 steps"."""
+    return method.partition("@")[0]
 
 
 def write_targets(plan: Plan) -> None:

@@ -1,6 +1,9 @@
 """Runs a benchmark: inverts, measures what is on disk, writes tables and pictures."""
 
 import datetime
+import itertools
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +17,7 @@ from hyperstyle_jax.benchmark.methods import (
     quality,
     tables,
 )
-from hyperstyle_jax.benchmark.methods.plan import PARTS, Plan, write_targets
+from hyperstyle_jax.benchmark.methods.plan import PARTS, Plan, base, write_targets
 from hyperstyle_jax.benchmark.methods.summary import Found, summarize
 from hyperstyle_jax.inversion import methods
 from hyperstyle_jax.system import atomic_files, errors, folder_lock, program, web_page
@@ -49,7 +52,9 @@ def _check(plan: Plan) -> None:
     if plan.batch_size < 1:
         raise ValueError(f"batches of {plan.batch_size} images: expected 1 or more")
     for method, settings in plan.methods.items():
-        methods.checked(plan.model, method, settings)
+        if not re.fullmatch(r"[\w-]+(@\w[\w. +-]*)?", method):
+            raise ValueError(f"method {method!r}: expected NAME or NAME@LABEL")
+        methods.checked(plan.model, base(method), settings)
     if unknown := [part for part in plan.parts if part not in PARTS]:
         raise ValueError(f"part {unknown[0]!r}: expected {', '.join(PARTS)}")
     for name in plan.directions:
@@ -61,15 +66,21 @@ def _invert(plan: Plan) -> dict[str, dict[str, str]]:
     failed: dict[str, dict[str, str]] = {}
     total = len(plan.methods) * len(plan.names)
     with tqdm(total=total, unit="image", disable=None) as bar:
-        text = f"{total} inversions are there"
-        with program.telling(lambda: f"{int(bar.n)} of {text}"):
+        with program.telling(lambda: f"{_count(plan)} of {total} inversions are there"):
             for i, method in enumerate(plan.methods, 1):
                 bar.set_description(f"{method} ({i} of {len(plan.methods)})")
                 failed[method] = inverting.invert(plan, method, bar)
                 for name, why in list(failed[method].items())[:1]:
                     count = f"{len(failed[method])} of {len(plan.names)} images"
-                    bar.write(f"failed: {method}: {count}: {name}: {why}")
+                    line = f"failed: {method}: {count}: {name}: {why}"
+                    bar.write(line, file=sys.stderr)
     return failed
+
+
+def _count(plan: Plan) -> int:
+    """How many inversions are there."""
+    pairs = itertools.product(plan.methods, plan.names)
+    return sum(inverting.note(plan, *pair) is not None for pair in pairs)
 
 
 def _measure(plan: Plan, failed: Mapping[str, Mapping[str, str]]) -> dict[str, Found]:

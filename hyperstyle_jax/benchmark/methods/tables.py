@@ -120,7 +120,14 @@ def _paper(summary: Mapping[str, Any]) -> Table:
             )
         ]
         seconds = _cell(one.get("cost", {}).get("seconds"), 3)
-        rows.append([one["title"], *cells, seconds, str(PUBLISHED.get(name, ""))])
+        rows.append(
+            [
+                one["title"],
+                *cells,
+                seconds,
+                str(PUBLISHED.get(name.partition("@")[0], "")),
+            ]
+        )
     return Table("In the layout of HyperStyle's paper", columns, rows)
 
 
