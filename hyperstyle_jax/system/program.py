@@ -71,6 +71,16 @@ def telling(done: Callable[[], str]) -> Iterator[None]:
         raise type(stop)(done()) from None
 
 
+def heed_stop() -> None:
+    """Raises `Stopped` if a SIGTERM has come; for handlers of any exception.
+
+    C++ code may have turned the signal's exception into the one that was caught.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(handler, _Sigterm) and not handler.armed:
+        raise Stopped
+
+
 class _Sigterm:
     """The handler: raises `Stopped` at the first SIGTERM, for one is enough."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ from hyperstyle_jax.evaluation.networks import Measuring
 from hyperstyle_jax.inversion import methods
 from hyperstyle_jax.inversion.methods import Inverted, Method
 from hyperstyle_jax.offsets import latent_only
+from hyperstyle_jax.system import program
 from hyperstyle_jax.weights import bundle
 
 SIZE, COUNT = 16, 3
@@ -208,6 +210,20 @@ def test_a_method_that_fails_does_not_stop_the_others(loaded, tmp_path, use, cap
     assert list(found["broken"]["failed"]) == [f"face_{1000000 + i}" for i in range(3)]
     assert found["good"]["settings"] == {"scale": 2.5} and not found["good"]["failed"]
     assert methods.METHODS["broken"].run.calls == 3  # the batch, and each alone
+
+
+def test_a_stop_that_came_as_another_error_still_stops(model, tmp_path, use):
+    """JAX's C++ code makes such errors of the exception of a signal."""
+
+    def turned(x, calls):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise RuntimeError("in C++") from None
+
+    use(turned=Counting(turned))
+    work = plan(model, tmp_path / "out", "turned")
+    assert program.run(lambda: benchmark.run(work)) == 143
 
 
 def test_bad_words_are_refused_before_any_work(loaded, tmp_path, use, capsys):

@@ -20,7 +20,7 @@ from hyperstyle_jax.inversion import methods, storage
 from hyperstyle_jax.inversion.cropping import crop_and_pool
 from hyperstyle_jax.inversion.methods import Inverted
 from hyperstyle_jax.offsets import Inversion, latent_only, synthesize
-from hyperstyle_jax.system import atomic_files, errors
+from hyperstyle_jax.system import atomic_files, errors, program
 
 
 def invert(plan: Plan, method: str, bar: tqdm) -> dict[str, str]:
@@ -81,6 +81,7 @@ def _invert_batch(plan, method, names, todo) -> dict[str, str]:
     try:
         return _write(plan, method, _run(plan, method, names), names, todo)
     except Exception as error:  # whatever a method raises is its failure
+        program.heed_stop()
         if errors.is_disk_full(error):
             raise
         why = _reason(error)

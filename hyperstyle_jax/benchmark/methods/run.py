@@ -100,6 +100,7 @@ def _measure(plan: Plan, failed: Mapping[str, Mapping[str, str]]) -> dict[str, F
             if "cost" in plan.parts:
                 one = one._replace(cost=cost.measure(plan, method))
         except Exception as error:  # one method must not stop the others
+            program.heed_stop()
             if errors.is_disk_full(error):
                 raise
             why = errors.first_line(error)
