@@ -16,10 +16,6 @@ from typing import Any
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
-from orbax.checkpoint._src.checkpointers import async_checkpointer
-from orbax.checkpoint._src.futures import future, signaling_client
-from orbax.checkpoint.experimental.v1._src.handlers import pytree_handler
-from orbax.checkpoint.experimental.v1._src.synchronization import compatibility
 
 from hyperstyle_jax.loop.checkpoint import files
 from hyperstyle_jax.system import errors
@@ -29,13 +25,14 @@ _TEMPORARY = "*.orbax-checkpoint-tmp*"
 # afterwards a process that cannot write says so. Orbax's 1200 seconds are long; 300
 # suffice for 6 GB at 20 MB/s.
 TIMEOUT = 300
-# Modules of orbax that measure with the clock of the day how long they have waited.
+# Modules of orbax that measure with the clock of the day how long they have waited;
+# not every version has all of them.
 _WAITING = (
-    async_checkpointer,
-    future,
-    signaling_client,
-    pytree_handler,
-    compatibility,
+    "_src.checkpointers.async_checkpointer",
+    "_src.futures.future",
+    "_src.futures.signaling_client",
+    "experimental.v1._src.handlers.pytree_handler",
+    "experimental.v1._src.synchronization.compatibility",
 )
 
 
@@ -194,8 +191,9 @@ def _use_a_steady_clock() -> None:
     A clock of the day that is set right during a save would end it as timed out.
     """
     steady = types.SimpleNamespace(**(vars(time) | {"time": time.monotonic}))
-    for module in _WAITING:
-        module.time = steady  # type: ignore[attr-defined]
+    for name in _WAITING:
+        if module := sys.modules.get(f"orbax.checkpoint.{name}"):
+            module.time = steady  # type: ignore[attr-defined]
 
 
 @functools.cache
