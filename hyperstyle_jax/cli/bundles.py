@@ -20,6 +20,12 @@ def add_commands(commands):
         action="store_true",
         help="the checkpoints of the best evaluation (config.best), not the newest",
     )
+    parser.add_argument(
+        "--beside",
+        default="",
+        metavar="BUNDLE",
+        help="a bundle of the same generator, whose networks and edits stay (demo, …)",
+    )
     parser.add_argument("--half", action="store_true", help="parameters as float16")
     parser.add_argument(
         "--num-iters", type=int, help="iterations by default (default: the run's)"
@@ -37,6 +43,7 @@ def export(args):
 
 
 def _export(args):
+    from hyperstyle_jax.config.fields import METHODS
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.training import exporting
 
@@ -48,10 +55,14 @@ def _export(args):
         best=args.best,
         half=args.half,
         num_iters=args.num_iters,
+        beside=args.beside,
         info={k: v for k, v in info.items() if v},
     )
     size = sum(f.stat().st_size for f in args.out.iterdir()) / 2**20
     print(f"bundle {bundle_id} in {args.out}: {', '.join(nets)}; {size:.1f} MiB")
+    methods = [r.replace("_", "-") for r in METHODS if r in nets]
+    if methods:
+        print(f"to invert photos with: --method {' or '.join(methods)}")
     missing = [r for r in exporting.ROLES[:3] if r not in nets]
-    if missing and set(nets) != {"flow"}:
+    if missing and set(nets) != {"flow"} and not methods:
         print(f"to invert photos it also needs: {', '.join(missing)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from hyperstyle_jax.config.fields import TASKS, base, flatten
+from hyperstyle_jax.config.fields import METHODS, TASKS, base, flatten
 
 
 def check(config: ConfigDict) -> None:
@@ -46,6 +46,8 @@ def check(config: ConfigDict) -> None:
         "optim.name": ("adam", "ranger"),
         "optim.schedule": ("constant", "cosine"),
         "model.hypernet.preset": ("medium_fine", "all_convs"),
+        "model.style_encoder.method": METHODS,
+        "model.style_encoder.trunk": ("ir_se", "resnet"),
     }
     flat = flatten(c)
     for name, options in choices.items():
@@ -53,6 +55,8 @@ def check(config: ConfigDict) -> None:
     _check_data(c.data)
     _check_models(flat)
     _check_sizes(c)
+    if c.task == "style_encoder":
+        _check_style_encoder(c)
     _check_numbers(flat)
 
 
@@ -113,10 +117,30 @@ def _check_sizes(config: ConfigDict) -> None:
         good = data.size == resolution and data.height in (0, resolution)
         expected = f"model.generator.resolution = {resolution}, and data.height 0"
         _need(good, "data.size", data.size, expected)
-    elif config.task in ("encoder", "hyperstyle"):
+    elif config.task in ("encoder", "style_encoder", "hyperstyle"):
         good = data.size <= resolution and resolution % data.size == 0
         expected = f"a divisor of model.generator.resolution = {resolution}"
         _need(good, "data.size", data.size, expected)
+
+
+def _check_style_encoder(config: ConfigDict) -> None:
+    """Losses that go together, a pyramid with three stages, a schedule of rows."""
+    loss, model = config.loss, config.model.style_encoder
+    both = loss.id > 0 and loss.moco > 0
+    _need(not both, "loss.moco", loss.moco, f"0 beside loss.id = {loss.id}")
+    name, progressive = "model.style_encoder", model.method.endswith("e4e")
+    good = progressive or not loss.delta
+    _need(good, "loss.delta", loss.delta, f"0 for the method {model.method}")
+    stages = 1 if model.method.startswith("restyle") else 3
+    good = len(model.widths) >= stages
+    _need(good, f"{name}.widths", model.widths, f"{stages} or more, for its pyramid")
+    start, every = config.progressive.start, config.progressive.every
+    _need(start >= 0, "progressive.start", start, "0 or more steps")
+    _need(every >= 1, "progressive.every", every, "1 or more steps")
+    restyle = model.method.startswith("restyle")
+    good = not restyle or config.num_iters >= 1
+    _need(good, "num_iters", config.num_iters, f"1 or more for {model.method}")
+    _need(loss.w_lr > 0, "loss.w_lr", loss.w_lr, "more than 0")
 
 
 def _check_models(flat: dict[str, Any]) -> None:

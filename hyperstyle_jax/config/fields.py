@@ -11,7 +11,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-TASKS = ("gan", "recognition", "encoder", "hyperstyle", "flow")
+TASKS = ("gan", "recognition", "encoder", "style_encoder", "hyperstyle", "flow")
+METHODS = ("psp", "e4e", "restyle_psp", "restyle_e4e")  # of task style_encoder
 # The fields that may change when a run goes on: none of them alters a step.
 MAY_DIFFER = frozenset(
     "num_steps log_every save_every eval_every image_every keep best "
@@ -51,10 +52,11 @@ def base(task: str) -> ConfigDict:
             "init": {
                 "generator": "",
                 "encoder": "",
+                "style_encoder": "",
                 "feature_extractor": "",
                 "hypernet": "",
                 "discriminator": "",  # of task gan
-                # A bundle with a converted ResNet-34 or IR-SE-50, for the trunk.
+                # A bundle with a converted ResNet-34 or ArcFace, for the trunk.
                 "trunk": "",
                 # Bundles of converted networks; "": the feature extractor instead.
                 "lpips": "",
@@ -64,7 +66,10 @@ def base(task: str) -> ConfigDict:
             "optim": _optim(),
             "loss": _loss(),
             "ada": _ada(),
-            "num_iters": 5,  # iterations of the refinement, T
+            # Methods e4e, restyle_e4e: row 1 differs from row 0 from this step on, and
+            # a further row every so many steps; start 0: all rows do from the first on.
+            "progressive": {"start": 20_000, "every": 2_000},
+            "num_iters": 5,  # iterations of the refinement or of ReStyle, T
         }
     )
     return config.lock()
@@ -81,7 +86,8 @@ def demo(task: str) -> ConfigDict:
     model.generator.update(z_dim=48, w_dim=128, channel_base=2048, channel_max=64)
     model.generator.update(num_mapping_layers=3, mapping_lr_mul=1.0)
     model.discriminator.update(channel_base=1024, channel_max=64)
-    model.encoder.update(widths=(16, 32, 96, 192), depths=(1, 1, 2, 2))
+    for encoder in (model.encoder, model.style_encoder):
+        encoder.update(widths=(16, 32, 96, 192), depths=(1, 1, 2, 2))
     model.feature_extractor.update(
         widths=(16, 32, 64, 128), depths=(1, 1, 1, 1), embedding_dim=64
     )
@@ -193,6 +199,12 @@ def _model() -> dict[str, Any]:
             "frozen_blocks": 0,  # from the image on, that are not trained (Freeze-D)
         },
         "encoder": {"widths": (64, 128, 256, 512), "depths": (3, 4, 14, 3)},
+        "style_encoder": {
+            "method": "psp",  # one of METHODS
+            "widths": (64, 128, 256, 512),
+            "depths": (3, 4, 14, 3),
+            "trunk": "ir_se",  # or "resnet"
+        },
         "hypernet": _hypernet(),
         "flow": {
             "widths": (512,) * 5,  # of the hidden layers
@@ -254,9 +266,18 @@ def _loss() -> dict[str, Any]:
         "adversarial": 1.0,  # task gan; 0: no discriminator
         "render": 0.0,  # task gan: regression on images of known latents
         "latent": 0.0,  # task encoder: w of generated images
-        "w_norm": 0.0,  # task encoder: distance of w from the mean latent
-        "w_adversarial": 0.0,  # task encoder: a discriminator of latents
-        "w_r1": 10.0,  # gradient penalty of that discriminator
+        # Tasks encoder and style_encoder: distance of latents from their mean, and a
+        # discriminator of latents with its gradient penalty.
+        "w_norm": 0.0,
+        "w_adversarial": 0.0,
+        "w_r1": 10.0,
+        # Task style_encoder, as all up to l2_crop: that discriminator's step size, and
+        # how many latents of earlier steps it may see, 0: row 0 of this step's alone.
+        "w_lr": 2e-5,
+        "w_pool": 0,
+        "delta": 0.0,  # distance of rows of w+ from row 0; methods e4e, restyle_e4e
+        "lpips_crop": 0.0,  # of the middle of aligned faces
+        "l2_crop": 0.0,
         "r1": 1.0,  # task gan, as all below
         "r1_every": 16,  # steps
         "path_length": 2.0,

@@ -74,6 +74,11 @@ def assemble(
     sources = lpips.join([file.source for file in files])
     files = [f._replace(source=s) for f, s in zip(files, sources, strict=True)]
     size = image_size or image_sizes.of_sources(sources, log)
+    for file in files:
+        if (channels := file.source.channels) not in (3, 6):
+            log(
+                f"{file.name}: its encoder takes maps of {channels} channels, no photos"
+            )
     networks = _networks(files, size)
     entries = []
     for file in files:
@@ -181,11 +186,14 @@ def _complete(
             defaults.complete_generator(
                 role, network.module, network.shapes, network.arrays, log
             )
-    if encoder := networks.get("encoder"):
-        generator = networks.get("generator")
-        w_avg = generator.arrays.get("buffers/mapping/w_avg") if generator else None
-        relative = any(s.opts.get("start_from_latent_avg") for s in sources)
-        defaults.complete_encoder(encoder.module, encoder.arrays, w_avg, relative, log)
+    generator = networks.get("generator")
+    w_avg = generator.arrays.get("buffers/mapping/w_avg") if generator else None
+    relative = any(s.opts.get("start_from_latent_avg") for s in sources)
+    for role in image_sizes.ENCODERS:
+        if encoder := networks.get(role):
+            defaults.complete_encoder(
+                encoder.module, encoder.arrays, w_avg, relative, log
+            )
 
 
 def _check_complete(role: str, network: _Network, size: Size) -> None:

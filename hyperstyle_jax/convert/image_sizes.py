@@ -26,6 +26,11 @@ _SIZES_OF_DATASETS = {
     "afhq_wild_hypernet": _SQUARE,
     "cars_hypernet": _WIDE,
     "ffhq_encode": _SQUARE,
+    "ffhq_frontalize": _SQUARE,
+    "celebs_super_resolution": _SQUARE,
+    "celebs_sketch_to_face": _SQUARE,
+    "celebs_seg_to_face": _SQUARE,
+    "toonify": _SQUARE,
     "afhq_wild_encode": _SQUARE,
     "cats_encode": _SQUARE,
     "church_encode": _SQUARE,
@@ -33,7 +38,9 @@ _SIZES_OF_DATASETS = {
     "cars_encode": _WIDE,
 }
 _OPTION = "dataset_type"
-_TAKES_IMAGES = ("encoder", "hypernet")  # roles whose image size may vary
+# Roles whose image size may vary.
+ENCODERS = ("encoder", "psp", "e4e", "restyle_psp", "restyle_e4e")
+_TAKES_IMAGES = (*ENCODERS, "hypernet")
 _SIDES = (256, 512, 1024, 128, 64, 32, 16)
 _CANDIDATES = (*((side, side) for side in _SIDES), _WIDE, (384, 512))
 _MADE = "buffers/latent_avg"  # need not be in a file
@@ -103,7 +110,7 @@ def inputs(role: str, module: nn.Module, size: Size, channels: int) -> specs.Inp
         size: height and width of the images.
         channels: of the images that an encoder takes.
     """
-    if role == "encoder":
+    if role in ENCODERS:
         return [(*size, channels)]
     return specs.default_inputs(module, size)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.convert import layouts
+from hyperstyle_jax.convert import image_sizes, layouts
 from hyperstyle_jax.convert.kinds import (
     clip,
     encoders,
@@ -21,6 +21,9 @@ from hyperstyle_jax.convert.kinds import (
 from hyperstyle_jax.convert.layouts import Table
 from hyperstyle_jax.convert.trunks import resnet_table
 from hyperstyle_jax.net import Net
+
+# Networks whose official checkpoints hold the generator too.
+_WITH_GENERATOR = ("hypernet", *image_sizes.ENCODERS)
 
 
 class Contents(NamedTuple):
@@ -38,7 +41,7 @@ def contents(
 ) -> Contents:
     """Networks and edit directions as contents of official files.
 
-    A hypernetwork and an encoder carry the generator along, as the official
+    A hypernetwork and every encoder carry the generator along, as the official
     checkpoints do.
 
     Raises:
@@ -48,13 +51,13 @@ def contents(
     stays_behind: dict[str, str] = {}
     for role, net in nets.items():
         kind = type(net.module).__name__
-        if role in ("hypernet", "encoder") and "generator" not in nets:
+        if role in _WITH_GENERATOR and "generator" not in nets:
             stays_behind[role] = (
                 "its official layout includes the generator, which is missing"
             )
         elif kind not in _TABLES:
             stays_behind[role] = f"there is no official layout for a {kind}"
-        elif role in ("hypernet", "encoder"):
+        elif role in _WITH_GENERATOR:
             files[role] = _checkpoint(role, net, nets["generator"])
         elif role == "generator":
             files[role] = generator_contents(net)
@@ -103,7 +106,8 @@ def _usual_rates(generator: Net) -> dict[str, np.ndarray]:
 
 
 def _checkpoint(role, net, generator) -> dict[str, Any]:
-    state = {f"{role}.{k}": v for k, v in tensors(net).items()}
+    prefix = "hypernet" if role == "hypernet" else "encoder"
+    state = {f"{prefix}.{k}": v for k, v in tensors(net).items()}
     state |= {f"decoder.{k}": v for k, v in tensors(generator).items()}
     num_ws, avg = generator.module.num_ws, generator.variables["buffers"]["mapping"]
     latent = net.variables.get("buffers", {}).get("latent_avg", avg["w_avg"])
@@ -128,7 +132,9 @@ def _hypernet_opts(net) -> dict[str, Any]:
 def _encoder_opts(net) -> dict[str, Any]:
     module = net.module
     if not hasattr(module, "pyramid"):
-        return {"encoder_type": "WEncoder"}
+        w_plus = hasattr(module, "num_ws")
+        name = "BackboneEncoderUsingLastLayerIntoWPlus" if w_plus else "WEncoder"
+        return {"encoder_type": name}
     names = {
         (True, False): "GradualStyleEncoder",
         (True, True): "Encoder4Editing",
@@ -169,6 +175,7 @@ _TABLES: dict[str, Callable[[Net], Table]] = {
     "Discriminator": lambda net: stylegan2.discriminator_table(net.module),
     "WEncoder": lambda net: encoders.w_encoder_table(net.module),
     "StyleEncoder": _style_encoder,
+    "WPlusEncoder": lambda net: encoders.w_plus_encoder_table(net.module),
     "Hypernet": _hypernet,
     "FaceNet": _face_net,
     "ResNet": lambda net: resnet_table(net.module),

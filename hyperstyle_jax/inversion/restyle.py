@@ -21,10 +21,12 @@ class RestyleResult(NamedTuple):
         inversion: latents without offsets.
         images: [T + 1, B, h, w, 3], the reconstruction after each iteration; row 0 is
             the image of the mean latent.
+        latents: [T + 1, B, L, D], those of these images.
     """
 
     inversion: Inversion
     images: jax.Array
+    latents: jax.Array
 
 
 def invert(
@@ -55,7 +57,11 @@ def invert(
         w, image = carry
         w = encoder(jnp.concatenate([x, image], axis=-1), w)
         image = render(w)
-        return (w, image), image
+        return (w, image), (image, w)
 
-    (w, _), images = jax.lax.scan(body, (w, image), length=num_iters)
-    return RestyleResult(Inversion(w), jnp.concatenate([image[None], images]))
+    (last, _), (images, latents) = jax.lax.scan(body, (w, image), length=num_iters)
+    images, latents = (
+        jnp.concatenate([first[None], rest])
+        for first, rest in ((image, images), (w, latents))
+    )
+    return RestyleResult(Inversion(last), images, latents)

@@ -231,10 +231,17 @@ def on_whole_batch(function: Callable[[jax.Array], jax.Array], x: jax.Array):
         function: from and to the examples of the whole batch.
         x: [B / devices, …], the examples of this device.
     """
+    return function(whole_batch(x))[_places(len(x))]
+
+
+def whole_batch(x: jax.Array) -> jax.Array:
+    """The examples of all devices [B, …], of those of each [B / devices, …].
+
+    This is called inside a step.
+    """
     parts = jax.lax.all_gather(x, AXIS, tiled=True)
     parts = parts.reshape(jax.process_count(), -1, *x.shape[1:])
-    whole = parts.swapaxes(0, 1).reshape(-1, *x.shape[1:])
-    return function(whole)[_places(len(x))]
+    return parts.swapaxes(0, 1).reshape(-1, *x.shape[1:])
 
 
 def _places(count: int) -> jax.Array:

@@ -1,7 +1,7 @@
 """Encoders from images to latents: the initial inversion that HyperStyle refines.
 
-There is one encoder into W and one into W+. The published W+ encoders differ in two
-fields of the latter:
+`WEncoder` encodes into W, `StyleEncoder` into W+. The published W+ encoders differ in
+two of its fields:
 
 | method | pyramid | progressive |
 |---|---|---|
@@ -9,6 +9,8 @@ fields of the latter:
 | e4e, https://arxiv.org/abs/2102.02766 | yes | yes |
 | ReStyle over pSp, https://arxiv.org/abs/2104.02699 | no | no |
 | ReStyle over e4e | no | yes |
+
+`WPlusEncoder` is a variant of pSp's code that reads all rows off one vector.
 """
 
 import math
@@ -19,12 +21,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hyperstyle_jax.models.irnet import IRNet
-from hyperstyle_jax.models.layers import Conv
+from hyperstyle_jax.models.layers import BatchNorm, Conv, Linear
 from hyperstyle_jax.models.ops import EqualLinear
 from hyperstyle_jax.models.resnet import ResNet
 
 # Rows 0–2 of w+ are coarse, rows 3–6 medium, rows from 7 on fine.
 _FIRST_MEDIUM_ROW, _FIRST_FINE_ROW = 3, 7
+POOLED = 7  # sides of the map that `WPlusEncoder` makes a vector of
 
 
 class WEncoder(nn.Module):
@@ -67,7 +70,7 @@ class StyleEncoder(nn.Module):
         self,
         x: jax.Array,
         latent: jax.Array | None = None,
-        stage: int | None = None,
+        stage: int | jax.Array | None = None,
         train: bool = False,
     ) -> jax.Array:
         """Encodes images.
@@ -76,7 +79,8 @@ class StyleEncoder(nn.Module):
             x: [B, H, W, C] in [-1, 1].
             latent: what the rows are added to, of a shape that broadcasts to [B, L, D];
                 by default the mean latent.
-            stage: rows 1 … stage are used besides row 0; None means all rows.
+            stage: where `progressive`, rows 1 … stage differ from row 0; None: all.
+                A number or a traced one.
             train: use and update the statistics of the batch.
 
         Returns:
@@ -119,6 +123,8 @@ class StyleEncoder(nn.Module):
         lateral2 = Conv(self.widths[-1], 1, use_bias=True, name="lateral2")
         medium = _resize_bilinear(coarse, medium.shape) + lateral1(medium)
         fine = _resize_bilinear(medium, fine.shape) + lateral2(fine)
+        self.sow("intermediates", "medium", medium)
+        self.sow("intermediates", "fine", fine)
         return [coarse, medium, fine]
 
     def _level(self, row):
@@ -126,6 +132,33 @@ class StyleEncoder(nn.Module):
         if not self.pyramid:
             return 0
         return (row >= _FIRST_MEDIUM_ROW) + (row >= _FIRST_FINE_ROW)
+
+
+class WPlusEncoder(nn.Module):
+    """All rows of w+ from one vector: images [B, H, W, C] → w_plus [B, L, D].
+
+    The last feature map is averaged to 7×7 positions, of which a linear layer makes a
+    vector, and a second one all rows.
+    """
+
+    num_ws: int
+    w_dim: int = 512
+    widths: Sequence[int] = (64, 128, 256, 512)
+    depths: Sequence[int] = (3, 4, 14, 3)
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """x [B, H, W, C] in [-1, 1] → w_plus [B, L, D]; `train` as in `BatchNorm`."""
+        shape = (self.num_ws, self.w_dim)
+        latent_avg = self.variable("buffers", "latent_avg", jnp.zeros, shape)
+        body = IRNet(self.widths, self.depths, axis_name=self.axis_name, name="body")
+        norm = BatchNorm(axis_name=self.axis_name, name="norm")
+        pooled = _pool_adaptively(norm(body(x, train), train), POOLED)
+        self.sow("intermediates", "pooled", pooled)
+        features = Linear(self.w_dim, name="features")(pooled.reshape(len(x), -1))
+        rows = EqualLinear(self.num_ws * self.w_dim, name="linear")(features)
+        return latent_avg.value + rows.reshape(-1, *shape)
 
 
 class StyleBlock(nn.Module):
@@ -155,3 +188,18 @@ def _interpolation_matrix(size_in, size_out):
     position = jnp.linspace(0.0, size_in - 1.0, size_out)
     distance = jnp.abs(position[:, None] - jnp.arange(size_in))
     return jnp.maximum(1.0 - distance, 0.0)
+
+
+def _pool_adaptively(x, size):
+    """Means of size × size bins that cover the map, and overlap where they must."""
+    rows, columns = (_pooling_matrix(n, size) for n in x.shape[1:3])
+    exact = jax.lax.Precision.HIGHEST
+    return jnp.einsum("hi,bijc,wj->bhwc", rows, x, columns, precision=exact)
+
+
+def _pooling_matrix(size_in, size_out):
+    """[size_out, size_in]; row i averages ⌊i·in/out⌋ … ⌈(i + 1)·in/out⌉ − 1."""
+    i, j = jnp.arange(size_out)[:, None], jnp.arange(size_in)
+    first, end = i * size_in // size_out, -(-(i + 1) * size_in // size_out)
+    covered = (j >= first) & (j < end)
+    return covered / covered.sum(1, keepdims=True)

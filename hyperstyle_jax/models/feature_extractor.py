@@ -69,6 +69,10 @@ class FeatureExtractor(nn.Module):
         stages = self.trunk.stages(x)
         return [_normalized(s) for s in stages], self._heads(stages[-1])[0]
 
+    def perceive(self, x):
+        """What `stage_distance` compares, of images [B, H, W, 3] of any size."""
+        return [_normalized(s) for s in self.trunk.stages(x)]
+
     def distances(self, x, y):
         """Perceptual distance and identity similarity of two batches.
 
@@ -101,12 +105,17 @@ def feature_distances(x_features, y_features) -> tuple[jax.Array, jax.Array]:
         Distance [B] and cosine similarity [B].
     """
     (x_stages, x_identity), (y_stages, y_identity) = x_features, y_features
+    distance = stage_distance(x_stages, y_stages)
+    return distance, jnp.sum(x_identity * y_identity, axis=-1)
+
+
+def stage_distance(x_stages, y_stages) -> jax.Array:
+    """The perceptual distance [B] of features, as `FeatureExtractor.perceive` gives."""
     stage_distances = [
         jnp.square(x - y).sum(-1).mean((1, 2))
         for x, y in zip(x_stages, y_stages, strict=True)
     ]
-    distance = sum(stage_distances) / len(stage_distances)
-    return distance, jnp.sum(x_identity * y_identity, axis=-1)
+    return sum(stage_distances) / len(stage_distances)
 
 
 def _normalized(v):

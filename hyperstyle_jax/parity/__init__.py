@@ -12,16 +12,19 @@ from pathlib import Path
 import jax
 
 from hyperstyle_jax.parity import (
+    ada_generators,
     alignment,
     directions,
     domains,
     edits,
+    encoder_training,
     encoders,
     flows,
     generators,
     inversions,
     losses,
     projections,
+    style_encoders,
     training,
 )
 from hyperstyle_jax.parity.case import Case, forget
@@ -30,8 +33,15 @@ from hyperstyle_jax.parity.check import Row, compare
 FIXTURES = {
     r"stylegan2_generator_\d+": generators.generator,
     r"stylegan2_discriminator_\d+": generators.discriminator,
+    r"stylegan2_ada_\d+": ada_generators.ada,
     r"w_encoder_.*": encoders.w_encoder,
-    r"restyle_e4e_.*": encoders.style_encoder,
+    r"(psp|e4e|restyle_psp|restyle_e4e)_(resnet_)?(fpn_)?encoder_\d+(_cars)?": (
+        style_encoders.style_encoder
+    ),
+    r"psp_w_encoder": style_encoders.w_encoder,
+    r"psp_wplus_encoder_\d+": style_encoders.w_plus_encoder,
+    r"psp_inversion_\d+": style_encoders.psp_inversion,
+    r"restyle_inversion_\d+_(psp|e4e)": style_encoders.restyle_inversion,
     r"hypernet_.*": encoders.hypernet,
     r"shared_weights_hypernet": encoders.shared_head,
     r"inversion_.*": inversions.inversion,
@@ -55,6 +65,10 @@ FIXTURES = {
     r"ranger": training.ranger,
     r"train_step_\d+": training.train_step,
     r"projector_w_\d+": projections.projection,
+    r"e4e_latent_discriminator": encoder_training.discriminator,
+    r"e4e_train_losses_\d+": encoder_training.e4e_losses,
+    r"e4e_train_step_\d+": encoder_training.e4e_step,
+    r"psp_train_losses_\d+": encoder_training.psp_losses,
 }
 
 

@@ -85,12 +85,21 @@ class Case:
 
     def encoder(self, spec: str, generator_spec: str, opts=()) -> Net:
         """An encoder with the mean latent, from a checkpoint in pSp's layout."""
+        return self.inversion_networks(spec, generator_spec, opts)[0]
+
+    def inversion_networks(
+        self, spec: str, generator_spec: str, opts=()
+    ) -> tuple[Net, Net]:
+        """An encoder and its generator, from a checkpoint in pSp's layout."""
         state = {f"encoder.{k}": v for k, v in self.tensors(spec).items()}
         decoder = self.tensors(generator_spec)
         state |= {f"decoder.{k}": v for k, v in decoder.items()}
         rows = self.latent_avg(1 + sum(k.startswith("noises.") for k in decoder))
         value = {"state_dict": state, "latent_avg": rows, "opts": dict(opts)}
-        return convert(value)["encoder"]
+        nets = convert(value)
+        generator = nets.pop("generator")
+        (encoder,) = nets.values()
+        return encoder, generator
 
 
 def convert(value: Any, kind: str = "auto") -> dict[str, Net]:

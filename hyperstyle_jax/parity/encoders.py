@@ -1,4 +1,4 @@
-"""Checks of the encoders, the hypernetworks, and their shared head."""
+"""Checks of the W-encoder, the hypernetworks, and their shared head."""
 
 from collections.abc import Iterator
 
@@ -36,27 +36,16 @@ def w_encoder(case: Case) -> Iterator[Output]:
     w, layers = with_layers(net, case.image("x"))
     rows = case.arrays["codes"].shape[1]
     values = {"codes": np.repeat(np.asarray(w)[:, None], rows, 1)}
-    yield from case.outputs(values | _trunk(layers, "body"), "image")
+    yield from case.outputs(values | trunk_outputs(layers, "body"), "image")
 
 
-def style_encoder(case: Case) -> Iterator[Output]:
-    """ReStyle's e4e encoder: latents by stage, the map-to-style blocks, the trunk."""
-    net = convert(case.tensors(case.specs[0]), "restyle-e4e")["encoder"]
-    x = jnp.concatenate([case.image("x"), case.image("y_hat")], -1)
-    codes, layers = with_layers(net, x)
-    values = {"codes": codes} | _trunk(layers, "body")
-    for i in range(net.module.num_ws):
-        values[f"styles.{i}"] = layers[f"style{i}"]
-        convs = sum(k.startswith(f"style{i}/conv") for k in layers)
-        last = nn.leaky_relu(layers[f"style{i}/conv{convs - 1}"], 0.01)
-        values[f"styles.{i}.convs"] = nchw(last)
-        if f"codes.stage{i}" in case:
-            values[f"codes.stage{i}"] = net(x, stage=i)
-    yield from case.outputs(values, "image")
+def trunk_outputs(layers, root: str) -> dict[str, np.ndarray]:
+    """The outputs of a backbone's layers by their official names.
 
-
-def _trunk(layers, root) -> dict[str, np.ndarray]:
-    """The outputs of a backbone's layers by their official names."""
+    Args:
+        layers: outputs by path, as `with_layers` gives them.
+        root: the backbone's path.
+    """
     names = {"stem": "input_layer", "stem/conv": "conv1", "stem/prelu": "relu"}
     values = {}
     for path, value in layers.items():
@@ -89,7 +78,7 @@ def hypernet(case: Case) -> Iterator[Output]:
         embeddings, layers = with_layers(net, x, y_hat)
     linears, deltas = _decode(net, single_iteration(net.module, embeddings))
     kind = "train image" if train else "image"
-    values = _trunk(layers, "trunk") | _blocks(net, layers, linears)
+    values = trunk_outputs(layers, "trunk") | _blocks(net, layers, linears)
     yield from case.outputs(values, kind)
     yield from case.outputs(offsets_by_number(net, deltas), "offset")
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hyperstyle_jax import losses
-from hyperstyle_jax.models.feature_extractor import feature_distances
+from hyperstyle_jax.models.feature_extractor import feature_distances, stage_distance
 from hyperstyle_jax.net import Net
 
 
@@ -53,6 +53,16 @@ _CRITERIA = {
 }
 
 
+# Perception alone, of images of any size.
+_PERCEPTION = {
+    "feature_extractor": _Criterion(
+        lambda net, x: net(x, method="perceive"),
+        lambda net, a, b: {"lpips": stage_distance(a, b)},
+    ),
+    "lpips": _CRITERIA["lpips"],
+}
+
+
 def extract_features(
     frozen: dict[str, Net], x: jax.Array, dtype=jnp.float32
 ) -> tuple[jax.Array, dict]:
@@ -66,9 +76,7 @@ def extract_features(
     Returns:
         x, and {name of a loss network: the features that it extracts from x}.
     """
-    names = [name for name in _CRITERIA if name in frozen]
-    features = {name: _extract(name, frozen[name], x, dtype) for name in names}
-    return x, jax.lax.stop_gradient(features)
+    return _extracted(_CRITERIA, frozen, x, dtype)
 
 
 def distances(
@@ -85,17 +93,64 @@ def distances(
     Returns:
         {"l2", "lpips", "id", "moco": [B], each >= 0}, those that there are.
     """
+    return _distances(_CRITERIA, frozen, y_hat, target, dtype)
+
+
+# The part of an aligned face at 256² that pSp's losses of the crop see: the face.
+_FACE_ROWS, _FACE_COLUMNS = (35, 223), (32, 220)
+
+
+def face_crop(x: jax.Array) -> jax.Array:
+    """The middle of aligned faces [B, H, W, 3], without most of what is around them."""
+    rows, columns = (
+        slice(*(round(edge * size / 256) for edge in edges))
+        for edges, size in zip((_FACE_ROWS, _FACE_COLUMNS), x.shape[1:3], strict=True)
+    )
+    return x[:, rows, columns]
+
+
+def crop_target(frozen: dict[str, Net], x: jax.Array, dtype=jnp.float32):
+    """The middle of a target as `crop_distances` reads it; arguments as above."""
+    return _extracted(_PERCEPTION, frozen, face_crop(x), dtype)
+
+
+def crop_distances(
+    frozen: dict[str, Net], y_hat: jax.Array, target, dtype=jnp.float32
+) -> dict[str, jax.Array]:
+    """Distances of the middle of reconstructions, where faces are.
+
+    Args:
+        frozen, y_hat, dtype: as `distances`.
+        target: what `crop_target` returned.
+
+    Returns:
+        {"l2_crop", "lpips_crop": [B]}, those that there are.
+    """
+    found = _distances(_PERCEPTION, frozen, face_crop(y_hat), target, dtype)
+    return {f"{name}_crop": value for name, value in found.items()}
+
+
+def _extracted(criteria, frozen, x, dtype):
+    features = {
+        name: _extract(criteria[name], frozen[name], x, dtype)
+        for name in criteria
+        if name in frozen
+    }
+    return x, jax.lax.stop_gradient(features)
+
+
+def _distances(criteria, frozen, y_hat, target, dtype):
     x, target_features = target
     values = {"l2": losses.l2(y_hat, x)}
     for name, of_target in target_features.items():
-        net = frozen[name]
-        of_image = _extract(name, net, y_hat, dtype)
-        values |= _CRITERIA[name].distances(net, of_image, of_target)
+        criterion, net = criteria[name], frozen[name]
+        of_image = _extract(criterion, net, y_hat, dtype)
+        values |= criterion.distances(net, of_image, of_target)
     return values
 
 
-def _extract(name, net, x, dtype):
-    features = _CRITERIA[name].extract_features(net, x.astype(dtype))
+def _extract(criterion, net, x, dtype):
+    features = criterion.extract_features(net, x.astype(dtype))
     return jax.tree.map(lambda a: a.astype(jnp.float32), features)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from hyperstyle_jax import faces
+from hyperstyle_jax import faces, trees
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.config import reading
 from hyperstyle_jax.loop import checkpoint, logs
@@ -16,8 +17,14 @@ from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.training import labels, tasks
 from hyperstyle_jax.weights import bundle, manifests, provenance
 
-ROLES = ("generator", "encoder", "hypernet", "feature_extractor", "flow")
-ROLES += ("psp", "e4e", "restyle_psp", "restyle_e4e")
+ROLES = (
+    "generator",
+    "encoder",
+    "hypernet",
+    "feature_extractor",
+    "flow",
+    *cfg.METHODS,
+)
 
 
 def export(
@@ -29,6 +36,7 @@ def export(
     num_iters: int | None = None,
     roles: Sequence[str] = ROLES,
     info: Mapping[str, Any] | None = None,
+    beside: str = "",
 ) -> tuple[str, dict[str, Net]]:
     """Writes the bundle of some runs.
 
@@ -40,12 +48,15 @@ def export(
         num_iters: iterations by default; by default those of the last run.
         roles: the networks to take, of those that the runs have.
         info: further facts, as "licence" and "summary".
+        beside: a bundle of the same generator. All that it holds stays, and encoders
+            to W+ and other networks that it lacks are added.
 
     Returns:
         The bundle's id, and its networks.
 
     Raises:
-        ValueError: a folder is not a run, or has no checkpoint yet.
+        ValueError: a folder is not a run, or has no checkpoint yet; the bundle is of
+            another generator.
     """
     nets, configs = {}, []
     for run in runs:
@@ -65,14 +76,51 @@ def export(
     if "feature_extractor" in nets:
         facts["attributes"] = list(attribute_names(reading.read_run(runs[-1])))
     made_of = [_run(run, best) for run in runs]
+    directions, measured = {}, {}
+    if beside:
+        base = bundle.load(beside)
+        nets = _beside(base, nets, facts["image_size"], beside)
+        facts = base.info | {"made_by": [*_listed(base.info.get("made_by")), *configs]}
+        directions, measured = base.directions, base.calibrations
+        made_of.append({"name": beside, "kind": "bundle", "id": base.id})
     bundle_id = bundle.save(
         out,
         nets,
+        directions=directions,
+        measured=measured,
         info=facts | dict(info or {}),
         dtype="float16" if half else "float32",
         made_of=provenance.record("hyperstyle export", made_of),
     )
     return bundle_id, nets
+
+
+def _beside(base: bundle.Bundle, nets, image_size, name: str) -> dict[str, Net]:
+    """A bundle's networks, and of `nets` the encoders to W+ and those it lacks.
+
+    Raises:
+        ValueError: the bundle is of another generator, or of images of another size.
+    """
+    if tuple(image_size) != base.image_size:
+        raise ValueError(
+            f"{name} is of images of {base.image_size}, the run of {image_size}: "
+            "export the run alone"
+        )
+    ours, theirs = (trees.flatten(n["generator"].variables) for n in (nets, base.nets))
+    same = ours.keys() == theirs.keys() and all(
+        np.array_equal(ours[k], theirs[k]) for k in ours
+    )
+    if not same:
+        raise ValueError(
+            f"the run was trained for another generator than that of {name}: train it "
+            f"with --config.init.generator={name}, or export it alone"
+        )
+    added = {k: v for k, v in nets.items() if k in cfg.METHODS or k not in base.nets}
+    return base.nets | added
+
+
+def _listed(made_by) -> list:
+    return made_by if isinstance(made_by, list) else [made_by] if made_by else []
 
 
 def attribute_names(config: ConfigDict) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ from ml_collections import ConfigDict
 from hyperstyle_jax import faces
 from hyperstyle_jax.config import fields as cfg
 from hyperstyle_jax.models.discriminator import Discriminator
-from hyperstyle_jax.models.encoders import WEncoder
+from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
 from hyperstyle_jax.models.feature_extractor import FeatureExtractor
 from hyperstyle_jax.models.generator import Generator
 from hyperstyle_jax.models.hypernet import Hypernet, tuned_layers
 from hyperstyle_jax.models.styleflow import StyleFlow
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import labels, optimizers, sources
+from hyperstyle_jax.training import labels, latent_losses, optimizers, sources
 from hyperstyle_jax.training.sources import Load
 
 
@@ -40,6 +40,20 @@ def encoder(config: ConfigDict) -> WEncoder:
     """The W-encoder without weights."""
     c = config.model.encoder
     return WEncoder(config.model.generator.w_dim, c.widths, c.depths)
+
+
+def style_encoder(config: ConfigDict) -> StyleEncoder:
+    """The encoder to W+ of a method, without weights."""
+    c = config.model.style_encoder
+    return StyleEncoder(
+        generator(config).num_ws,
+        config.model.generator.w_dim,
+        c.widths,
+        c.depths,
+        c.trunk,
+        pyramid=not c.method.startswith("restyle"),
+        progressive=c.method.endswith("e4e"),
+    )
 
 
 def feature_extractor(config: ConfigDict) -> FeatureExtractor:
@@ -101,6 +115,20 @@ def load_encoder(config: ConfigDict, load: Load) -> Net:
     return _load("encoder", config, encoder(config), load, [image_shape(config)])
 
 
+def load_style_encoder(config: ConfigDict, load: Load) -> Net:
+    """The encoder to W+ that the run begins with, on the trunk of `config.init.trunk`.
+
+    For the errors see `sources.network` and `sources.with_trunk`.
+    """
+    c, (height, width, channels) = config.model.style_encoder, image_shape(config)
+    module = style_encoder(config)
+    inputs = [(height, width, channels if module.pyramid else 2 * channels)]
+    source = config.init.style_encoder
+    net = sources.network(c.method, source, module, config.seed, inputs, load)
+    backbone = "arcface" if c.trunk == "ir_se" else "resnet"
+    return sources.with_trunk(net, "body", backbone, config.init.trunk)
+
+
 def load_feature_extractor(config: ConfigDict, load: Load) -> Net:
     """The feature extractor that the run begins with, see `sources.network`.
 
@@ -140,17 +168,18 @@ def loss_networks(config: ConfigDict, load: Load) -> dict[str, Net]:
     Raises:
         ValueError: the loss MoCo has a weight but no network, or see `sources`.
     """
-    weights, init = config.loss, config.init
+    weights, init = dict(config.loss), config.init
+    weights["lpips"] += weights["lpips_crop"]
     network_of = {"lpips": "lpips", "id": "arcface", "moco": "moco"}
     nets = {}
     for loss, name in network_of.items():
         if weights[loss] and init[name]:
             net = sources.published(name, init[name])
-            raw = name == "moco" and not weights.moco_normalize
+            raw = name == "moco" and not weights["moco_normalize"]
             nets["moco_raw" if raw else name] = net
         elif weights[loss] and loss == "moco":
             raise ValueError(
-                f"config.loss.moco is {weights.moco} but config.init.moco is empty: "
+                f"config.loss.moco is {weights['moco']} but config.init.moco is empty: "
                 "name a bundle with MoCo's network, or set config.loss.moco=0"
             )
         elif weights[loss] and "feature_extractor" not in nets:
@@ -161,6 +190,12 @@ def loss_networks(config: ConfigDict, load: Load) -> dict[str, Net]:
 def loss_weights(config: ConfigDict) -> dict[str, float]:
     """λ of the distances between images, by their names in `criteria.distances`."""
     return {name: config.loss[name] for name in ("l2", "lpips", "id", "moco")}
+
+
+def w_plus_loss_weights(config: ConfigDict) -> dict[str, float]:
+    """λ of the losses of an encoder to W+, by name."""
+    names = ("l2_crop", "lpips_crop", *latent_losses.W_PLUS_NAMES)
+    return loss_weights(config) | {name: config.loss[name] for name in names}
 
 
 def optimizer(config: ConfigDict, **ranger_options) -> optax.GradientTransformation:

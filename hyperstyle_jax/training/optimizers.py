@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ def make(
     eps: float,
     clip: float,
     frozen: str = "",
+    late: str = "",
     **ranger_options,
 ) -> optax.GradientTransformation:
     """An optimizer with its schedule and clipping.
@@ -34,6 +36,7 @@ def make(
         b1, b2, eps: of Adam and RAdam.
         clip: the largest global norm of the gradients; 0 for no limit.
         frozen: regular expression for the whole paths of parameters that stay.
+        late: regular expression for names of parts that `beginning_late` treats.
         ranger_options: other arguments of `ranger`; Adam has none of them.
     """
     step_size = _schedule(lr, schedule, warmup_steps, num_steps)
@@ -41,6 +44,8 @@ def make(
         tx = ranger(step_size, b1=b1, b2=b2, eps=eps, **ranger_options)
     else:
         tx = optax.adam(step_size, b1=b1, b2=b2, eps=eps)
+    if late:
+        tx = beginning_late(tx, late)
     if clip:
         tx = optax.chain(optax.clip_by_global_norm(clip), tx)
     if frozen:
@@ -61,6 +66,50 @@ def _matching(pattern: str):
 
 def _name(path) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def beginning_late(
+    tx: optax.GradientTransformation, pattern: str
+) -> optax.GradientTransformation:
+    """Lets parts of the parameters begin with their first gradient.
+
+    A part whose gradient has always been zero stays as it is, and its optimizer begins
+    to count steps with the first other one, as PyTorch's do for parameters without a
+    gradient. Else the first steps would be several times too long: the moments start
+    from zero, but their bias would count as gone.
+
+    Args:
+        tx: the optimizer; every such part has one of its own.
+        pattern: regular expression for names of the parts, the first level of the
+            parameters.
+    """
+
+    def split(tree):
+        late = {k: {k: v} for k, v in tree.items() if re.fullmatch(pattern, k)}
+        return {"": {k: v for k, v in tree.items() if k not in late}} | late
+
+    def init(params):
+        parts = split(params)
+        begun = {name: jnp.zeros((), bool) for name in parts if name}
+        return {k: tx.init(part) for k, part in parts.items()}, begun
+
+    def update(grads, state, params=None):
+        parts = zip(split(grads).items(), split(params).values(), strict=True)
+        opts, begun = state
+        updates, new_opts, new_begun = {}, {}, {}
+        for (name, part), of_params in parts:
+            change, opt = tx.update(part, opts[name], of_params)
+            if name:
+                moves = [jnp.any(g != 0) for g in jax.tree.leaves(part)]
+                on = begun[name] | jnp.any(jnp.stack(moves))
+                opt = jax.tree.map(partial(jnp.where, on), opt, opts[name])
+                change = jax.tree.map(lambda u, on=on: jnp.where(on, u, 0.0), change)
+                new_begun[name] = on
+            updates |= change
+            new_opts[name] = opt
+        return {k: updates[k] for k in grads}, (new_opts, new_begun)
+
+    return optax.GradientTransformation(init, update)
 
 
 def _schedule(lr, schedule, warmup_steps, num_steps):

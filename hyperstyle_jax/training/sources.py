@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hyperstyle_jax import trees
+from hyperstyle_jax.config.fields import METHODS
 from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.models.resnet import ResNet
@@ -64,7 +65,7 @@ def network(
         return specs.init_net(module, jax.random.key(seed), inputs)
     nets = load(source)
     if name not in nets:
-        raise ValueError(f"{source} has no {name}; it has {', '.join(sorted(nets))}")
+        raise ValueError(f"{source} has no {name}; it has {_listed(nets)}")
     net = nets[name]
     if net.module != module:
         there, here = specs.spec(net.module), specs.spec(module)
@@ -78,6 +79,15 @@ def network(
             f"change config.model.{name} or config.init.{name}"
         )
     return net
+
+
+def _listed(nets: dict[str, Net]) -> str:
+    """The networks of a source, and which method those of other methods are for."""
+    listed = ", ".join(sorted(nets))
+    for role in METHODS:
+        if role in nets:
+            listed += f" (a {role} encoder is for the method {role.replace('_', '-')})"
+    return listed
 
 
 def published(name: str, source: str, field: str = "") -> Net:

@@ -12,12 +12,21 @@ from ml_collections import ConfigDict
 from hyperstyle_jax.config import reading
 from hyperstyle_jax.loop import checkpoint, fit
 from hyperstyle_jax.net import Net
-from hyperstyle_jax.training import encoder, flow, gan, hyperstyle, recognition, sources
+from hyperstyle_jax.training import (
+    encoder,
+    flow,
+    gan,
+    hyperstyle,
+    recognition,
+    sources,
+    style_encoder,
+)
 
 _TASKS = {
     "gan": gan,
     "recognition": recognition,
     "encoder": encoder,
+    "style_encoder": style_encoder,
     "hyperstyle": hyperstyle,
     "flow": flow,
 }

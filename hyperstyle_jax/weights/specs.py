@@ -119,6 +119,7 @@ _NETWORKS = {
     "StyleEncoder": _Kind(
         "encoders", lambda m, size: [_image(size, 3 if m.pyramid else 6)]
     ),
+    "WPlusEncoder": _Kind("encoders", lambda m, size: [_image(size)]),
     "Hypernet": _Kind("hypernet", lambda m, size: [_image(size)] * 2, "initialize"),
     "FeatureExtractor": _Kind("feature_extractor", lambda m, size: [_image(size)]),
     "FaceNet": _Kind("irnet", lambda m, _: [_image(112)]),

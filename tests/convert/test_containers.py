@@ -282,7 +282,7 @@ def test_one_row_of_mean_latent_is_for_all_layers(nets):
     row = np.arange(6, dtype="f4")
     for latent in (row, row[None], row[None, None]):
         made, lines = converted(value | {"latent_avg": latent})
-        rows = made.nets["encoder"].variables["buffers"]["latent_avg"]
+        rows = made.nets["restyle_psp"].variables["buffers"]["latent_avg"]
         np.testing.assert_array_equal(rows, np.broadcast_to(row, (6, 6)))
         assert not lines
 

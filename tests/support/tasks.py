@@ -27,6 +27,7 @@ def tiny(task: str):
     small = {"widths": (8,), "depths": (1,)}
     c.model.encoder.update(**small)
     c.model.feature_extractor.update(**small, embedding_dim=5)
+    c.model.style_encoder.update(widths=(4, 4, 8), depths=(1, 1, 1))
     c.model.hypernet.update(**small, embedding_dim=5, inner=4, inner_shared=4, hidden=3)
     # A large eps: Adam divides by the gradient, and rounding must not look like one.
     c.optim.update(lr=1e-2, eps=1e-3)

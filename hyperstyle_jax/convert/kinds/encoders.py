@@ -9,7 +9,7 @@ from typing import Any
 from hyperstyle_jax.convert.architectures import numbered, style_convs, tensor
 from hyperstyle_jax.convert.kinds import hyperstyle, stylegan2
 from hyperstyle_jax.convert.layouts import Table
-from hyperstyle_jax.convert.rules import conv, linear
+from hyperstyle_jax.convert.rules import conv, linear, linear_over_map, norm
 from hyperstyle_jax.convert.sources import (
     Part,
     Source,
@@ -26,11 +26,24 @@ from hyperstyle_jax.convert.trunks import (
     resnet_stages,
     resnet_table,
 )
-from hyperstyle_jax.models.encoders import StyleEncoder, WEncoder
+from hyperstyle_jax.models.encoders import (
+    POOLED,
+    StyleEncoder,
+    WEncoder,
+    WPlusEncoder,
+)
 
-KINDS = ("w-encoder", "psp", "e4e", "restyle-psp", "restyle-e4e")
+ROLES = {
+    "w-encoder": "encoder",
+    "psp": "psp",
+    "e4e": "e4e",
+    "restyle-psp": "restyle_psp",
+    "restyle-e4e": "restyle_e4e",
+}
+KINDS = tuple(ROLES)
 _KINDS_BY_CLASS = {  # the official class names
     "GradualStyleEncoder": "psp",
+    "BackboneEncoderUsingLastLayerIntoWPlus": "psp",
     "ResNetGradualStyleEncoder": "restyle-psp",
     "BackboneEncoder": "restyle-psp",
     "ResNetBackboneEncoder": "restyle-psp",
@@ -50,10 +63,10 @@ def read(value: Mapping[str, Any], kind: str) -> Source:
     tensors = with_prefix(value["state_dict"], "encoder.")
     source = _read(tensors, options(value), kind, ("state_dict",), "encoder.")
     generator, generator_parts = hyperstyle.read_generator(value)
-    module = source.modules["encoder"]
-    rows = (module.num_ws,) if isinstance(module, StyleEncoder) else ()
+    ((role, module),) = source.modules.items()
+    rows = () if isinstance(module, WEncoder) else (module.num_ws,)
     shape = (*rows, module.w_dim)
-    latent = stylegan2.latent_parts(value, "buffers/latent_avg", shape, "encoder")
+    latent = stylegan2.latent_parts(value, "buffers/latent_avg", shape, role)
     parts = [*source.parts, *generator_parts, *latent]
     modules = source.modules | {"generator": generator}
     return source._replace(modules=modules, parts=parts)
@@ -74,16 +87,19 @@ def read_alone(value: Tensors, kind: str) -> Source:
 
 
 def _read(tensors: Tensors, opts, kind: str, root, prefix: str) -> Source:
-    if "linear.weight" in tensors:
+    if "output_layer_2.3.weight" in tensors:
+        kind, module = "psp", w_plus_encoder(tensors)
+        table = w_plus_encoder_table(module)
+    elif "linear.weight" in tensors:
         kind, module = "w-encoder", w_encoder(tensors)
         table = w_encoder_table(module)
     else:
         kind = _kind(tensors, opts, kind)
         module, table = style_encoder(tensors, progressive=kind.endswith("e4e"))
     first = "conv1.weight" if "conv1.weight" in tensors else "input_layer.0.weight"
-    part = Part("encoder", table, tensors, root, prefix)
+    part = Part(ROLES[kind], table, tensors, root, prefix)
     channels = tensor(tensors, first, 4).shape[1]
-    return Source(kind, {"encoder": module}, [part], {}, channels, opts)
+    return Source(kind, {ROLES[kind]: module}, [part], {}, channels, opts)
 
 
 def _kind(tensors: Tensors, opts, kind: str) -> str:
@@ -110,6 +126,23 @@ def w_encoder(tensors: Tensors) -> WEncoder:
 def w_encoder_table(module: WEncoder) -> Table:
     """The rows of a W-encoder."""
     return [*ir_table(module, "body"), *linear("linear", "linear")]
+
+
+def w_plus_encoder(tensors: Tensors) -> WPlusEncoder:
+    """The variant of pSp that has these tensors."""
+    w_dim = tensor(tensors, "output_layer_2.3.weight", 2).shape[0]
+    num_ws = tensor(tensors, "linear.weight", 2).shape[0] // max(w_dim, 1)
+    return WPlusEncoder(num_ws, w_dim, **ir_stages(tensors))
+
+
+def w_plus_encoder_table(module: WPlusEncoder) -> Table:
+    """The rows of the variant of pSp that reads all latents off one vector."""
+    return [
+        *ir_table(module, "body"),
+        *norm("output_layer_2.0", "norm"),
+        *linear_over_map("output_layer_2.3", "features", POOLED),
+        *linear("linear", "linear"),
+    ]
 
 
 def style_encoder(tensors: Tensors, progressive: bool) -> tuple[StyleEncoder, Table]:

@@ -1,0 +1,22 @@
+"""e4e for cars, images wider than high: 192×256 in, 384×512 out.
+
+    python train.py --config configs/cars_e4e.py
+
+Needs what configs/cars.py needs. MoCo's features take the place of identities. The
+trunk begins with ArcFace's weights, as published; for that, convert model_ir_se50.pth
+into the bundle pretrained/loss_networks (configs/ffhq.py). Time and result have not
+been measured.
+"""
+
+from configs import cars, ffhq_e4e
+
+
+def get_config():
+    c, objects = ffhq_e4e.get_config(), cars.get_config()
+    c.data = objects.data
+    c.model.generator.resolution = 512
+    c.init.generator = objects.init.generator
+    c.init.arcface = ""
+    c.init.lpips = c.init.moco = "pretrained/loss_networks_objects"
+    c.loss.update(id=0.0, moco=0.5)
+    return c
