@@ -2,10 +2,9 @@
 
     python train.py --config configs/cars_e4e.py
 
-Needs what configs/cars.py needs. MoCo's features take the place of identities. The
-trunk begins with ArcFace's weights, as published; for that, convert model_ir_se50.pth
-into the bundle pretrained/loss_networks (configs/ffhq.py). Time and result have not
-been measured.
+Needs what configs/cars.py needs (data/cars_256), and model_ir_se50.pth converted into
+pretrained/loss_networks (configs/ffhq.py): the trunk begins with it, as published.
+MoCo's features take the place of identities. Time and result have not been measured.
 """
 
 from configs import cars, ffhq_e4e

@@ -2,8 +2,8 @@
 
     python train.py --config configs/cars_restyle_psp.py
 
-Needs what configs/cars.py needs. MoCo's features take the place of identities. Time and
-result have not been measured.
+Needs what configs/cars.py needs (data/cars_256). MoCo's features take the place of
+identities. Time and result have not been measured.
 """
 
 from configs import cars, ffhq_restyle_psp

@@ -16,6 +16,7 @@ from hyperstyle_jax.net import Net
 from hyperstyle_jax.system import atomic_files
 from hyperstyle_jax.training import labels, tasks
 from hyperstyle_jax.weights import bundle, manifests, provenance
+from hyperstyle_jax.weights.calibrations import Calibration
 
 ROLES = (
     "generator",
@@ -65,18 +66,10 @@ def export(
         trained = tasks.run_nets(run, best)
         nets |= {k: v for k, v in trained.items() if k in roles}
         configs.append(json.loads((run / "config.json").read_text()))
-    facts: dict[str, Any] = {
-        "made_by": configs,
-        "image_size": cfg.image_size(configs[-1]["data"]),
-        "num_iters": num_iters or configs[-1]["num_iters"],
-        "metrics": _metrics(runs[-1]),
-    }
-    if "flow" in nets:
-        facts["made_for"] = _identity(configs[-1]["init"]["generator"])
-    if "feature_extractor" in nets:
-        facts["attributes"] = list(attribute_names(reading.read_run(runs[-1])))
+    facts = _facts(nets, runs, configs, num_iters)
     made_of = [_run(run, best) for run in runs]
-    directions, measured = {}, {}
+    directions: Mapping[str, np.ndarray] = {}
+    measured: Mapping[str, Calibration] = {}
     if beside:
         base = bundle.load(beside)
         nets = _beside(base, nets, facts["image_size"], beside)
@@ -93,6 +86,21 @@ def export(
         made_of=provenance.record("hyperstyle export", made_of),
     )
     return bundle_id, nets
+
+
+def _facts(nets, runs, configs, num_iters) -> dict[str, Any]:
+    """What a bundle says of its networks."""
+    facts: dict[str, Any] = {
+        "made_by": configs,
+        "image_size": cfg.image_size(configs[-1]["data"]),
+        "num_iters": num_iters or configs[-1]["num_iters"],
+        "metrics": _metrics(runs[-1]),
+    }
+    if "flow" in nets:
+        facts["made_for"] = _identity(configs[-1]["init"]["generator"])
+    if "feature_extractor" in nets:
+        facts["attributes"] = list(attribute_names(reading.read_run(runs[-1])))
+    return facts
 
 
 def _beside(base: bundle.Bundle, nets, image_size, name: str) -> dict[str, Net]:

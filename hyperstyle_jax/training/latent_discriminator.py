@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from hyperstyle_jax.models.discriminator import LatentDiscriminator
+from hyperstyle_jax.net import Net
 from hyperstyle_jax.training import common, gan_losses
 
 R1_EVERY = 16  # steps
@@ -113,4 +114,4 @@ def step(
 
 def logits(params: dict, w: jax.Array) -> jax.Array:
     """The discriminator's answers to latents [..., D], [..., 1]."""
-    return LatentDiscriminator().apply({"params": params}, w)
+    return Net(LatentDiscriminator(), {"params": params})(w)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hyperstyle_jax import trees
-from hyperstyle_jax.config.fields import METHODS
 from hyperstyle_jax.models.irnet import FaceNet
 from hyperstyle_jax.models.lpips import LPIPS
 from hyperstyle_jax.models.resnet import ResNet
@@ -24,6 +23,7 @@ _PUBLISHED = {
     "arcface": FaceNet(),
     "moco": ResNet(bottleneck=True),
 }
+_ENCODERS_OF_METHODS = ("psp", "e4e", "restyle_psp", "restyle_e4e")
 # From a source, as `config.init` names it, to the networks that it holds.
 Load = Callable[[str], dict[str, Net]]
 
@@ -84,7 +84,7 @@ def network(
 def _listed(nets: dict[str, Net]) -> str:
     """The networks of a source, and which method those of other methods are for."""
     listed = ", ".join(sorted(nets))
-    for role in METHODS:
+    for role in _ENCODERS_OF_METHODS:
         if role in nets:
             listed += f" (a {role} encoder is for the method {role.replace('_', '-')})"
     return listed

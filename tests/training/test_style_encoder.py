@@ -30,7 +30,12 @@ def config(method):
 
 
 # The loss and the norm of the gradients in the first step.
-GOLDEN = {}
+GOLDEN = {
+    "psp": (2.503486, 6.540983),
+    "e4e": (3.049532, 10.474494),
+    "restyle_psp": (10.107651, 176.705521),
+    "restyle_e4e": (4.471816, 55.643135),
+}
 
 
 @pytest.fixture(scope="module")
