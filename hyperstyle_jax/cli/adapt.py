@@ -71,8 +71,8 @@ def _run(args, files: list[Path]) -> int:
     import numpy as np
 
     from hyperstyle_jax import images
-    from hyperstyle_jax.editing import mixing
-    from hyperstyle_jax.offsets import Inversion, synthesize
+    from hyperstyle_jax.editing import domains
+    from hyperstyle_jax.offsets import synthesize
     from hyperstyle_jax.system import compilation_cache
     from hyperstyle_jax.weights import bundle
 
@@ -84,10 +84,10 @@ def _run(args, files: list[Path]) -> int:
     render = jax.jit(synthesize)
     rows, inversions = {}, Inversions(model, files)
     for _, name, inversion in inversions:
-        plain = Inversion(inversion.w_plus)
-        changed = mixing.interpolate(plain, inversion, args.offsets)
         rendered = [render(own, inversion)]
-        rendered += [render(net, changed) for net in generators.values()]
+        for net in generators.values():
+            changed = domains.adapted(own, net, inversion, args.offsets)
+            rendered.append(render(net, changed))
         rows[name] = [images.to_uint8(np.asarray(image[0])) for image in rendered]
         for title, image in zip(generators, rows[name][1:], strict=True):
             ending = title.replace(" ", "_")

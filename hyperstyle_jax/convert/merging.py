@@ -1,4 +1,4 @@
-"""Works an inversion's offsets into its generator, θ·(1 + Δ), as an official file."""
+"""Works an inversion's weights into its generator, θ·(1 + Δ), as an official file."""
 
 import os
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from hyperstyle_jax.convert import official
 from hyperstyle_jax.inversion import storage
-from hyperstyle_jax.offsets import apply_offsets
+from hyperstyle_jax.offsets import generator_of
 from hyperstyle_jax.torch_format import files as torch_files
 from hyperstyle_jax.weights import bundle
 
@@ -29,7 +29,6 @@ def merge(
     loaded = bundle.load(model)
     (generator,) = loaded.require("generator")
     restored = storage.restore(loaded, [storage.load(inversion)])
-    offsets = {path: delta[0] for path, delta in restored.offsets.items()}
-    merged = generator.with_params(apply_offsets(generator.params, offsets))
+    merged = generator_of(generator, restored)
     value = official.generator_contents(jax.tree.map(np.asarray, merged), layout)
     torch_files.write(out, {**value, "w_plus": np.asarray(restored.w_plus[0])})

@@ -9,11 +9,37 @@ import math
 import re
 
 from hyperstyle_jax import trees
+from hyperstyle_jax.editing.mixing import interpolate
 from hyperstyle_jax.net import Net
+from hyperstyle_jax.offsets import Inversion
 
 _BLOCK = re.compile(r"synthesis/b(\d+)/")
 # The 4×4 convolution is in none of the release's patterns, and so it always stays.
 _MIXED = re.compile(r"synthesis/b(\d+)/(const|conv0|conv1|torgb)(?:/.*)?")
+
+
+def adapted(
+    own: Net, other: Net, inversion: Inversion, share: float = 1.0
+) -> Inversion:
+    """An inversion for the generator of another domain.
+
+    Offsets are relative and stay as they are; of weights that were tuned the difference
+    to their generator's own moves over.
+
+    Args:
+        own: the generator of the inversion.
+        other: fine-tuned from it, or mixed of both.
+        inversion: of B images.
+        share: of the image's weights, 0 (the other generator's own) to 1.
+    """
+    plain = inversion.replace(replaced={})
+    changed = interpolate(Inversion(inversion.w_plus), plain, share)
+    mine, theirs = (trees.flatten(net.params) for net in (own, other))
+    replaced = {
+        path: theirs[path] + share * (value - mine[path])
+        for path, value in inversion.replaced.items()
+    }
+    return changed.replace(replaced=replaced)
 
 
 def swap_above(generator: Net, other: Net, resolution: int) -> Net:

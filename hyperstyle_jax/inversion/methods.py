@@ -6,17 +6,15 @@ result of an image does not depend on the others of its batch.
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from hyperstyle_jax.inversion import closeness, hyperstyle, restyle
-from hyperstyle_jax.inversion.cropping import crop_and_pool
-from hyperstyle_jax.inversion.optimize import optimize
-from hyperstyle_jax.offsets import Inversion, latent_only, synthesize
+from hyperstyle_jax.inversion import hyperstyle, restyle, searches
+from hyperstyle_jax.inversion.searches import Inverted
+from hyperstyle_jax.offsets import Inversion
 from hyperstyle_jax.weights.bundle import Bundle
 
 _MAX_ITERS = 100
@@ -32,19 +30,6 @@ TRAINED_BY = {
     "restyle_psp": "configs/ffhq_restyle_psp.py (demo: configs/demo_restyle_psp.py)",
     "restyle_e4e": "configs/ffhq_restyle_e4e.py (demo: configs/demo_restyle_e4e.py)",
 }
-
-
-class Inverted(NamedTuple):
-    """What a method returns.
-
-    Attributes:
-        inversion: B images ready to render.
-        images: [S, B, h, w, 3], what it went through, at the bundle's image size; the
-            last is the result (S ≥ 1).
-    """
-
-    inversion: Inversion
-    images: jax.Array
 
 
 class Method(NamedTuple):
@@ -157,23 +142,29 @@ def checked_num_iters(bundle: Bundle, num_iters: int | None) -> int:
     return chosen
 
 
-def start_latents(bundle: Bundle, x: jax.Array, start: str) -> jax.Array:
-    """Latents w+ [B, L, D] that a search begins with.
+def begin(
+    bundle: Bundle, x: jax.Array, start: str, steps: int | None = None
+) -> Inverted:
+    """What a search begins with.
 
     Args:
         bundle: holds the networks that `start` needs.
         x: [B, h, w, 3].
         start: "mean" for the mean latent, or a method.
+        steps: of the method, if it is a search; by default its own.
 
     Raises:
         ValueError: no such method, or a network that the bundle lacks.
     """
-    if start != MEAN:
-        return invert(bundle, x, start).inversion.w_plus
-    generator = bundle.nets["generator"]
-    mean = generator.variables["buffers"]["mapping"]["w_avg"]
-    shape = (len(x), generator.module.num_ws, generator.module.w_dim)
-    return jnp.broadcast_to(mean, shape)
+    if start == MEAN:
+        return searches.mean(bundle, x)
+    known = METHODS[start].settings if start in METHODS else {}
+    more: dict[str, Any] = {}
+    if steps is not None and "steps" in known:
+        more = {"steps": steps}
+    if start == "w-released" and more:
+        more |= _PIVOT  # as PTI calls it
+    return invert(bundle, x, start, **more)
 
 
 def _hyperstyle(
@@ -204,26 +195,32 @@ def _restyle(role: str) -> Callable[..., Inverted]:
     return run
 
 
-def _search(space: str) -> Callable[..., Inverted]:
-    """A method that searches the latent, from any start."""
+def _begun(run: Callable[..., Inverted]) -> Callable[..., Inverted]:
+    """A search whose setting `start` names the method that it goes on from."""
 
-    def run(
-        bundle: Bundle, x: jax.Array, steps: int, lr: float, lpips: float, start: str
-    ) -> Inverted:
-        generator = bundle.nets["generator"]
-        rows = generator.module.num_ws
-        w = start_latents(bundle, x, start)
-        w = w.mean(1) if space == "w" else w
-        frozen = closeness.targets(closeness.network(bundle), x), jnp.float32(lpips)
-        loss = closeness.weighted
-        search = optimize(
-            generator, x, space=space, steps=steps, lr=lr, loss=loss, frozen=frozen,
-            start=w,
-        )  # fmt: skip
-        first = _render(generator, latent_only(w, rows), x.shape[1:3])
-        return Inverted(search.inversion, jnp.stack([first, search.image]))
+    def begun(bundle: Bundle, x: jax.Array, start: str, **settings) -> Inverted:
+        return run(bundle, x, begin(bundle, x, start), **settings)
 
-    return run
+    return begun
+
+
+def _pti(
+    bundle: Bundle, x: jax.Array, pivot: str, pivot_steps: int, **settings
+) -> Inverted:
+    start = begin(bundle, x, pivot, pivot_steps)
+    return searches.pivotal_tuning(bundle, x, start, **settings)
+
+
+def _hyperstyle_pti(
+    bundle: Bundle, x: jax.Array, num_iters: int | None, **settings
+) -> Inverted:
+    start = invert(bundle, x, "hyperstyle", num_iters=num_iters)
+    return searches.pivotal_tuning(bundle, x, start, **settings)
+
+
+def _codes(bundle: Bundle, x: jax.Array, num_iters: int | None, **settings) -> Inverted:
+    count = checked_num_iters(bundle, num_iters)
+    return searches.codes(bundle, x, count, **settings)
 
 
 @jax.jit
@@ -234,23 +231,27 @@ def _encode(encoder, generator, x):
 _corrected = jax.jit(restyle.invert, static_argnames="num_iters")
 
 
-@partial(jax.jit, static_argnames="size")
-def _render(generator, inversion, size):
-    return crop_and_pool(synthesize(generator, inversion), size)
-
-
 _ITERATIONS = {"num_iters": 5}
 _SEARCH = {"steps": 500, "lr": 0.1, "lpips": 0.8, "start": MEAN}
+_RELEASED = {"steps": 1000, "lr": 0.1, "samples": 10_000, "l2": 0.0, "lpips": 1.0}
+_PIVOT = {"lr": 0.01, "samples": 600}
+_TUNING = {"steps": 350, "lr": 3e-4, "l2": 1.0, "lpips": 1.0, "stop": 0.06}
+_TUNING |= {"locality": False, "together": False}
+_OF_HYPERSTYLE = ("encoder", "hypernet", "generator")
 METHODS: dict[str, Method] = {
     "hyperstyle": Method(
         "HyperStyle",
-        ("encoder", "hypernet", "generator"),
+        _OF_HYPERSTYLE,
         {"num_iters": None, "dtype": "float32"},
         _hyperstyle,
     ),
     "w-encoder": Method("W encoder", ("encoder", "generator"), {}, _encoder("encoder")),
-    "w": Method("W optimization", ("generator",), _SEARCH, _search("w")),
-    "w-plus": Method("W+ optimization", ("generator",), _SEARCH, _search("w_plus")),
+    "w": Method(
+        "W optimization", ("generator",), _SEARCH, _begun(searches.latent("w"))
+    ),
+    "w-plus": Method(
+        "W+ optimization", ("generator",), _SEARCH, _begun(searches.latent("w_plus"))
+    ),
     "psp": Method("pSp", ("psp", "generator"), {}, _encoder("psp")),
     "e4e": Method("e4e", ("e4e", "generator"), {}, _encoder("e4e")),
     "restyle-psp": Method(
@@ -264,5 +265,32 @@ METHODS: dict[str, Method] = {
         ("restyle_e4e", "generator"),
         _ITERATIONS,
         _restyle("restyle_e4e"),
+    ),
+    "w-released": Method(
+        "W projection (released)", ("generator",), _RELEASED, searches.released("w")
+    ),
+    "w-plus-released": Method(
+        "W+ projection (released)",
+        ("generator",),
+        {**_RELEASED, **_PIVOT, "steps": 450},
+        searches.released("w_plus"),
+    ),
+    "pti": Method(
+        "PTI",
+        ("generator",),
+        {"pivot": "w-released", "pivot_steps": 450, **_TUNING},
+        _pti,
+    ),
+    "hyperstyle-pti": Method(
+        "HyperStyle, then PTI",
+        _OF_HYPERSTYLE,
+        {"num_iters": None, **_TUNING},
+        _hyperstyle_pti,
+    ),
+    "code-tuning": Method(
+        "Code tuning",
+        _OF_HYPERSTYLE,
+        {"num_iters": None, "steps": 100, "lr": 0.1, "lr_w": 0.01, "lpips": 0.8},
+        _codes,
     ),
 }

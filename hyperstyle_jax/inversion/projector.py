@@ -75,7 +75,7 @@ class _Setting:
     generator: Net
     frozen: Any
     w_std: jax.Array
-    size: tuple[int, int] = flax.struct.field(pytree_node=False)
+    size: tuple[int, ...] = flax.struct.field(pytree_node=False)
 
 
 def statistics(generator: Net, samples: int) -> Statistics:
@@ -113,7 +113,7 @@ def project(
     distance: Distance,
     frozen: Any,
     batch: int,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     start: Statistics,
     draws: Draws,
     lr: float = 0.1,
@@ -178,7 +178,7 @@ _step = jax.jit(_step_, static_argnames="distance")
 
 
 def render(
-    generator: Net, w: jax.Array, maps: Maps | str, size: tuple[int, int]
+    generator: Net, w: jax.Array, maps: Maps | str, size: tuple[int, ...]
 ) -> jax.Array:
     """Images of latents with noise maps of their own.
 

@@ -3,11 +3,13 @@
 A `.npz` holds `w_plus` [L, D], `embeddings` [N, C] with the names of their `layers`
 [N], `num_iters`, and the id of the `bundle` whose hypernetwork predicted them.
 Separable layers have a row for each iteration: `path#0`, `path#1`, …
+Weights that were tuned are differences to the bundle's generator, `replaced/PATH`, as
+float16: twice as many bytes as the synthesis network has parameters.
 """
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperstyle_jax import trees
 from hyperstyle_jax.inversion import hyperstyle
 from hyperstyle_jax.inversion.hyperstyle import Refinement, no_embeddings
 from hyperstyle_jax.offsets import Inversion, LayerEmbeddings
@@ -23,6 +26,7 @@ from hyperstyle_jax.torch_format import files
 from hyperstyle_jax.weights.bundle import Bundle
 
 _NAMES = ("w_plus", "embeddings", "layers", "num_iters", "bundle")
+_REPLACED = "replaced/"
 _MAX_ITERS = 1000
 
 
@@ -33,13 +37,15 @@ class StoredInversion(NamedTuple):
         w_plus: [L, D].
         embeddings: {path: [C] or [T, C]}; {} for T = 0.
         num_iters: T, the number of iterations that the embeddings sum.
-        bundle: the id of the bundle whose hypernetwork predicted them.
+        bundle: the id of the bundle whose networks made the inversion.
+        replaced: {path: difference to the parameter of the bundle's generator}.
     """
 
     w_plus: np.ndarray
     embeddings: dict[str, np.ndarray]
     num_iters: int
     bundle: str
+    replaced: Mapping[str, np.ndarray] = {}
 
 
 def save(
@@ -57,11 +63,14 @@ def save(
         The path of the file.
 
     Raises:
-        ValueError: the inversion has weights that no layer embeddings decode to.
+        ValueError: the inversion has offsets that no layer embeddings decode to, or
+            weights of another generator.
     """
+    replaced: Mapping[str, Any] = {}
     embeddings = inverted.embeddings or LayerEmbeddings({}, 0)
     if isinstance(inverted, Inversion):
         _check_compact(inverted)
+        replaced = _differences(bundle, inverted, i)
     values = embeddings.values if embeddings.num_iters else {}
     rows = _to_rows({k: np.asarray(v[i]) for k, v in values.items()})
     arrays: dict[str, Any] = {
@@ -70,6 +79,7 @@ def save(
         "layers": np.array([*rows], dtype=np.str_),
         "num_iters": np.int32(embeddings.num_iters),
         "bundle": np.str_(bundle.id),
+        **{f"{_REPLACED}{path}": value for path, value in replaced.items()},
     }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -77,11 +87,39 @@ def save(
 
 
 def _check_compact(inversion: Inversion):
-    if inversion.replaced or (inversion.offsets and inversion.embeddings is None):
+    if inversion.offsets and inversion.embeddings is None:
         raise ValueError(
-            "this inversion has weights of its own but no layer embeddings: it cannot "
-            "be saved as a small file"
+            "this inversion has offsets but no layer embeddings: it cannot be saved as "
+            "a small file"
         )
+
+
+def _differences(bundle: Bundle, inversion: Inversion, i: int) -> dict[str, np.ndarray]:
+    """What was tuned of one image's weights, as float16.
+
+    Raises:
+        ValueError: weights that the generator does not have, or too far from its own.
+    """
+    if not inversion.replaced:
+        return {}
+    own, differences = _parameters(bundle), {}
+    for path, values in inversion.replaced.items():
+        value = np.asarray(values[i], np.float32)
+        if path not in own or own[path].shape != value.shape:
+            raise ValueError(
+                f"{path} of shape {value.shape} is no weight of the generator of "
+                f"bundle {bundle.id}: save with the bundle that made the inversion"
+            )
+        with np.errstate(over="ignore"):
+            differences[path] = (value - np.asarray(own[path])).astype(np.float16)
+        if not np.isfinite(differences[path]).all():
+            raise ValueError(f"{path} is too far from the generator's own for float16")
+    return differences
+
+
+def _parameters(bundle: Bundle) -> dict[str, Any]:
+    (generator,) = bundle.require("generator")
+    return trees.flatten(generator.params)
 
 
 def load(path: str | os.PathLike) -> StoredInversion:
@@ -120,13 +158,19 @@ def _from_content(content) -> StoredInversion:
     if not 0 <= num_iters <= _MAX_ITERS:
         raise ValueError(f"its num_iters is {num_iters}")
     embeddings = _from_rows(dict(zip(layers, rows, strict=True)))
-    return StoredInversion(w_plus, embeddings, int(num_iters), bundle)
+    replaced = {
+        name.removeprefix(_REPLACED): _floats(content, name, None)
+        for name in content
+        if name.startswith(_REPLACED)
+    }
+    return StoredInversion(w_plus, embeddings, int(num_iters), bundle, replaced)
 
 
-def _floats(content, name: str) -> np.ndarray:
-    """The array of this name, if it is a matrix of finite numbers."""
+def _floats(content, name: str, axes: int | None = 2) -> np.ndarray:
+    """The array of this name, if it is a matrix (or any array) of finite numbers."""
     array = content[name]
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
+    plain = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+    if not plain or (axes is not None and array.ndim != axes):
         raise ValueError(f"its {name} is no table of numbers")
     array = array.astype(np.float32)
     if not np.isfinite(array).all():
@@ -150,11 +194,19 @@ def restore(bundle: Bundle, stored: Sequence[StoredInversion]) -> Inversion:
         raise ValueError("inversions of different kinds cannot share a batch")
     check_fit(bundle, stored[0])
     w_plus = jnp.stack([s.w_plus for s in stored])
+    replaced = {}
+    if stored[0].replaced:
+        own = _parameters(bundle)
+        replaced = {
+            path: own[path] + jnp.stack([s.replaced[path] for s in stored])
+            for path in stored[0].replaced
+        }
     if stored[0].num_iters == 0:
-        return Inversion(w_plus)
+        return Inversion(w_plus, replaced=replaced)
     values = jax.tree.map(lambda *a: jnp.stack(a), *(s.embeddings for s in stored))
     embeddings = LayerEmbeddings(values, stored[0].num_iters)
-    return hyperstyle.decode(*bundle.require("hypernet"), w_plus, embeddings)
+    decoded = hyperstyle.decode(*bundle.require("hypernet"), w_plus, embeddings)
+    return decoded.replace(replaced=replaced)
 
 
 def check_model(bundle: Bundle, stored: StoredInversion) -> None:
@@ -168,6 +220,8 @@ def check_model(bundle: Bundle, stored: StoredInversion) -> None:
 
 def _shapes(stored: StoredInversion) -> dict[str, tuple[int, ...]]:
     shapes = {path: value.shape for path, value in sorted(stored.embeddings.items())}
+    replaced = sorted(stored.replaced.items())
+    shapes |= {_REPLACED + path: value.shape for path, value in replaced}
     return {"w_plus": stored.w_plus.shape, **shapes}
 
 
@@ -186,6 +240,11 @@ def check_fit(bundle: Bundle, stored: StoredInversion) -> None:
         )
         expected |= {path: value.shape[1:] for path, value in zeros.items()}
     shapes = _shapes(stored)
+    own = _parameters(bundle) if stored.replaced else {}
+    expected |= {
+        _REPLACED + path: np.shape(own.get(path, np.zeros(0)))
+        for path in stored.replaced
+    }
     for path in sorted(expected):
         if shapes.get(path) != expected[path]:
             raise ValueError(

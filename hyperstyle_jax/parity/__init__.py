@@ -26,6 +26,7 @@ from hyperstyle_jax.parity import (
     projections,
     style_encoders,
     training,
+    tuning,
 )
 from hyperstyle_jax.parity.case import Case, forget
 from hyperstyle_jax.parity.check import Row, compare
@@ -69,6 +70,7 @@ FIXTURES = {
     r"e4e_train_losses_\d+": encoder_training.e4e_losses,
     r"e4e_train_step_\d+": encoder_training.e4e_step,
     r"psp_train_losses_\d+": encoder_training.psp_losses,
+    r"pti_tuning_\d+": tuning.pivotal_tuning,
 }
 
 

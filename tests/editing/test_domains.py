@@ -7,6 +7,7 @@ from networks import tiny_generator
 
 from hyperstyle_jax import trees
 from hyperstyle_jax.editing import domains
+from hyperstyle_jax.offsets import Inversion
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,20 @@ def test_what_does_not_fit_is_refused(nets):
         domains.swap_above(*nets, 32)
     with pytest.raises(ValueError, match="level 2"):
         domains.blend(*nets, 8, level=2)
+
+
+def test_tuned_weights_move_over_as_differences(nets):
+    own, other = nets
+    mine, theirs = (trees.flatten(net.params) for net in nets)
+    path, factor = "synthesis/b8/conv0/weight", "synthesis/b8/conv1/weight"
+    tuned = {path: mine[path][None] + 0.5}
+    offsets = {factor: np.full((1, 8, 8), 0.2, np.float32)}
+    w_plus = np.zeros((1, own.module.num_ws, own.module.w_dim), np.float32)
+    inversion = Inversion(w_plus, offsets, tuned)
+    for share in (1.0, 0.5, 0.0):
+        there = domains.adapted(own, other, inversion, share)
+        expected = theirs[path] + 0.5 * share
+        np.testing.assert_allclose(there.replaced[path][0], expected, atol=1e-6)
+        np.testing.assert_allclose(there.offsets[factor], 0.2 * share, atol=1e-6)
+    same = domains.adapted(own, own, inversion)
+    np.testing.assert_allclose(same.replaced[path], tuned[path], atol=1e-6)

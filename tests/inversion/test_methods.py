@@ -1,35 +1,24 @@
-"""The table of inversion methods, on tiny networks."""
+"""The table of inversion methods, on linear networks."""
 
 import jax
 import numpy as np
 import pytest
-from networks import random_net, tiny_nets
+from linear_nets import SIZE, linear_bundle, pictures
 
-from hyperstyle_jax.inversion import methods, pipeline
-from hyperstyle_jax.models.encoders import StyleEncoder
+from hyperstyle_jax.inversion import methods, pipeline, storage
 from hyperstyle_jax.offsets import synthesize
-from hyperstyle_jax.weights.bundle import Bundle
 
-SIZE = 8
-FEW = {"steps": 2}
+FEW = {"steps": 2, "pivot_steps": 2, "samples": 50}
 
 
 @pytest.fixture(scope="module")
 def bundle():
-    nets = tiny_nets(SIZE)
-    generator = nets["generator"].module
-    sizes = {"num_ws": generator.num_ws, "w_dim": generator.w_dim}
-    style = {"widths": (4, 4), "depths": (1, 1), "pyramid": False}
-    plain, correcting = ([(SIZE, SIZE, c)] for c in (3, 6))
-    for role in ("psp", "e4e", "restyle_psp", "restyle_e4e"):
-        inputs = correcting if role.startswith("restyle") else plain
-        nets[role] = random_net(StyleEncoder(**sizes, **style), 1, inputs, 0.3)
-    return Bundle(nets, {"image_size": SIZE, "num_iters": 2}, {}, "tiny")
+    return linear_bundle()
 
 
 @pytest.fixture(scope="module")
 def x():
-    return np.random.default_rng(0).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype("f4")
+    return np.asarray(pictures())
 
 
 def few(name):
@@ -47,6 +36,38 @@ def test_images_are_those_of_the_inversion_whatever_else_is_in_the_batch(
     np.testing.assert_allclose(image, inverted.images[-1], atol=2e-4)
     other = methods.invert(bundle, x[[0, 0]], name, **few(name)).images
     np.testing.assert_allclose(inverted.images[:, 0], other[:, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_files_bring_every_inversion_back(bundle, x, name, tmp_path):
+    inversion = methods.invert(bundle, x, name, **few(name)).inversion
+    for i in range(2):
+        storage.save(tmp_path / f"{i}.npz", inversion, i, bundle)
+    stored = [storage.load(tmp_path / f"{i}.npz") for i in range(2)]
+    again = storage.restore(bundle, stored)
+    generator = bundle.nets["generator"]
+    images = (synthesize(generator, one) for one in (again, inversion))
+    np.testing.assert_allclose(*images, atol=1e-3)
+    assert again.replaced.keys() == inversion.replaced.keys()
+
+
+def test_tuning_goes_on_from_hyperstyles_weights(bundle, x):
+    before = methods.invert(bundle, x, "hyperstyle")
+    tuned = methods.invert(bundle, x, "hyperstyle-pti", steps=0)
+    np.testing.assert_allclose(tuned.images[-1], before.images[-1], atol=1e-5)
+    assert not tuned.inversion.offsets and tuned.inversion.replaced
+    codes = methods.invert(bundle, x, "code-tuning", steps=0)
+    np.testing.assert_allclose(codes.images[-1], before.images[-1], atol=1e-5)
+    with pytest.raises(ValueError, match="num_iters=0: expected 1 or more"):
+        methods.invert(bundle, x, "code-tuning", num_iters=0)
+
+
+def test_the_pivot_is_any_method_and_stays(bundle, x):
+    pivot = methods.invert(bundle, x, "psp").inversion.w_plus
+    tuned = methods.invert(bundle, x, "pti", pivot="psp", steps=30, lr=0.02)
+    np.testing.assert_allclose(tuned.inversion.w_plus, pivot, atol=1e-6)
+    far, near = (np.square(y - x).mean() for y in tuned.images)
+    assert near < 0.1 * far
 
 
 def test_what_a_bundle_lacks_is_not_available(bundle):
