@@ -6,6 +6,7 @@ What happens is in the modules beside this one; gradio shows it.
 import gradio as gr
 
 from hyperstyle_jax.app.batch_tab import BatchTab
+from hyperstyle_jax.app.compare_tab import CompareTab
 from hyperstyle_jax.app.drag_tab import DragTab
 from hyperstyle_jax.app.edit_panel import EditPanel
 from hyperstyle_jax.app.engine import Engine
@@ -47,8 +48,11 @@ def build(engine: Engine, name: str) -> gr.Blocks:
                 drag = DragTab(engine, state)
             with gr.Tab("Batch", elem_id="tab-batch"):
                 batch = BatchTab(engine, state)
+            with gr.Tab("Compare", elem_id="tab-compare"):
+                compare = CompareTab(engine, state)
         photo.listen(panel.show_after)
         panel.listen(photo.invert, photo.steps)
         drag.listen(tab, panel)
         batch.listen()
+        compare.listen(panel)
     return page

@@ -17,6 +17,7 @@ from hyperstyle_jax.system import folder_lock
 if TYPE_CHECKING:  # they take long to import
     import numpy as np
 
+    from hyperstyle_jax.editing.recipes import Recipe
     from hyperstyle_jax.weights.bundle import Bundle
 
 _LEAST = 128  # pixels, to which small images of a picture are enlarged
@@ -31,8 +32,15 @@ def add_commands(commands):
         "photo's edited image, STEM_smile+2.png. Of a range it writes a labelled strip "
         "STEM_smile.png, of two ranges a grid, and of several photos an overview.",
     )
-    inversion_files.add_inputs(parser)
-    add_edit_option(parser)
+    inversion_files.add_inputs(parser, optional=True)
+    add_edit_option(parser, required=False)
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="recipe.json or a picture.png of `hyperstyle app`: alone, makes its "
+        "picture again; with .npz files, does its edits to them",
+    )
     parser.add_argument("--model", default="demo", help="bundle (default: demo)")
     parser.add_argument(
         "--out", type=Path, help="folder (default: beside the .npz files)"
@@ -47,12 +55,13 @@ def add_commands(commands):
     parser.set_defaults(run=run)
 
 
-def add_edit_option(parser: ArgumentParser):
-    """Adds --edit, the same for every command that edits."""
+def add_edit_option(parser: ArgumentParser, required: bool = True):
+    """Adds --edit and what goes with it, the same for every command that edits."""
     parser.add_argument(
         "--edit",
         action="append",
-        required=True,
+        required=required,
+        default=None if required else [],
         metavar="NAME=AMOUNT",
         help="e.g. smile=2, smile=+1sd, yaw=-10deg, or a range for a strip: "
         "smile=-3:3:1. May be given several times; the edits add up. `hyperstyle "
@@ -74,7 +83,13 @@ def add_edit_option(parser: ArgumentParser):
 
 def run(args):
     """Edits; the folders that get the images are held meanwhile."""
-    edits = [amounts.parse(text) for text in args.edit]
+    if args.recipe and not args.inputs:
+        return _draw_again(args)
+    edits = [amounts.parse(text) for text in _asked(args)]
+    if not args.inputs or not edits:
+        raise ValueError(
+            "nothing to do: give .npz files and --edit NAME=AMOUNT, or --recipe FILE"
+        )
     _, ranges = amounts.split_ranges(edits)  # refuses too many
     if args.animate:
         _check_animation(args.animate, ranges)
@@ -84,6 +99,44 @@ def run(args):
         for folder in sorted(folders):
             held.enter_context(folder_lock.hold(folder))
         return _run(args, edits, files)
+
+
+def _asked(args) -> list[str]:
+    """The edits of the command line and of a recipe, whose `keep` is added too."""
+    if not args.recipe:
+        return args.edit
+    look = _recipe(args.recipe).look
+    args.keep = [*args.keep, *(name for name in look.keep if name not in args.keep)]
+    return [*look.edits, *args.edit]
+
+
+def _recipe(path: Path) -> "Recipe":
+    from hyperstyle_jax.editing import recipes
+
+    recipe = recipes.read(path)
+    if recipe is None:
+        raise ValueError(f"{path} carries no recipe: expected one of `hyperstyle app`")
+    return recipe
+
+
+def _draw_again(args) -> None:
+    """The picture of a recipe, with nothing but the bundle."""
+    if args.edit or args.keep or args.animate or args.flow:
+        raise ValueError(
+            "--recipe alone makes its picture again: give .npz files to edit them"
+        )
+    from hyperstyle_jax import images
+    from hyperstyle_jax.editing import recipes
+    from hyperstyle_jax.system import compilation_cache
+    from hyperstyle_jax.weights import bundle
+
+    recipe = _recipe(args.recipe)
+    compilation_cache.enable()
+    picture = recipes.draw(bundle.load(args.model), recipe)
+    out = args.out or args.recipe.parent
+    with folder_lock.hold(out):
+        path = images.save_png(out / f"{args.recipe.stem}_again.png", picture)
+    print(f"the recipe's picture: {path}")
 
 
 def _run(args, edits: list[amounts.Edit], files: list[Path]) -> int:

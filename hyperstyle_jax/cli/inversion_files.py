@@ -12,11 +12,11 @@ if TYPE_CHECKING:  # they take long to import
     from hyperstyle_jax.weights.bundle import Bundle
 
 
-def add_inputs(parser) -> None:
+def add_inputs(parser, optional: bool = False) -> None:
     """Adds the saved inversions that a command takes."""
     parser.add_argument(
         "inputs",
-        nargs="+",
+        nargs="*" if optional else "+",
         type=Path,
         metavar="DIR_OR_FILE",
         help=".npz files of `hyperstyle invert`, or folders of them",

@@ -10,6 +10,7 @@ from drawn_faces import encoded
 from hyperstyle_jax import faces
 from hyperstyle_jax.app import cutting
 from hyperstyle_jax.app.engine import Engine
+from hyperstyle_jax.photos.face import Face
 from hyperstyle_jax.weights import bundle
 
 
@@ -35,14 +36,23 @@ def two_faces() -> TwoFaces:
 def engine(two_faces, tmp_path_factory) -> Engine:
     """Of tiny networks; it finds faces in the photo of `two_faces` alone."""
     model = bundle.load(save_model(tmp_path_factory.mktemp("model") / "tiny"))
-
-    def find(image, _):
-        known = image.shape == two_faces.image.shape
-        return [cutting.Face(points) for points in two_faces.points] if known else []
-
-    engine = Engine(model, find)
+    engine = Engine(model, finder(two_faces))
     assert engine.num_iters == NUM_ITERS
     return engine
+
+
+@pytest.fixture(scope="session")
+def demo_engine(two_faces) -> Engine:
+    """The same with the shipped networks."""
+    return Engine(bundle.load("demo"), finder(two_faces))
+
+
+def finder(two_faces):
+    def find(image, _):
+        known = image.shape == two_faces.image.shape
+        return [Face(points) for points in two_faces.points] if known else []
+
+    return find
 
 
 @pytest.fixture(scope="session")

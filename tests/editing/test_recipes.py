@@ -7,6 +7,7 @@ import pytest
 from command import save_model
 
 from hyperstyle_jax import images
+from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.editing import looks, recipes
 from hyperstyle_jax.editing.looks import Look, Mix
 from hyperstyle_jax.editing.recipes import Recipe
@@ -132,3 +133,21 @@ def test_a_damaged_array_is_refused(recipe):
     content["moved"]["values"] = "AAAA"
     with pytest.raises(ValueError, match="no recipe"):
         recipes.read(json.dumps(content).encode())
+
+
+def test_the_command_makes_the_picture_again(
+    model, recipe, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("HYPERSTYLE_CACHE", "off")
+    monkeypatch.setattr(bundle, "load", lambda _: model)
+    path = tmp_path / "recipe.json"
+    path.write_text(recipes.to_json(recipe))
+    (tmp_path / "one.npz").write_bytes(recipe.inversion)
+    assert main(["edit", "--recipe", str(path)]) == 0
+    again = images.read(tmp_path / "recipe_again.png")
+    np.testing.assert_array_equal(again, recipes.draw(model, recipe))
+    assert main(["edit", str(tmp_path / "one.npz"), "--recipe", str(path)]) == 0
+    assert (tmp_path / "one_smile+1.5.png").is_file()
+    assert main(["edit", "--recipe", str(path), "--edit", "smile=1"]) == 1
+    assert main(["edit"]) == 1
+    assert "nothing to do" in capsys.readouterr().err
