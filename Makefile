@@ -1,5 +1,6 @@
 # make venv    sets up .venv from the pinned versions
 # make test    lint and the quick tests        make test-slow   the slow ones
+# make test-page   the page in a browser, with packages that are not pinned
 # make demo    train, invert, show             see README.md
 # make api     docs/api.md from the docstrings
 # make edits  the pictures of docs/edits.md
@@ -13,7 +14,7 @@ JOBS ?= 2
 UV ?= uv
 QUICKLY := -qq --no-input --no-compile
 
-.PHONY: venv test test-slow demo api edits licences lock
+.PHONY: venv test test-slow test-page demo api edits licences lock
 
 venv: $(READY)
 
@@ -47,6 +48,12 @@ test: venv
 test-slow: venv
 	@echo "Running the slow tests ..."
 	@$(BIN)/python -m pytest -q -m slow -n $(JOBS) --dist loadfile
+
+test-page:
+	@echo "Setting up .venv-page: gradio, playwright (a minute or two) ..."
+	@test -x .venv-page/bin/python || $(PYTHON) -m venv .venv-page
+	@.venv-page/bin/python -m pip install $(QUICKLY) --editable '.[app]' pytest playwright
+	@.venv-page/bin/python -m pytest -q tests/app
 
 demo: venv
 	@$(BIN)/python -m hyperstyle_jax demo

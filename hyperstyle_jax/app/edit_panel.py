@@ -144,7 +144,7 @@ class EditPanel:
             sources=(),
             transforms=(),
             buttons=[],
-            brush=gr.Brush(colors=["#ffc800"], color_mode="fixed", default_size=24),
+            brush=gr.Brush(colors=["#ffc800"], color_mode="fixed", default_size=48),
             layers=gr.LayerOptions(allow_additional_layers=False),
             label="Mask",
             canvas_size=(384, 384),

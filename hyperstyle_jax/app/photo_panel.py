@@ -12,7 +12,7 @@ from hyperstyle_jax.app import cutting
 from hyperstyle_jax.app.engine import Engine
 from hyperstyle_jax.app.pictures import for_screen, read_upload
 from hyperstyle_jax.app.session import Session
-from hyperstyle_jax.app.wiring import PICTURE, SLOW, told
+from hyperstyle_jax.app.wiring import PICTURE, STEPS, told
 from hyperstyle_jax.editing import recipes
 from hyperstyle_jax.images import png_chunks
 
@@ -81,17 +81,17 @@ class PhotoPanel:
             told(self._read),
             [self._state, self.file, self.whole],
             self.shows,
-            **SLOW,
+            **STEPS,
         )
         restored(upload)
         example = self.gallery.select(
-            told(self._example), [self._state], self.shows, **SLOW
+            told(self._example), [self._state], self.shows, **STEPS
         )
         restored(example)
         for event in (self.which.input, self.found.select):
             work = self._number if event is self.which.input else self._click
             inputs = [self._state, self.which]
-            restored(event(told(work), inputs, self.shows, **SLOW))
+            restored(event(told(work), inputs, self.shows, **STEPS))
 
     def _read(self, session: Session, path: str | None, whole: bool):
         if path is None:

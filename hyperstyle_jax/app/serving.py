@@ -189,5 +189,8 @@ def _prepare() -> Path:
         GRADIO_TEMP_DIR=str(folder),
         GRADIO_EXAMPLES_CACHE=str(folder / "examples"),
         HF_HUB_OFFLINE="1",
+        # It would count all events anew after each of them.
+        GRADIO_ANALYTICS_CACHE_FREQUENCY="1000000",
+        GRADIO_ANALYTICS_MAX_EVENTS="100",
     )
     return folder

@@ -6,6 +6,7 @@ With HYPERSTYLE_PAGE_PICTURES=FOLDER it leaves the pictures of docs/app.md there
 import os
 import shutil
 import statistics
+import time
 import zipfile
 from pathlib import Path
 
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
 ]
-PATIENCE = 120_000  # milliseconds; other work may run beside
+PATIENCE = 240_000  # milliseconds; other work may run beside
 # Sets a slider and waits until both pictures are others and whole; milliseconds.
 MOVE = """([name, value]) => new Promise(done => {
   const slider = document.querySelector(`#slider-${name} input[type=range]`);
@@ -149,13 +150,19 @@ def choose_and_invert(visit, two_faces, tmp_path):
 
 def move_sliders(visit, capsys):
     visit.page.evaluate(MOVE, ["yaw", 5])
+    start = time.process_time()
     times = [visit.page.evaluate(MOVE, ["yaw", value]) for value in range(6, 18)]
+    server = (time.process_time() - start) / len(times)
     visit.keep()
     visit.page.evaluate(MOVE, ["smile", 2.5])
     visit.text("status", "yaw=+17deg, smile=+2.5sd")
     visit.keep("edit")
     with capsys.disabled():
-        print(f"\nslider to picture: median {statistics.median(times):.0f} ms")
+        print(
+            f"\nslider to picture: median {statistics.median(times):.0f} ms, least "
+            f"{min(times):.0f} ms; {1000 * server:.0f} ms of processor time of the "
+            "page's program for each"
+        )
     assert statistics.median(times) < 5000
 
 
@@ -167,13 +174,12 @@ def paint_a_mask(visit):
     page.wait_for_timeout(1500)
     box = page.locator("#editor canvas").first.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(middle[0] - 90, middle[1] + 20)
-    page.mouse.down()
-    for row in range(20, 150, 12):
-        page.mouse.move(middle[0] - 90, middle[1] + row, steps=2)
-        page.mouse.move(middle[0] + 90, middle[1] + row, steps=4)
-    page.mouse.up()
-    page.wait_for_timeout(1000)
+    for row in (60, 100):
+        page.mouse.move(middle[0] - 60, middle[1] + row)
+        page.mouse.down()
+        page.mouse.move(middle[0] + 60, middle[1] + row, steps=3)
+        page.mouse.up()
+    page.wait_for_timeout(500)
     page.click("#use-mask")
     visit.text("status", "within")
     visit.keep("mask")
