@@ -36,7 +36,7 @@ class DragTab:
             with gr.Column(scale=1):
                 self.within = gr.Checkbox(
                     False,
-                    label="only within the mask painted in Edit",
+                    label="only within the painted mask",
                     elem_id="drag-within",
                 )
                 self.go = gr.Button("Drag", variant="primary", elem_id="drag")

@@ -103,7 +103,7 @@ def run(
     if not len(handles):
         raise ValueError("click a point of the picture, then where it shall go")
     if within and look.mask is None:
-        raise ValueError("no mask is painted: see “Change only a part”")
+        raise ValueError("no mask is painted: see the tab Mask")
     (generator,) = engine.model.require("generator")
     start = looks.apply(engine.model, inverted.inversion, look)
     mask = look.mask if within else None

@@ -1,4 +1,4 @@
-"""The right side of the first tab: sliders, style, mask, pasting back, files."""
+"""The right side of the first tab: sliders, style, pasting back, files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 from hyperstyle_jax.app import sliders
 from hyperstyle_jax.app.engine import Engine, Iteration
-from hyperstyle_jax.app.pictures import enlarged, for_screen, painted, strip
+from hyperstyle_jax.app.pictures import for_screen, strip
 from hyperstyle_jax.app.session import Session
 from hyperstyle_jax.app.wiring import (
     PICTURE,
@@ -55,8 +55,6 @@ class EditPanel:
             self.reset = gr.Button("Reset sliders", size="sm", elem_id="reset")
         with gr.Accordion("Style of another face", open=False, elem_id="style"):
             self._style()
-        with gr.Accordion("Change only a part", open=False, elem_id="part"):
-            self._mask()
         with gr.Row():
             self.paste = gr.Button("Paste back into the photo", elem_id="paste")
             self.save = gr.Button("Save", elem_id="save")
@@ -73,7 +71,7 @@ class EditPanel:
         """What changes here with another inversion."""
         return [
             *(self.pair, self.status, *self.values, self.keep),
-            *(self.seed, self.above, self.editor, self.photo, self.files),
+            *(self.seed, self.above, self.photo, self.files),
         ]
 
     def listen(self, invert: Any, steps: Any) -> None:
@@ -101,12 +99,6 @@ class EditPanel:
             component.input(
                 told(self._mix), mixed, made, trigger_mode="always_last", **QUICK
             )
-        self.use_mask.click(
-            told(self._paint), [self._state, self.editor], made, **QUICK
-        )
-        self.no_mask.click(
-            told(self._unpaint), [self._state], [*made, self.editor], **QUICK
-        )
         self.paste.click(told(self._paste), [self._state], [self.photo], **SLOW)
         self.save.click(told(self._save), [self._state], [self.files], **SLOW)
 
@@ -135,26 +127,6 @@ class EditPanel:
                 0, label="of the face with seed", precision=0, elem_id="seed"
             )
 
-    def _mask(self) -> None:
-        gr.Markdown("Paint where the picture may change; the rest stays as it was.")
-        self.editor = gr.ImageEditor(
-            type="numpy",
-            image_mode="RGBA",
-            format="png",
-            sources=(),
-            transforms=(),
-            buttons=[],
-            brush=gr.Brush(colors=["#ffc800"], color_mode="fixed", default_size=48),
-            layers=gr.LayerOptions(allow_additional_layers=False),
-            label="Mask",
-            canvas_size=(384, 384),
-            height=460,
-            elem_id="editor",
-        )
-        with gr.Row():
-            self.use_mask = gr.Button("Use this mask", size="sm", elem_id="use-mask")
-            self.no_mask = gr.Button("Whole picture", size="sm", elem_id="no-mask")
-
     def _invert(self, session: Session):
         taken: list[Iteration] = []
         for step in self._engine.invert(session):
@@ -166,16 +138,9 @@ class EditPanel:
         look, mix = session.look, session.look.mix
         values = sliders.to_values(self._sliders, look.edits)
         _, pair, status = self._made(session)
-        editor = gr.skip()
-        if session.inverted is not None:
-            editor = {
-                "background": enlarged(session.inverted.before),
-                "layers": [],
-                "composite": None,
-            }
         return [
             *(pair, status, *values, bool(look.keep)),
-            *(mix.seed if mix else 0, mix.above if mix else 0, editor, None, None),
+            *(mix.seed if mix else 0, mix.above if mix else 0, None, None),
         ]
 
     def _edit(self, session: Session, keep: bool, *values: float):
@@ -192,18 +157,6 @@ class EditPanel:
     def _mix(self, session: Session, seed: float | None, above: int):
         mix = Mix(int(seed or 0), int(above)) if above else None
         return self._made(session._replace(look=session.look._replace(mix=mix)))
-
-    def _paint(self, session: Session, value: Any):
-        mask = painted(value, len(session.need_inverted().before))
-        if mask is None or not mask.any():
-            raise ValueError("nothing is painted: paint where the picture may change")
-        return self._made(session._replace(look=session.look._replace(mask=mask)))
-
-    def _unpaint(self, session: Session):
-        look = session.look._replace(mask=None)
-        background = enlarged(session.need_inverted().before)
-        cleared = {"background": background, "layers": [], "composite": None}
-        return [*self._made(session._replace(look=look)), cleared]
 
     def _paste(self, session: Session) -> np.ndarray:
         return for_screen(self._engine.paste(session).image)[0]

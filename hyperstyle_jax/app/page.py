@@ -10,6 +10,7 @@ from hyperstyle_jax.app.compare_tab import CompareTab
 from hyperstyle_jax.app.drag_tab import DragTab
 from hyperstyle_jax.app.edit_panel import EditPanel
 from hyperstyle_jax.app.engine import Engine
+from hyperstyle_jax.app.mask_tab import MaskTab
 from hyperstyle_jax.app.photo_panel import PhotoPanel
 from hyperstyle_jax.app.session import Session
 
@@ -44,7 +45,9 @@ def build(engine: Engine, name: str) -> gr.Blocks:
                     photo = PhotoPanel(engine, state)
                 with gr.Column(scale=3, min_width=420):
                     panel = EditPanel(engine, state)
-            with gr.Tab("Drag", elem_id="tab-drag") as tab:
+            with gr.Tab("Mask", elem_id="tab-mask") as mask_tab:
+                mask = MaskTab(engine, state)
+            with gr.Tab("Drag", elem_id="tab-drag") as drag_tab:
                 drag = DragTab(engine, state)
             with gr.Tab("Batch", elem_id="tab-batch"):
                 batch = BatchTab(engine, state)
@@ -52,7 +55,8 @@ def build(engine: Engine, name: str) -> gr.Blocks:
                 compare = CompareTab(engine, state)
         photo.listen(panel.show_after)
         panel.listen(photo.invert, photo.steps)
-        drag.listen(tab, panel)
+        mask.listen(mask_tab, panel)
+        drag.listen(drag_tab, panel)
         batch.listen()
         compare.listen(panel)
     return page

@@ -168,12 +168,13 @@ def move_sliders(visit, capsys):
 
 def paint_a_mask(visit):
     page = visit.page
-    page.click("#part button")
+    visit.tab("Mask")
+    visit.picture("mask-picture")
     page.wait_for_selector("#editor canvas")
-    page.locator("#editor canvas").first.scroll_into_view_if_needed()
     page.wait_for_timeout(1500)
     box = page.locator("#editor canvas").first.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = page.get_attribute("#mask-picture img", "src")
     for row in (60, 100):
         page.mouse.move(middle[0] - 60, middle[1] + row)
         page.mouse.down()
@@ -181,13 +182,15 @@ def paint_a_mask(visit):
         page.mouse.up()
     page.wait_for_timeout(500)
     page.click("#use-mask")
-    visit.text("status", "within")
+    page.wait_for_function(
+        "src => document.querySelector('#mask-picture img')?.src != src", arg=before
+    )
     visit.keep("mask")
     page.click("#no-mask")
+    visit.tab("Edit")
     page.wait_for_function(
         "!document.getElementById('status').innerText.includes('within')"
     )
-    page.click("#part button")
 
 
 def drag(visit):
