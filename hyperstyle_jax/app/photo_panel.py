@@ -88,10 +88,14 @@ class PhotoPanel:
             told(self._example), [self._state], self.shows, **STEPS
         )
         restored(example)
-        for event in (self.which.input, self.found.select):
-            work = self._number if event is self.which.input else self._click
-            inputs = [self._state, self.which]
-            restored(event(told(work), inputs, self.shows, **STEPS))
+        numbered = self.which.input(
+            told(self._number), [self._state, self.which], self.shows, **STEPS
+        )
+        restored(numbered)
+        clicked = self.found.select(
+            told(self._click), [self._state], self.shows, **STEPS
+        )
+        restored(clicked)
 
     def _read(self, session: Session, path: str | None, whole: bool):
         if path is None:
@@ -114,7 +118,7 @@ class PhotoPanel:
         number = int(which.split()[-1]) - 1 if which else session.chosen
         return self._shown(self._engine.choose(session, number))
 
-    def _click(self, session: Session, _: Any, event: gr.SelectData):
+    def _click(self, session: Session, event: gr.SelectData):
         _, factor = for_screen(session.need_photo().image)
         x, y = (place / factor for place in event.index)
         number = cutting.at(session.faces, x, y)

@@ -3,6 +3,7 @@
 With HYPERSTYLE_PAGE_PICTURES=FOLDER it leaves the pictures of docs/app.md there.
 """
 
+import io
 import os
 import shutil
 import statistics
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("gradio", reason="the extra `app` is not installed")
 sync_api = pytest.importorskip(
@@ -74,6 +76,14 @@ class Visit:
     def picture(self, where: str):
         self.page.wait_for_selector(f"#{where} img")
 
+    def changed(self, where: str, before: str):
+        """Waits for another picture."""
+        self.page.wait_for_function(
+            "([id, src]) => ![null, undefined, src].includes("
+            "document.querySelector(`#${id} img`)?.src)",
+            arg=[where, before],
+        )
+
     def keep(self, name: str = ""):
         """A frame of the recording, or with a name a picture for the documentation."""
         if self.folder:
@@ -81,8 +91,10 @@ class Visit:
             path = Path(self.folder) / f"{name or 'frame'}.png"
             self.page.screenshot(path=path)
             self.frames.append(images.read(path))
-            if not name:
-                path.unlink()
+            path.unlink()
+            if name:
+                small = Image.open(io.BytesIO(images.encode_png(self.frames[-1])))
+                small.quantize(128).save(path, optimize=True)
 
     def save_recording(self):
         if self.folder:
@@ -126,6 +138,7 @@ def corrupt_upload(visit, tmp_path):
     bad.write_bytes(b"no image")
     visit.drop("photo-file", bad)
     visit.page.wait_for_selector("text=not an image that can be read")
+    visit.page.click(".toast-close")
     visit.page.click("[aria-label='Remove this file'], [aria-label=Clear]")
 
 
@@ -136,11 +149,9 @@ def choose_and_invert(visit, two_faces, tmp_path):
     visit.picture("faces")
     visit.text("remark", "2 faces")
     visit.keep()
+    before = visit.page.get_attribute("#faces img", "src")
     visit.page.click("#which label:has-text('Face 2')")
-    visit.page.wait_for_function(
-        "document.querySelector('#which input:checked')?.value == 'Face 2'"
-    )
-    visit.page.wait_for_timeout(500)
+    visit.changed("faces", before)
     visit.keep()
     visit.page.click("#invert")
     visit.picture("pair")
@@ -182,9 +193,7 @@ def paint_a_mask(visit):
         page.mouse.up()
     page.wait_for_timeout(500)
     page.click("#use-mask")
-    page.wait_for_function(
-        "src => document.querySelector('#mask-picture img')?.src != src", arg=before
-    )
+    visit.changed("mask-picture", before)
     visit.keep("mask")
     page.click("#no-mask")
     visit.tab("Edit")
