@@ -93,7 +93,9 @@ class Visit:
             self.frames.append(images.read(path))
             path.unlink()
             if name:
-                small = Image.open(io.BytesIO(images.encode_png(self.frames[-1])))
+                drawn = np.flatnonzero((self.frames[-1] != 255).any((1, 2)))
+                part = self.frames[-1][: drawn[-1] + 20]
+                small = Image.open(io.BytesIO(images.encode_png(part)))
                 small.quantize(128).save(path, optimize=True)
 
     def save_recording(self):
