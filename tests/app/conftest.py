@@ -25,8 +25,8 @@ class TwoFaces(NamedTuple):
 @pytest.fixture(scope="session")
 def two_faces() -> TwoFaces:
     image = np.full((220, 420, 3), (180, 190, 200), np.uint8)
-    large, small = (faces.draw([1_000_001 + i], size=n)["image"][0]
-                    for i, n in enumerate((160, 112)))  # fmt: skip
+    large, small = (faces.draw([i], size=n)["image"][0]
+                    for i, n in ((1_000_001, 160), (1_000_003, 112)))  # fmt: skip
     image[40:200, 30:190], image[70:182, 260:372] = large, small
     points = [cutting.face_in(109.5, 119.5, 160), cutting.face_in(315.5, 125.5, 112)]
     return TwoFaces(image, encoded(image), [face.points for face in points])
