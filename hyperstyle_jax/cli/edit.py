@@ -52,7 +52,7 @@ def add_commands(commands):
         help="also show a range to and fro, all photos side by side: FILE.gif, .webp "
         "or .mp4; with a small step, as smile=-3:3:0.2",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, wrong_usage=parser.error)
 
 
 def add_edit_option(parser: ArgumentParser, required: bool = True):
@@ -87,9 +87,7 @@ def run(args):
         return _draw_again(args)
     edits = [amounts.parse(text) for text in _asked(args)]
     if not args.inputs or not edits:
-        raise ValueError(
-            "nothing to do: give .npz files and --edit NAME=AMOUNT, or --recipe FILE"
-        )
+        args.wrong_usage("give .npz files and --edit NAME=AMOUNT, or --recipe FILE")
     _, ranges = amounts.split_ranges(edits)  # refuses too many
     if args.animate:
         _check_animation(args.animate, ranges)

@@ -149,5 +149,6 @@ def test_the_command_makes_the_picture_again(
     assert main(["edit", str(tmp_path / "one.npz"), "--recipe", str(path)]) == 0
     assert (tmp_path / "one_smile+1.5.png").is_file()
     assert main(["edit", "--recipe", str(path), "--edit", "smile=1"]) == 1
-    assert main(["edit"]) == 1
-    assert "nothing to do" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["edit"])
+    assert "or --recipe FILE" in capsys.readouterr().err
