@@ -140,7 +140,7 @@ def against(
     figure.supylabel(y, fontsize="medium")
     lines_, labels = panels[0, 0].get_legend_handles_labels()
     if len(labels) > _MOST_LABELS:  # they would hide the curves
-        figure.legend(lines_, labels, loc="outside lower center", ncols=4, fontsize=8)
+        figure.legend(lines_, labels, loc="outside upper center", ncols=4, fontsize=8)
     else:
         panels[0, 0].legend(fontsize="small")
     _save(figure, path, 110)

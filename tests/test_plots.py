@@ -41,3 +41,15 @@ def test_bars_with_missing_values(file):
     height, width, _ = shape(file)
     assert width > height > 100
     plots.bars({"L2": {"only": math.pi}}, file)
+
+
+def test_a_point_for_each_of_many_methods(file):
+    many = {f"method {i}": (10.0 ** (i - 6), 0.1 * i) for i in range(13)}
+    plots.points(
+        {"LPIPS": many, "identity": {"method 3": (1.0, 0.5)}}, file, x="s", log=True
+    )
+    height, width, _ = shape(file)
+    assert width > 2 * height > 600
+    curves = {label: ([0, 1], [y, 0]) for label, (_, y) in many.items()}
+    plots.against({"smile": curves}, file, x="change", y="identity")
+    assert min(shape(file)[:2]) > 200

@@ -22,7 +22,7 @@ from hyperstyle_jax.benchmark.methods import (
     tables,
 )
 from hyperstyle_jax.benchmark.methods import run as benchmark
-from hyperstyle_jax.benchmark.methods.plan import Meter, Plan
+from hyperstyle_jax.benchmark.methods.plan import Meter, Plan, write_targets
 from hyperstyle_jax.cli.main import main
 from hyperstyle_jax.evaluation.networks import Measuring
 from hyperstyle_jax.inversion import methods
@@ -325,3 +325,16 @@ def test_published_figures_have_a_column_of_their_own(model, tmp_path):
     assert table.columns[-1].startswith("published (other images")
     assert table.rows[0][1:-1] == [""] * 5
     assert table.rows[0][-1] == "0.76 · 0.84 · 0.09 · 0.019 · 1.234 s"
+
+
+@pytest.mark.slow
+def test_costs_are_measured_in_processes_of_their_own(folder, model, tmp_path):
+    work = plan(model, tmp_path / "out", "w-encoder", source=str(folder))
+    write_targets(work)
+    found = cost.measure(work, "w-encoder")
+    assert found["compile_seconds"] > found["seconds"] > 0
+    assert found["best_batch"] in (1, 2) and found["peak_memory_gib"] > 0.05
+    assert cost.measure(work, "w-encoder") == found  # kept
+    broken = work._replace(source=str(tmp_path / "nothing"), out=tmp_path / "broken")
+    write_targets(broken)
+    assert "is not a bundle" in cost.measure(broken, "w-encoder")["error"]

@@ -1,5 +1,6 @@
 """All numbers of a benchmark in one JSON value."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -67,7 +68,7 @@ def _changes(found: Mapping[str, Found]) -> dict[str, float]:
     for name in names:
         curves = [one.edits[name] for one in found.values() if name in one.edits]
         if change := equal_change.common(curves):
-            changes[name] = round(change, 4)
+            changes[name] = math.floor(change * 1e4) / 1e4  # not more than is reached
     return changes
 
 
