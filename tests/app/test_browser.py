@@ -96,7 +96,8 @@ class Visit:
                 drawn = np.flatnonzero((self.frames[-1] != 255).any((1, 2)))
                 part = self.frames[-1][: drawn[-1] + 20]
                 small = Image.open(io.BytesIO(images.encode_png(part)))
-                small.quantize(256).save(path, optimize=True)
+                dithered = small.quantize(palette=small.quantize(256))
+                dithered.save(path, optimize=True)
 
     def save_recording(self):
         if self.folder:
