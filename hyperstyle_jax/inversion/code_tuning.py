@@ -61,9 +61,9 @@ def tune(
     embeddings: LayerEmbeddings,
     targets: Targets,
     *,
-    steps: int = 100,
-    lr: float = 0.03,
-    lr_w: float = 0.01,
+    steps: int = 50,
+    lr: float = 0.3,
+    lr_w: float = 0.0,
     lpips: float = 0.8,
 ) -> CodeTuned:
     """Tunes the compact form of inversions, each image independent of the others.

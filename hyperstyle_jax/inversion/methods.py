@@ -290,7 +290,7 @@ METHODS: dict[str, Method] = {
     "code-tuning": Method(
         "Code tuning",
         _OF_HYPERSTYLE,
-        {"num_iters": None, "steps": 100, "lr": 0.1, "lr_w": 0.01, "lpips": 0.8},
+        {"num_iters": None, "steps": 50, "lr": 0.3, "lr_w": 0.0, "lpips": 0.8},
         _codes,
     ),
 }

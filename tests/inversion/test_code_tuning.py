@@ -42,7 +42,7 @@ def test_it_finds_the_least_squares_of_linear_networks(nets, start, targets):
 
 
 def test_the_image_is_that_of_the_decoded_inversion(nets, start, targets):
-    tuned = code_tuning.tune(*nets, *start, targets, steps=4)
+    tuned = code_tuning.tune(*nets, *start, targets, steps=4, lr_w=0.1)
     inversion = hyperstyle.decode(nets[0], tuned.w_plus, tuned.embeddings)
     np.testing.assert_allclose(synthesize(nets[1], inversion), tuned.image, atol=1e-5)
     assert not np.allclose(tuned.w_plus, start[0])

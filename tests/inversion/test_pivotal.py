@@ -96,6 +96,16 @@ class Seeing(nn.Module):
         return [x], x[:, 0, 0]
 
 
+def test_several_at_once_are_one_after_another(net, pivots, targets, monkeypatch):
+    """As on GPUs; the CPU takes one image at a time."""
+    few = {"steps": 3, "lr": 0.01}
+    alone = pivotal.tune(net, pivots, targets, **few)
+    monkeypatch.setattr(pivotal.chunks, "_AT_ONCE", {})
+    together = pivotal.tune(net, pivots, targets, **few)
+    np.testing.assert_allclose(alone.image, together.image, atol=1e-6)
+    assert [*together.steps] == [3, 3] and together.losses["l2"].shape == (3, 2)
+
+
 def test_the_first_step_is_adams(net, pivots, targets):
     """Every number whose gradient is not zero moves by the learning rate."""
     tuned = pivotal.tune(net, pivots, targets, steps=1, lr=0.01)
