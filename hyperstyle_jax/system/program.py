@@ -2,11 +2,14 @@
 
 import _thread
 import contextlib
+import gc
+import logging
 import os
 import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 
 from hyperstyle_jax.system import errors
@@ -33,22 +36,25 @@ def run(work: Callable[[], int | None], catch_sigterm: bool = True) -> int:
         The exit code: that of `work`, 1 after an error, 130 after Ctrl-C, 143 after
         SIGTERM.
     """
-    sigterm = _Sigterm()
-    before = _raise_on_sigterm(sigterm) if catch_sigterm else None
+    sigterm, before = _Sigterm(), None
     try:
-        with _delivered_again():
-            return work() or 0
-    except KeyboardInterrupt as stop:
-        return _stopped(stop)
-    except Exception as error:
-        if not sigterm.armed:  # C++ code makes another exception of it, as in jax
-            return _stopped(Stopped())
-        if os.environ.get(_DEBUG) or not errors.is_expected(error):
-            traceback.print_exc()
-        else:
-            _say(f"error: {errors.one_line(error)}")
-        return 1
+        with _delivered_again(sigterm):
+            try:
+                before = _raise_on_sigterm(sigterm) if catch_sigterm else None
+                return work() or 0
+            except KeyboardInterrupt as stop:
+                return _stopped(stop)
+            except Exception as error:
+                if not sigterm.armed:  # C++ code makes another exception of it
+                    error.__traceback__ = None
+                    return _stopped(Stopped())
+                if os.environ.get(_DEBUG) or not errors.is_expected(error):
+                    traceback.print_exc()
+                else:
+                    _say(f"error: {errors.one_line(error)}")
+                return 1
     finally:
+        logging.disable(logging.NOTSET)
         if before is not None:
             signal.signal(signal.SIGTERM, before)
 
@@ -58,6 +64,8 @@ def _stopped(stop: KeyboardInterrupt) -> int:
     terminated = isinstance(stop, Stopped)
     what = str(stop) or "what is finished is kept"
     name = "SIGTERM" if terminated else "Ctrl-C"
+    stop.__traceback__ = stop.__context__ = None
+    gc.collect()  # what was cut short ends here, where nothing is heard of it
     _say(f"stopped by {name}: {what}; the same command goes on")
     return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
 
@@ -74,7 +82,8 @@ def telling(done: Callable[[], str]) -> Iterator[None]:
 def heed_stop() -> None:
     """Raises `Stopped` if a SIGTERM has come; for handlers of any exception.
 
-    C++ code may have turned the signal's exception into the one that was caught.
+    C++ code or an event loop may have turned the signal's exception into the one that
+    was caught.
     """
     handler = signal.getsignal(signal.SIGTERM)
     if isinstance(handler, _Sigterm) and not handler.armed:
@@ -90,6 +99,9 @@ class _Sigterm:
     def __call__(self, number, frame):
         if self.armed:
             self.armed = False
+            # Libraries tell of their work that was cut short, with tracebacks.
+            logging.disable(logging.CRITICAL)
+            warnings.simplefilter("ignore")
             raise Stopped
 
 
@@ -101,18 +113,18 @@ def _raise_on_sigterm(handler: _Sigterm):
 
 
 @contextlib.contextmanager
-def _delivered_again() -> Iterator[None]:
+def _delivered_again(sigterm: _Sigterm) -> Iterator[None]:
     """Brings back a Ctrl-C or SIGTERM that came where Python drops exceptions.
 
     These places are destructors and callbacks of C++, as at a garbage collection:
-    Python prints the exception there and goes on.
+    Python prints the exception there and goes on. After a SIGTERM it prints nothing.
     """
     before, timers = sys.unraisablehook, []
 
     def hook(unraisable):
         error = unraisable.exc_value
         if not isinstance(error, KeyboardInterrupt):
-            return before(unraisable)
+            return before(unraisable) if sigterm.armed else None
         # Later, for at this place it would be dropped again.
         timers.append(threading.Timer(_PAUSE, _send_again, (error,)))
         timers[-1].daemon = True
@@ -122,7 +134,8 @@ def _delivered_again() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        if sys.unraisablehook is hook:  # else one that stays is around it
+            sys.unraisablehook = before
         for timer in timers:
             timer.cancel()
 

@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import itertools
+import os
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 from hyperstyle_jax.loop import checkpoint, parallel
-from hyperstyle_jax.system import atomic_files, errors
+from hyperstyle_jax.system import atomic_files, errors, program
 
 
 def state(step):
@@ -249,3 +251,29 @@ def test_a_clock_that_jumps_ends_no_save(tmp_path, monkeypatch):
         for step in (1, 2):
             saver.save(step, state(step), {})
     assert checkpoint.steps(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize("caught", [True, False])
+def test_a_stop_while_reading_is_no_damage(workdir, monkeypatch, capsys, caught):
+    """Orbax catches the signal's exception, or makes an error of it."""
+    load = checkpoint.reading.ocp.load_checkpointables
+
+    def stopped(*args):
+        loaded = load(*args)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            if not caught:
+                raise ValueError("the event loop is closed") from None
+        return loaded
+
+    monkeypatch.setattr(checkpoint.reading.ocp, "load_checkpointables", stopped)
+
+    def work():
+        checkpoint.restore(workdir, like(), repair=True)
+
+    before = checkpoint.steps(workdir)
+    assert program.run(work) == 143
+    assert "falling back" not in capsys.readouterr().err
+    assert checkpoint.steps(workdir) == before

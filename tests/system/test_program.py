@@ -1,10 +1,12 @@
 """Exit codes and last lines of commands, however they end."""
 
+import logging
 import os
 import signal
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -120,3 +122,26 @@ def test_a_sigterm_that_becomes_another_exception_still_counts(capsys):
 
     assert program.run(work) == 143
     assert "stopped by SIGTERM" in capsys.readouterr().err
+
+
+def test_after_a_stop_libraries_say_nothing_more(capsys):
+    class Task:
+        def __del__(self):
+            raise RuntimeError("the event loop is closed")
+
+    def work():
+        task = Task()
+        task.itself = task
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(5)
+        finally:
+            logging.getLogger("asyncio").error("a task was cut short")
+            warnings.warn("never awaited", RuntimeWarning, stacklevel=1)
+
+    assert program.run(work) == 143
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "stopped by SIGTERM: what is finished is kept; the same command goes on"
+    ]
+    assert logging.getLogger("asyncio").isEnabledFor(logging.ERROR)

@@ -1,6 +1,8 @@
 """The folders of a run's checkpoints, and the checksums of the files in them."""
 
+import functools
 import shutil
+import sys
 from pathlib import Path
 
 from hyperstyle_jax.system import atomic_files
@@ -69,3 +71,20 @@ def verify(path: Path) -> None:
             raise ValueError(f"its file {name} is gone")
         if atomic_files.sha256(path / name) != checksum:
             raise ValueError(f"its file {name} has changed since it was saved")
+
+
+@functools.cache
+def hush_late_threads() -> None:
+    """Hides the errors of threads that go on after one of them has failed or stopped.
+
+    These threads belong to tensorstore. Each reports its own failure to an event loop
+    that orbax has closed by then.
+    """
+    show = sys.unraisablehook
+
+    def hook(unraisable):
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and "loop is closed" in str(error)):
+            show(unraisable)
+
+    sys.unraisablehook = hook

@@ -1,7 +1,9 @@
 """Reads checkpoints: the newest readable one, the best one, or parts of one."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from hyperstyle_jax.loop.checkpoint import files
-from hyperstyle_jax.system import errors
+from hyperstyle_jax.system import errors, program
 
 
 def restore(
@@ -123,14 +125,15 @@ def load_arrays(workdir: str | Path, *names: str, step: int | None = None) -> di
         raise ValueError(f"no checkpoint{which} in {folder}; steps: {steps}")
     path = files.step_folder(workdir, steps[-1] if step is None else step)
     files.verify(path)
-    state = ocp.checkpointables_metadata(path).metadata["state"]
+    with _stoppable():
+        state = ocp.checkpointables_metadata(path).metadata["state"]
     missing = [name for name in names if name not in state]
     if missing:
         raise ValueError(f"the state in {path} has no {missing}, only {sorted(state)}")
     like = {name: jax.tree.map(_empty, state[name]) for name in names}
     context = ocp.Context()
     context.pytree.loading.partial_load = True
-    with context:
+    with context, _stoppable():
         return ocp.load_checkpointables(path, {"state": like})["state"]
 
 
@@ -139,9 +142,23 @@ def _read(path: Path, like: Any = None) -> tuple[Any, Any]:
     if like is not None:
         files.verify(path)
     parts = {"progress": None} | ({} if like is None else {"state": like})
-    loaded = ocp.load_checkpointables(path, parts)
+    with _stoppable():
+        loaded = ocp.load_checkpointables(path, parts)
     progress = json.loads(np.asarray(loaded["progress"]).tobytes())
     return loaded.get("state"), progress
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Brings back a SIGTERM that orbax has caught, or made an error of.
+
+    A good checkpoint would count as damaged, or as one without its progress.
+    """
+    files.hush_late_threads()
+    try:
+        yield
+    finally:
+        program.heed_stop()
 
 
 def _empty(metadata: Any) -> Any:

@@ -56,7 +56,7 @@ class Saver(contextlib.AbstractContextManager):
             OSError: the folder cannot be written.
         """
         training = ocp.training
-        _hush_late_writers()
+        files.hush_late_threads()
         _use_a_steady_clock()
         self._policy = _NewestAndBest(keep)
         self._workdir = workdir
@@ -194,20 +194,3 @@ def _use_a_steady_clock() -> None:
     for name in _WAITING:
         if module := sys.modules.get(f"orbax.checkpoint.{name}"):
             module.time = steady  # type: ignore[attr-defined]
-
-
-@functools.cache
-def _hush_late_writers() -> None:
-    """Hides the errors of threads that still write after one of them has failed.
-
-    These threads belong to tensorstore. Each reports its own failure to an event loop
-    that orbax has closed by then.
-    """
-    show = sys.unraisablehook
-
-    def hook(unraisable):
-        error = unraisable.exc_value
-        if not (isinstance(error, RuntimeError) and "loop is closed" in str(error)):
-            show(unraisable)
-
-    sys.unraisablehook = hook
