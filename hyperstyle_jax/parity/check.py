@@ -42,6 +42,9 @@ TOLERANCES = {
     "id gradient": Tolerance(np.inf, 5e-3),  # kinks of the face network
     "update": Tolerance(np.inf, 1e-3),
     "stepped": Tolerance(1e-4),
+    # Changes of 4e-8 of parameters near 1, of which float32 keeps less than one digit:
+    # a difference of 1e-3 in the gradients lets every thousandth fall the other way.
+    "rounded update": Tolerance(np.inf, 1e-1),
     "level": Tolerance(1.0),
     "padded level": Tolerance(2.0),
     "coordinate": Tolerance(1e-9),

@@ -233,7 +233,7 @@ def e4e_step(case: Case) -> Iterator[Output]:
     updates = first_update(result.grads, encoder.params)
     named = official.tensors(encoder.with_params(updates))
     values = {f"update.encoder.{k}": v for k, v in named.items()}
-    yield from case.outputs(values, "gradient")
+    yield from case.outputs(values, "rounded update")
 
 
 def discriminator(case: Case) -> Iterator[Output]:
