@@ -114,11 +114,14 @@ def _beside(base: bundle.Bundle, nets, image_size, name: str) -> dict[str, Net]:
             f"{name} is of images of {base.image_size}, the run of {image_size}: "
             "export the run alone"
         )
-    ours, theirs = (trees.flatten(n["generator"].variables) for n in (nets, base.nets))
+    ours, theirs = (
+        trees.flatten(n["generator"].variables) if "generator" in n else {}
+        for n in (nets, base.nets)
+    )
     same = ours.keys() == theirs.keys() and all(
         np.array_equal(ours[k], theirs[k]) for k in ours
     )
-    if not same:
+    if not (ours and same):
         raise ValueError(
             f"the run was trained for another generator than that of {name}: train it "
             f"with --config.init.generator={name}, or export it alone"
