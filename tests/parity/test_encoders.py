@@ -1,4 +1,4 @@
-"""Fixtures of pSp, e4e, ReStyle and NVIDIA's generators; most are slow tests.
+"""Fixtures of pSp, e4e and ReStyle; most are slow tests.
 
 The others, and the second seed, are for `hyperstyle parity ../shared/goldens_peers`.
 """
@@ -10,12 +10,11 @@ from hyperstyle_jax import parity
 from hyperstyle_jax.parity import case
 
 PEERS = SHARED / "goldens_peers"
-QUICK = ("e4e_latent_discriminator", "stylegan2_ada_64")
+QUICK = ("e4e_latent_discriminator",)
 SLOW = (
     "psp_wplus_encoder_1024",
     "e4e_encoder_512_cars",
-    "restyle_inversion_256_e4e",
-    "e4e_train_step_256",
+    "restyle_inversion_256_psp",
 )
 
 
