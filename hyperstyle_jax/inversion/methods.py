@@ -98,7 +98,10 @@ def checked(bundle: Bundle, method: str, settings: Mapping[str, Any]) -> dict[st
                 f"{method} has no setting {name!r}; its settings: "
                 + (", ".join(f"{k}={v}" for k, v in known.items()) or "none")
             )
-        _check_value(method, name, value, known[name])
+        if name == "num_iters":
+            checked_num_iters(bundle, value)
+        else:
+            _check_value(method, name, value, known[name])
     for role in METHODS[method].needs:
         _check_role(bundle, method, role)
     return {**known, **settings}
@@ -117,7 +120,6 @@ def _check_role(bundle: Bundle, method: str, role: str) -> None:
 def _check_value(method: str, name: str, value: Any, default: Any) -> None:
     """Refuses values of another kind than the default, and senseless numbers."""
     kinds = (int, float) if isinstance(default, float) else (type(default),)
-    kinds = (int, type(None)) if default is None else kinds
     number = isinstance(value, (int, float))
     if type(value) not in kinds or (number and not 0 <= value < math.inf):
         raise ValueError(
