@@ -82,7 +82,9 @@ class DragTab:
             return [None, "Nothing to drag yet: invert a photo in Edit first."]
         picture = self._engine.draw(session)
         odd = len(points.clicks) % 2
-        text = "now click where it shall go" if odd else f"{len(points.pairs[0])} pairs"
+        count = len(points.pairs[0])
+        pairs = "1 pair" if count == 1 else f"{count} pairs"
+        text = "now click where it shall go" if odd else pairs
         return [points.drawn(picture, self._scale()), text]
 
     def _click(self, session: Session, points: Points, event: gr.SelectData):

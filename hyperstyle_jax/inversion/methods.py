@@ -110,10 +110,12 @@ def checked(bundle: Bundle, method: str, settings: Mapping[str, Any]) -> dict[st
 def _check_role(bundle: Bundle, method: str, role: str) -> None:
     if role in bundle.nets:
         return
+    possible = " or ".join(available(bundle)) or "no method"
     raise ValueError(
         f"method {method} needs a network {role!r}, and bundle {bundle.id} has only "
-        f"{', '.join(sorted(bundle.nets))}: train it with {TRAINED_BY[role]} and "
-        "export it, or choose a bundle that has it"
+        f"{', '.join(sorted(bundle.nets))}, for {possible}: "
+        f"train it with {TRAINED_BY[role]} and export it, or choose a bundle that has "
+        "it"
     )
 
 
