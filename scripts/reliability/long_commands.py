@@ -15,7 +15,7 @@ from typing import NamedTuple
 import folders
 from forks import ROOT, Forks
 
-_STEPS = 6  # of the toy run
+_STEPS, _SAVE_EVERY = 6, 2  # of the toy run
 
 
 class CannotMake(Exception):
@@ -121,7 +121,10 @@ def _steps(out: Path) -> list[int]:
 
 
 def _trained(out: Path) -> dict[str, str]:
-    """Rows of metrics, steps with checkpoints, and the newest state's numbers."""
+    """Rows of metrics, steps with checkpoints, and the newest state's numbers.
+
+    A stop saves its own step too.
+    """
     import jax
 
     from hyperstyle_jax.loop import checkpoint
@@ -130,7 +133,7 @@ def _trained(out: Path) -> dict[str, str]:
     numbers = b"".join(a.tobytes() for a in jax.tree.leaves(state))
     return {
         "rows": json.dumps(folders.timeless(folders.rows(out))),
-        "steps": str(_steps(out)),
+        "steps": str([n for n in _steps(out) if n % _SAVE_EVERY == 0]),
         "state": hashlib.sha256(numbers).hexdigest(),
     }
 
@@ -158,7 +161,11 @@ COMMANDS = (
         "train",
         "toy",
         ["--config", _TOY, "--workdir", "OUT", f"--config.num_steps={_STEPS}"]
-        + ["--config.save_every=2", "--config.keep=99", "--config.log_every=1"],
+        + [
+            f"--config.save_every={_SAVE_EVERY}",
+            "--config.keep=99",
+            "--config.log_every=1",
+        ],
         _checkpoints,
         _trained,
     ),

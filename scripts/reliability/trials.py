@@ -133,7 +133,8 @@ def _stopped_often(bench, command, draw, number) -> list[Fault]:
                 ended = _stopped(bench, command, draw, out, number)
                 seen += _kept(command, out, before, ended, number)
                 before = command.items(out)
-                done = ended.code == 0
+                # A training that is stopped saves its step, and exits with 0.
+                done = ended.code == 0 and "stopped by SIGTERM" not in ended.said
                 stopped += not done
             ask = bench.complete if done else bench.again
             seen += ask(command, out)
