@@ -81,7 +81,7 @@ def read_data_set(place: Path) -> None:
 
 def options() -> dict[str, bytes]:
     """A file with options for a config, one a line; the right ones."""
-    return {"options": b"seed=3\ndata.size=32"}
+    return {"options": b"seed=3\ndata.size=8"}
 
 
 def mutate_options(files, rng, mutators: Mutators):
