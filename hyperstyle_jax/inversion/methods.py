@@ -194,7 +194,8 @@ def _encoder(role: str) -> Callable[..., Inverted]:
 def _restyle(role: str) -> Callable[..., Inverted]:
     def run(bundle: Bundle, x: jax.Array, num_iters: int) -> Inverted:
         nets = bundle.require(role, "generator")
-        return Inverted(*_corrected(*nets, x, num_iters=num_iters))
+        corrected = _corrected(*nets, x, num_iters=num_iters)
+        return Inverted(corrected.inversion, corrected.images)
 
     return run
 
