@@ -11,7 +11,12 @@ from configs import cars, ffhq_e4e
 
 
 def get_config():
-    c, objects = ffhq_e4e.get_config(), cars.get_config()
+    return with_cars(ffhq_e4e.get_config())
+
+
+def with_cars(c):
+    """Data, generator and loss networks of cars in the config of faces."""
+    objects = cars.get_config()
     c.data = objects.data
     c.model.generator.resolution = 512
     c.init.generator = objects.init.generator

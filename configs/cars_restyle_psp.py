@@ -6,16 +6,16 @@ Needs what configs/cars.py needs (data/cars_256). MoCo's features take the place
 identities. Time and result have not been measured.
 """
 
-from configs import cars, ffhq_restyle_psp
+from configs import cars_e4e, ffhq_restyle_psp
 
 
 def get_config():
-    c, objects = ffhq_restyle_psp.get_config(), cars.get_config()
-    c.data = objects.data
-    c.model.generator.resolution = 512
+    return with_cars(ffhq_restyle_psp.get_config())
+
+
+def with_cars(c):
+    """Cars in the config of faces, with a ResNet-34 that begins as MoCo's."""
+    c = cars_e4e.with_cars(c)
     c.model.style_encoder.update(trunk="resnet", depths=(3, 4, 6, 3))
-    c.init.generator = objects.init.generator
-    c.init.arcface = ""
-    c.init.lpips = c.init.moco = c.init.trunk = "pretrained/loss_networks_objects"
-    c.loss.update(id=0.0, moco=0.5)
+    c.init.trunk = c.init.moco
     return c

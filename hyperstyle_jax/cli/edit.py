@@ -217,6 +217,8 @@ class _Table:
         columns = ranges[0] if ranges else None
         self.rows = ranges[1] if len(ranges) > 1 else None
         self.column_labels = columns.labels() if columns else []
+        first, others = self.column_labels[:1], self.column_labels[1:]
+        self._named = [f"{columns.name} {label}" for label in first] + others
         self.row_labels = self.rows.labels() if self.rows else [""]
         # The columns vary fastest.
         order = sorted(edits, key=lambda e: (e is columns, e is self.rows))
@@ -235,14 +237,15 @@ class _Table:
             f"{self.rows.name} {label}" if self.rows else self.title
             for label in self.row_labels
         ]
-        return images.grid(rows, self.column_labels, labels, _scale(edited))
+        columns = self._named if self.rows else self.column_labels
+        return images.grid(rows, columns, labels, _scale(edited))
 
     def overview(self, done: "dict[str, np.ndarray]") -> "np.ndarray":
         """A row for each photo."""
         from hyperstyle_jax import images
 
         rows = [list(edited) for edited in done.values()]
-        labels = self.column_labels or [self.title]
+        labels = self._named or [self.title]
         return images.grid(rows, labels, list(done), _scale(rows[0][0]))
 
 

@@ -76,12 +76,7 @@ def read(file: str | Path | bytes, name: str = "recipe") -> Recipe | None:
     Raises:
         ValueError: neither of them, or a damaged recipe.
     """
-    if not isinstance(file, bytes):
-        name = str(file)
-        try:
-            file = images.read_bytes(file)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+    file, name = images.named_bytes(file, name)
     try:
         if len(file) > _MOST_BYTES:
             raise ValueError(f"{len(file)} bytes are too many")

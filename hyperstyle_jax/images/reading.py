@@ -99,6 +99,23 @@ def read_bytes(path: str | Path) -> bytes:
         raise ValueError(f"{why}, expected an image file") from error
 
 
+def named_bytes(file: str | Path | bytes, name: str) -> tuple[bytes, str]:
+    """The content of a file and what to call it.
+
+    Args:
+        file: a path, which is its own name; or the content of the file `name`.
+
+    Raises:
+        ValueError: the file cannot be read; names it.
+    """
+    if isinstance(file, bytes):
+        return file, name
+    try:
+        return read_bytes(file), str(file)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
 def special(mode: int) -> str:
     """The kind of a special file by its mode, as "a pipe"; "" for a regular file."""
     names = {

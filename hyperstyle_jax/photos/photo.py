@@ -42,12 +42,7 @@ class Photo(NamedTuple):
         Raises:
             ValueError, MemoryError: as of `images.read`.
         """
-        if not isinstance(file, bytes):
-            name = str(file)
-            try:
-                file = images.read_bytes(file)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from error
+        file, name = images.named_bytes(file, name)
         original, image = originals.read(file, name)
         return cls(image, original, name, hashlib.sha256(file).hexdigest())
 

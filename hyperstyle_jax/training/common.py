@@ -108,6 +108,14 @@ def optimizer_step(tx: optax.GradientTransformation, grads, opt, params) -> tupl
     return optax.apply_updates(params, updates), opt
 
 
+def fresh_state(
+    tx: optax.GradientTransformation, ema_decay: float, params: dict, stats: dict
+) -> dict:
+    """A task's state before the first step, as `apply_gradients` takes it."""
+    state = {"params": params, "batch_stats": stats, "opt": tx.init(params)}
+    return state | ({"ema": params} if ema_decay else {})
+
+
 def apply_gradients(
     tx: optax.GradientTransformation, ema_decay: float, state: dict, grads, stats
 ) -> dict:

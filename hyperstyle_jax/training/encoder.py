@@ -44,10 +44,7 @@ def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) 
     Raises:
         ValueError: a source does not hold what the config describes.
     """
-    frozen = {
-        "generator": from_config.load_generator(config, load),
-        **from_config.loss_networks(config, load),
-    }
+    frozen = from_config.generator_and_losses(config, load)
 
     def initial_encoder():
         net = from_config.load_encoder(config, load)
@@ -103,9 +100,7 @@ class _Steps:
     def init(self, key):
         net = self.initial_encoder()
         params, stats = net.params, net.variables["batch_stats"]
-        state = {"params": params, "batch_stats": stats, "opt": self.tx.init(params)}
-        if self.ema_decay:
-            state["ema"] = params
+        state = common.fresh_state(self.tx, self.ema_decay, params, stats)
         if self.weights["w_adversarial"]:
             w = jnp.zeros((1, self.module.w_dim))
             params = LatentDiscriminator().init(key, w)["params"]

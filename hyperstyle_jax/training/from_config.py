@@ -159,6 +159,14 @@ def _load(name, config, module, load, inputs=None) -> Net:
     return sources.network(name, source, module, config.seed, inputs, load)
 
 
+def generator_and_losses(config: ConfigDict, load: Load) -> dict[str, Net]:
+    """What an encoder is trained against: the generator and `loss_networks`."""
+    return {
+        "generator": load_generator(config, load),
+        **loss_networks(config, load),
+    }
+
+
 def loss_networks(config: ConfigDict, load: Load) -> dict[str, Net]:
     """The networks that the losses ask for: none where only L2 counts.
 

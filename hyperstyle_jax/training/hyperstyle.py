@@ -95,8 +95,7 @@ class _Steps:
     def init(self, key):
         variables = self.initial_hypernet().variables
         params, stats = variables["params"], variables["batch_stats"]
-        state = {"params": params, "batch_stats": stats, "opt": self.tx.init(params)}
-        return state | ({"ema": params} if self.ema_decay else {})
+        return common.fresh_state(self.tx, self.ema_decay, params, stats)
 
     def train_step(self, state, frozen, batch, key):
         x = common.images(batch)

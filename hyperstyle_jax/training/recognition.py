@@ -99,8 +99,7 @@ class _Steps:
             first, second = draw(keys[2], (2, width, width))
             params["projection"] = {"first": first, "second": second}
         stats = variables["batch_stats"]
-        state = {"params": params, "batch_stats": stats, "opt": self.tx.init(params)}
-        return state | ({"ema": params} if self.ema_decay else {})
+        return common.fresh_state(self.tx, self.ema_decay, params, stats)
 
     def train_step(self, state, frozen, batch, key):
         x = common.images(batch)

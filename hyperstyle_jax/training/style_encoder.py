@@ -48,10 +48,7 @@ def make_task(config: ConfigDict, load: sources.Load = sources.bundle_networks) 
     Raises:
         ValueError: a source does not hold what the config describes.
     """
-    frozen = {
-        "generator": from_config.load_generator(config, load),
-        **from_config.loss_networks(config, load),
-    }
+    frozen = from_config.generator_and_losses(config, load)
     steps = _Steps(
         module=from_config.style_encoder(config),
         initial_encoder=lambda: from_config.load_style_encoder(config, load),
@@ -121,10 +118,8 @@ class _Steps:
     def init(self, key):
         net = self.initial_encoder()
         params, stats = net.params, net.variables["batch_stats"]
-        state = {"params": params, "batch_stats": stats, "opt": self.tx.init(params)}
+        state = common.fresh_state(self.tx, self.ema_decay, params, stats)
         state["step"] = jnp.zeros((), jnp.int32)
-        if self.ema_decay:
-            state["ema"] = params
         if self.weights["w_adversarial"]:
             w_dim = self.module.w_dim
             params = LatentDiscriminator().init(key, jnp.zeros((1, w_dim)))["params"]
