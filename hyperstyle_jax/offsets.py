@@ -18,12 +18,6 @@ from hyperstyle_jax import trees
 from hyperstyle_jax.models import ops
 from hyperstyle_jax.net import Net
 
-# The number of images that are rendered together when each has kernels of its own. A
-# batch of them is a grouped convolution. On a CPU it is 5–6 times slower than one image
-# after another: 12.4 s instead of 2.1 s for 4 images of 256². On an H200 a batch of 8
-# takes 0.83–1.1 times as long as its images one by one (64² to 1024², bfloat16).
-_CHUNK = {"cpu": 1}
-
 
 @flax.struct.dataclass
 class LayerEmbeddings:
@@ -217,9 +211,20 @@ def render(
         params = apply_offsets(generator.params, offsets, replaced)
         return generator.with_params(params)(w, noise, **synthesis)
 
-    chunk = chunk or _CHUNK.get(jax.default_backend(), 8)
+    chunk = chunk or images_at_once()
     images = (w_plus, inversion.offsets, inversion.replaced)
     return jax.lax.map(render_image, images, batch_size=chunk)
+
+
+def images_at_once() -> int:
+    """How many images are computed together when each has kernels of its own.
+
+    A batch of them is a grouped convolution. On a CPU it is 5–6 times slower than one
+    image after another: 12.4 s instead of 2.1 s for 4 images of 256². On an H200 a
+    batch of 8 takes 0.83–1.1 times as long as its images one by one (64² to 1024²,
+    bfloat16).
+    """
+    return 1 if jax.default_backend() == "cpu" else 8
 
 
 def _check_latents(generator, w_plus):

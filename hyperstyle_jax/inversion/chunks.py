@@ -5,15 +5,12 @@ from typing import Any
 
 import jax
 
-# A batch of images, each with kernels of its own, is a grouped convolution: on a CPU
-# slower than one image after another, and slow to compile.
-_AT_ONCE = {"cpu": 1}
-_AT_ONCE_ELSEWHERE = 8
+from hyperstyle_jax import offsets
 
 
 def chunks(batch: int) -> Iterator[slice]:
     """The images that are searched together, as slices of the batch."""
-    size = _AT_ONCE.get(jax.default_backend(), _AT_ONCE_ELSEWHERE)
+    size = offsets.images_at_once()
     return (slice(i, i + size) for i in range(0, batch, size))
 
 

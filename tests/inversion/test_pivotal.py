@@ -100,7 +100,7 @@ def test_several_at_once_are_one_after_another(net, pivots, targets, monkeypatch
     """As on GPUs; the CPU takes one image at a time."""
     few = {"steps": 3, "lr": 0.01}
     alone = pivotal.tune(net, pivots, targets, **few)
-    monkeypatch.setattr(pivotal.chunks, "_AT_ONCE", {})
+    monkeypatch.setattr(pivotal.chunks.offsets, "images_at_once", lambda: 8)
     together = pivotal.tune(net, pivots, targets, **few)
     np.testing.assert_allclose(alone.image, together.image, atol=1e-6)
     assert [*together.steps] == [3, 3] and together.losses["l2"].shape == (3, 2)
